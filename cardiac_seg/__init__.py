@@ -1,0 +1,16 @@
+"""Cardiac segmentation with two U-Nets and a per-pixel ensemble.
+
+`Ensemble.load(run).predict(path)` uses a trained run; see the README for the commands.
+"""
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str):
+    # Importing the package must stay quick: Ensemble brings Keras with it.
+    if name == "Ensemble":
+        from cardiac_seg import backend  # noqa: F401  before Keras, see there
+        from cardiac_seg.ensemble import Ensemble
+
+        return Ensemble
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,298 @@
+"""The configuration: its keys, their defaults, and the checks made before anything is loaded.
+
+A config file is YAML. `extends: other.yaml` takes another file (relative to this one) as the base.
+Every key below may be overridden on the command line with `--set section.key=value`. Defaults
+live here and nowhere else. This module imports neither Keras nor a backend, so that a mistake
+answers at once.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cardiac_seg.errors import UserError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Amount = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+Whole = Annotated[int, Field(ge=0, strict=True)]
+STAGES = ("prepare", "train", "stack", "evaluate")
+MEMBERS = ("unet_advanced", "deep_unet_improved")
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys and loose types are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Phantom(Section):
+    """Phantoms to generate where `data.root` does not exist yet."""
+
+    patients: Count = 24
+    seed: Whole = 0
+
+
+class Data(Section):
+    """Where the images are and which of them to take."""
+
+    dataset: Literal["acdc", "camus"]
+    root: str = Field(min_length=1)
+    views: list[Literal["2CH", "4CH"]] = Field(["2CH", "4CH"], min_length=1)  # CAMUS only
+    phases: list[Literal["ED", "ES"]] = Field(["ED", "ES"], min_length=1)
+    cache: str = "outputs/cache"  # preprocessed slices, shared by runs
+    phantom: Phantom | None = None
+
+
+class Split(Section):
+    """Which patients train, validate and test."""
+
+    scheme: Literal["official", "random"] = "random"
+    validation: Fraction = 0.15  # random: share of all patients
+    test: Fraction = 0.15
+    folds: Whole = 0  # 0: one part; K: each member is trained K times
+    stratify: bool = True  # random and folds: by group (ACDC) or image quality (CAMUS)
+    seed: Whole = 42
+
+    @model_validator(mode="after")
+    def _check(self):
+        if self.folds == 1:
+            raise ValueError("folds: 1 is no split; use 0 (one training) or 2 and more")
+        if self.validation + self.test >= 1:
+            raise ValueError("validation + test must leave patients to train on (sum below 1)")
+        return self
+
+
+class Preprocess(Section):
+    """From the file's pixels to the network grid."""
+
+    spacing: Positive | None = 1.5  # mm in plane; null: resize the whole image to `size`
+    size: tuple[Count, Count] = (192, 192)  # height, width of the network grid
+    clip: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]] = (
+        0.5,
+        99.5,
+    )  # intensity percentiles that become the darkest and the brightest value
+    normalize: Literal["zscore", "minmax"] = "zscore"
+
+    @model_validator(mode="after")
+    def _check(self):
+        if self.clip[0] >= self.clip[1]:
+            raise ValueError("clip: the first percentile must be below the second")
+        for side in self.size:
+            if side % 32:
+                raise ValueError(f"size: {side} is not a multiple of 32 (five halvings)")
+        return self
+
+
+class Augment(Section):
+    """Random changes to training slices, image and label together; 0 or `none` turns one off."""
+
+    symmetry: Literal["none", "horizontal", "dihedral"] = "none"  # dihedral: all eight, MRI only
+    rotation: Amount = 0.0  # degrees, +-
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.0  # 0.2: 0.8 to 1.2
+    shift: Fraction = 0.0  # share of the side, +-
+    elastic: Amount = 0.0  # largest displacement in pixels
+    gamma: Annotated[float, Field(ge=0, lt=1)] = 0.0  # 0.3: exponent from 0.7 to 1/0.7
+    contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    brightness: Amount = 0.0  # in units of the image's contrast range
+    noise: Amount = 0.0  # largest standard deviation, same unit
+    blur: Amount = 0.0  # largest sigma in pixels
+    shadow: Fraction = 0.0  # echo: how often an acoustic shadow or a gain change is drawn
+
+
+class UnetAdvanced(Section):
+    """Residual U-Net, five levels."""
+
+    filters: Annotated[int, Field(ge=4, strict=True)] = 64
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+
+
+class DeepUnetImproved(UnetAdvanced):
+    """Dense U-Net, six levels."""
+
+    deep_supervision: bool = True
+
+
+class Networks(Section):
+    """The two published networks; `members` chooses which are trained."""
+
+    unet_advanced: UnetAdvanced = UnetAdvanced()
+    deep_unet_improved: DeepUnetImproved = DeepUnetImproved()
+
+
+class Train(Section):
+    """How each network is fitted."""
+
+    epochs: Count = 150
+    batch_size: Count = 8
+    loss: Literal["dice_ce", "ce", "weighted_ce"] = "dice_ce"
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"  # sgd: Nesterov, momentum 0.99
+    learning_rate: Positive = 1e-3
+    weight_decay: Amount = 1e-4  # adamw and sgd
+    schedule: Literal["cosine", "polynomial", "constant"] = "cosine"
+    warmup: Amount = 2.0  # epochs of linear warm-up (cosine)
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # momentum of averaged weights; 0: off
+    sampling: Literal["uniform", "class_aware"] = "class_aware"
+    monitor: Literal["val_dice", "val_accuracy"] = "val_dice"  # chooses best.keras
+    early_stopping: Whole = 0  # patience in epochs; 0: off
+    reduce_lr: Whole = 0  # ReduceLROnPlateau: patience; 0: off
+    reduce_lr_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    workers: Count = 2  # threads that prepare batches; the result does not depend on it
+    tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _check(self):
+        if self.reduce_lr and self.schedule != "constant":
+            raise ValueError(
+                f"reduce_lr: ReduceLROnPlateau cannot work with schedule '{self.schedule}', "
+                "which sets the learning rate itself; use schedule: constant or reduce_lr: 0"
+            )
+        if self.schedule == "cosine" and self.warmup >= self.epochs:
+            raise ValueError(
+                f"warmup: {self.warmup} epochs leave none of the {self.epochs} epochs to train; "
+                "shorten it"
+            )
+        return self
+
+
+class Predict(Section):
+    """How maps and masks are made."""
+
+    checkpoint: Literal["best", "last"] = "best"
+    batch_size: Count = 8
+    largest_component: Literal["auto", "on", "off"] = "auto"  # auto: kept where validation gains
+    fill_holes: Literal["auto", "on", "off"] = "auto"
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    seed: Whole = 42
+    members: list[Literal[MEMBERS]] = Field(list(MEMBERS), min_length=1)
+    data: Data
+    split: Split = Split()
+    preprocess: Preprocess = Preprocess()
+    augment: Augment = Augment()
+    networks: Networks = Networks()
+    train: Train = Train()
+    predict: Predict = Predict()
+
+    @model_validator(mode="after")
+    def _check(self):
+        if len(set(self.members)) != len(self.members):
+            raise ValueError("members: a network is named twice")
+        if self.data.dataset == "camus" and self.augment.symmetry == "dihedral":
+            raise ValueError(
+                "augment.symmetry: 'dihedral' turns an echo upside down; use 'horizontal'"
+            )
+        if self.data.dataset == "acdc" and self.augment.shadow:
+            raise ValueError("augment.shadow: acoustic shadows belong to echo; use 0 for acdc")
+        return self
+
+
+def load_config(path: Path, overrides: list[str] = ()) -> Config:
+    """Reads a config file, its base if it extends one, and the overrides.
+
+    Args:
+        path: YAML file.
+        overrides: `section.key=value` strings; the value is read as YAML.
+
+    Returns:
+        The checked configuration.
+
+    Raises:
+        UserError: One line with the file, the key's path, what was found and what is allowed.
+    """
+    values = _read_with_base(path)
+    for override in overrides:
+        _apply_override(values, override)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_describe(error)}") from None
+
+
+def dump_config(config: Config) -> str:
+    """The resolved configuration as YAML, every key spelled out."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _read_yaml(path: Path) -> dict:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark else ""
+        what = getattr(error, "problem", None) or "not readable as text"
+        raise UserError(f"{path}: {where}not valid YAML ({what})") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected sections with keys, found {type(values).__name__}")
+    return values
+
+
+def _read_with_base(path: Path) -> dict:
+    values = _read_yaml(path)
+    base_name = values.pop("extends", None)
+    if base_name is None:
+        return values
+    if not isinstance(base_name, str):
+        raise UserError(f"{path}: extends: {base_name!r} is not a file name")
+    base = _read_yaml(path.parent / base_name)
+    if "extends" in base:
+        raise UserError(f"{path}: extends {base_name}, which extends another; one step is allowed")
+    return _merge(base, values)
+
+
+def _merge(base: dict, changes: dict) -> dict:
+    merged = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _apply_override(values: dict, override: str) -> None:
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise UserError(f"--set {override}: expected section.key=value, as in train.epochs=20")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"--set {override}: {text!r} is not a YAML value") from None
+    for key in keys[:-1]:
+        if not isinstance(values.get(key), dict):
+            values[key] = {}
+        values = values[key]
+    values[keys[-1]] = value
+
+
+def _describe(error: ValidationError) -> str:
+    """The first problem in one line; the number of further ones behind it."""
+    first, *others = error.errors(include_url=False)
+    key = ".".join(str(part) for part in first["loc"]) or "config"
+    if first["type"] == "extra_forbidden":
+        text = f"{key}: unknown key; allowed here: {', '.join(_keys_beside(first['loc']))}"
+    elif first["type"] == "missing":
+        text = f"{key}: missing; set it in the file or with --set {key}=..."
+    elif first["type"] == "value_error":
+        # The checks above name their own key first.
+        text = ".".join([*map(str, first["loc"]), str(first["ctx"]["error"])])
+    else:
+        text = f"{key}: {first['input']!r} is not allowed; {first['msg']}"
+    return text + (f" (and {len(others)} more)" if others else "")
+
+
+def _keys_beside(location: tuple) -> list[str]:
+    model = Config
+    for part in location[:-1]:
+        annotation = model.model_fields[part].annotation
+        candidates = (annotation, *getattr(annotation, "__args__", ()))
+        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return list(model.model_fields)

@@ -1,0 +1,86 @@
+"""CAMUS: apical echocardiography, 2CH and 4CH views at ED and ES in the official NIfTI layout."""
+
+from pathlib import Path
+
+from cardiac_seg.data.cases import CaseFile, read_info
+from cardiac_seg.errors import UserError
+
+LAYOUT = "database_nifti/patient0001/{Info_2CH.cfg, patient0001_2CH_ED[_gt].nii.gz, ...}"
+SUBSETS = {"training": "train", "validation": "validation", "testing": "test"}
+
+
+def find_camus(root: Path, views: list[str], phases: list[str]) -> list[CaseFile]:
+    """Lists the images of every patient in the chosen views and phases.
+
+    Args:
+        root: Folder that holds `database_nifti/`.
+        views: `2CH`, `4CH` or both.
+        phases: `ED`, `ES` or both.
+
+    Returns:
+        Cases in order of patient, view and phase.
+
+    Raises:
+        UserError: If the layout is another one, or a patient lacks an image or a label.
+    """
+    folders = sorted(p for p in (root / "database_nifti").glob("patient*") if p.is_dir())
+    if not folders:
+        found = sorted(p.name for p in root.iterdir())[:5] if root.is_dir() else "no such folder"
+        raise UserError(f"{root}: no CAMUS patients; expected {LAYOUT}, found {found}")
+    return [
+        case
+        for folder in folders
+        for view in views
+        for case in _view_cases(root, folder, view, phases)
+    ]
+
+
+def official_camus_split(root: Path, patients: list[str]) -> dict[str, str]:
+    """Patient -> `train`, `validation` or `test` from `database_split/subgroup_*.txt`.
+
+    Args:
+        root: Folder that holds `database_split/`.
+        patients: The patients that are there; each must be in exactly one file.
+
+    Raises:
+        UserError: If a file is missing or a patient is in none or in two of them.
+    """
+    subsets: dict[str, str] = {}
+    for official, subset in SUBSETS.items():
+        path = root / "database_split" / f"subgroup_{official}.txt"
+        try:
+            names = path.read_text(encoding="utf-8").split()
+        except OSError:
+            raise UserError(f"{path}: missing; use split.scheme: random without it") from None
+        for name in names:
+            if subsets.setdefault(name, subset) != subset:
+                raise UserError(f"{path}: {name} is also in another subset's file")
+    if lost := sorted(set(patients) - set(subsets)):
+        raise UserError(
+            f"{root / 'database_split'}: {len(lost)} patients are in no subset, {lost[0]} the first"
+        )
+    return {patient: subsets[patient] for patient in patients}
+
+
+def _view_cases(root: Path, folder: Path, view: str, phases: list[str]) -> list[CaseFile]:
+    info = read_info(folder / f"Info_{view}.cfg")
+    return [
+        CaseFile(
+            name=f"{folder.name}_{view}_{phase}",
+            patient=folder.name,
+            image_path=_existing(folder / f"{folder.name}_{view}_{phase}.nii.gz"),
+            label_path=_existing(folder / f"{folder.name}_{view}_{phase}_gt.nii.gz"),
+            root=root,
+            view=view,
+            phase=phase,
+            group=info.get("ImageQuality", ""),
+            metadata=info,
+        )
+        for phase in phases
+    ]
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise UserError(f"{path}: missing; each view and phase needs its image and its _gt label")
+    return path

@@ -1,0 +1,15 @@
+"""The two networks, by name."""
+
+import keras
+
+from cardiac_seg.config import Config
+from cardiac_seg.networks.deep_unet_improved import deep_unet_improved
+from cardiac_seg.networks.unet_advanced import unet_advanced
+
+BUILDERS = {"unet_advanced": unet_advanced, "deep_unet_improved": deep_unet_improved}
+
+
+def build_member(member: str, config: Config, classes: int) -> keras.Model:
+    """Builds a member of the configured size; one input channel, the network grid's size."""
+    settings = getattr(config.networks, member).model_dump()
+    return BUILDERS[member]((*config.preprocess.size, 1), classes, **settings)

@@ -1,0 +1,55 @@
+"""Softmax maps from a network, slice by slice, in bounded memory."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+import keras
+import numpy as np
+
+Key = TypeVar("Key")
+
+
+def predict_cases(
+    model: keras.Model, cases: Iterable[tuple[Key, np.ndarray]], batch_size: int
+) -> Iterator[tuple[Key, np.ndarray]]:
+    """Runs a network over cases; batches reach across cases, so single images are batched too.
+
+    Args:
+        model: From (batch, height, width, 1) to (batch, height, width, classes) probabilities,
+            or to a list of which the first is.
+        cases: Keys and normalised slices, (slices, height, width) float32.
+        batch_size: Slices a step. The last batch is filled up with zeros, so that a compiled
+            network sees one shape only.
+
+    Yields:
+        Each key with its (slices, height, width, classes) float16 map: the rounding that maps
+        are stored with is applied here, so that all that follows sees the same numbers.
+    """
+    waiting: list[tuple[Key, int]] = []  # cases begun, with their number of slices
+    slices: list[np.ndarray] = []  # not yet predicted
+    maps: list[np.ndarray] = []  # predicted, not yet handed out
+
+    def flush() -> Iterator[tuple[Key, np.ndarray]]:
+        while waiting and waiting[0][1] <= len(maps):
+            key, count = waiting.pop(0)
+            yield key, np.stack(maps[:count])
+            del maps[:count]
+
+    for key, image in cases:
+        waiting.append((key, len(image)))
+        slices.extend(image)
+        while len(slices) >= batch_size:
+            maps.extend(_predict_batch(model, slices[:batch_size], batch_size))
+            del slices[:batch_size]
+        yield from flush()
+    if slices:
+        maps.extend(_predict_batch(model, slices, batch_size))
+    yield from flush()
+
+
+def _predict_batch(model: keras.Model, slices: list[np.ndarray], batch_size: int) -> np.ndarray:
+    batch = np.zeros((batch_size, *slices[0].shape, 1), np.float32)
+    batch[: len(slices), ..., 0] = slices
+    outputs = model.predict_on_batch(batch)
+    outputs = outputs[0] if isinstance(outputs, list) else outputs
+    return np.asarray(outputs)[: len(slices)].astype(np.float16)

@@ -1,0 +1,225 @@
+"""The run directory: where a run's files lie, and how a run is created, joined and described."""
+
+import hashlib
+import json
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from cardiac_seg.config import Config, dump_config, load_config
+from cardiac_seg.data.datasets import DATASETS, Dataset
+from cardiac_seg.errors import UserError
+from cardiac_seg.files import whole_directory, write_json, write_text
+from cardiac_seg.progress import clock, log
+
+LOCAL_KEYS = ("root", "cache")  # of the data section: they belong to a machine, not to a run
+PACKAGES = ("numpy", "scikit-learn", "scipy", "opencv-python-headless", "nibabel", "pandas")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory.
+
+    Attributes:
+        folder: The directory.
+        config: Its configuration; `data.root` and `data.cache` come from `local.yaml`.
+    """
+
+    folder: Path
+    config: Config
+
+    @property
+    def dataset(self) -> Dataset:
+        """The conventions of the run's dataset."""
+        return DATASETS[self.config.data.dataset]
+
+    @property
+    def root(self) -> Path:
+        """The folder of the data on this machine."""
+        return Path(self.config.data.root)
+
+    @property
+    def manifest(self) -> dict:
+        """What is recorded about the run; empty before the first stage."""
+        path = self.folder / "manifest.json"
+        return read_json(path) if path.is_file() else {}
+
+    def split(self) -> pd.DataFrame:
+        """The split table, see `data.split.make_split`."""
+        return pd.read_csv(self.folder / "split.csv", dtype={"patient": str, "stratum": str})
+
+    def models(self, member: str, part: str) -> Path:
+        """Folder of a training's `best.keras` and `last.keras`."""
+        return self.folder / "models" / member / part
+
+    def map(self, case: str) -> Path:
+        """A case's softmax maps."""
+        return self.folder / "maps" / f"{case}.npz"
+
+    def history(self, member: str, part: str) -> Path:
+        """A training's table, one row an epoch."""
+        return self.folder / "history" / member / f"{part}.csv"
+
+    def trained_parts(self) -> list[str]:
+        """Parts of the first member that have a model; what prediction averages over."""
+        folder = self.folder / "models" / self.config.members[0]
+        return sorted(path.name for path in folder.glob("*") if path.is_dir())
+
+    def update_manifest(self, **values) -> None:
+        """Merges values into `manifest.json`, dictionaries key by key."""
+        manifest = self.manifest
+        for key, value in values.items():
+            both = isinstance(value, dict) and isinstance(manifest.get(key), dict)
+            manifest[key] = manifest[key] | value if both else value
+        write_json(self.folder / "manifest.json", manifest)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Times a stage and records it as done; time of interrupted tries is not counted."""
+        began = time.monotonic()
+        yield
+        seconds = round(time.monotonic() - began, 1)
+        entry = {"done": True, "seconds": seconds, "peak_memory_mib": peak_memory_mib()}
+        self.update_manifest(stages={name: entry})
+        log.info("%s: done in %s", name, clock(seconds))
+
+    def is_done(self, stage: str) -> bool:
+        """Whether a stage has run to its end."""
+        return self.manifest.get("stages", {}).get(stage, {}).get("done", False)
+
+
+def create_or_join(config: Config, folder: Path) -> Run:
+    """Makes a run directory, or joins the one that is there if its configuration is the same.
+
+    Raises:
+        UserError: If the folder is something else or holds a run of another configuration.
+    """
+    if (folder / "config.yaml").is_file():
+        run = open_run(folder)
+        if difference := _first_difference(_shared(config), _shared(run.config)):
+            raise UserError(
+                f"{folder}: a run with another configuration ({difference}); "
+                "choose another --run-dir, or continue it with --resume"
+            )
+        # The data may lie elsewhere on the machine that joins.
+        run = Run(folder, config)
+        write_text(folder / "local.yaml", _local_yaml(config))
+        return run
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"{folder}: not empty and not a run; choose another --run-dir")
+    if folder.is_dir():
+        folder.rmdir()
+    with whole_directory(folder) as partial:
+        stored = yaml.safe_dump(_shared(config), sort_keys=False, allow_unicode=True)
+        (partial / "config.yaml").write_text(stored, encoding="utf-8")
+        (partial / "local.yaml").write_text(_local_yaml(config), encoding="utf-8")
+    return Run(folder, config)
+
+
+def open_run(folder: Path) -> Run:
+    """Opens an existing run.
+
+    Raises:
+        UserError: If the folder is no run directory.
+    """
+    path, local = folder / "config.yaml", folder / "local.yaml"
+    if not path.is_file():
+        raise UserError(f"{folder}: not a run directory (no config.yaml); check the path")
+    overrides = []
+    if local.is_file():
+        values = yaml.safe_load(local.read_text(encoding="utf-8"))["data"]
+        overrides = [f"data.{key}={json.dumps(values[key])}" for key in LOCAL_KEYS]
+    else:  # a run that was copied for prediction knows no data folder
+        overrides = ["data.root=unknown"]
+    return Run(folder, load_config(path, overrides))
+
+
+def describe_environment() -> dict:
+    """Versions, platform and commit, for the manifest."""
+    from cardiac_seg import __version__, backend
+
+    packages = {name: metadata.version(name) for name in PACKAGES}
+    return {
+        "versions": {
+            "cardiac_seg": __version__,
+            "python": platform.python_version(),
+            **backend.versions(),
+            **packages,
+        },
+        "backend": backend.BACKEND,
+        "device": backend.device_line(),
+        "git_commit": _git_commit(),
+        "updated": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def read_json(path: Path):
+    """Reads a JSON file.
+
+    Raises:
+        UserError: If it is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON ({error}); it may be damaged") from None
+
+
+def peak_memory_mib() -> int:
+    """Largest resident memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
+
+
+def _shared(config: Config) -> dict:
+    """The configuration without what belongs to one machine."""
+    values = yaml.safe_load(dump_config(config))
+    for key in LOCAL_KEYS:
+        del values["data"][key]
+    return values
+
+
+def _local_yaml(config: Config) -> str:
+    paths = {key: str(Path(getattr(config.data, key)).resolve()) for key in LOCAL_KEYS}
+    return "# Paths on this machine; never copied into a report.\n" + yaml.safe_dump(
+        {"data": paths}
+    )
+
+
+def _first_difference(new: dict, old: dict, path: str = "") -> str | None:
+    for key in new:
+        here = f"{path}{key}"
+        if isinstance(new[key], dict) and isinstance(old.get(key), dict):
+            if found := _first_difference(new[key], old[key], f"{here}."):
+                return found
+        elif new[key] != old.get(key):
+            return f"{here}: {old.get(key)} there, {new[key]} here"
+    return None
+
+
+def _git_commit() -> str | None:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        folder = Path(__file__).parent
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,112 @@
+"""Augmented training batches, the same for a seed whatever the number of workers."""
+
+import keras
+import numpy as np
+
+from cardiac_seg.augmentation import augment
+from cardiac_seg.config import Config
+from cardiac_seg.data.cache import Cache, CachedCase
+from cardiac_seg.preprocessing import normalize
+
+EDGE_BOOST = 1.5  # how much more often the first and last slices of a structure are drawn
+
+
+class TrainingBatches(keras.utils.PyDataset):
+    """One epoch of augmented slices after the other; set `epoch` before each.
+
+    Every sample's randomness comes from (seed, epoch, position), so that neither the number of
+    worker threads nor a resume changes it.
+
+    Args:
+        cache: The preprocessed slices.
+        cases: The training cases.
+        config: The whole configuration.
+        seed: Integers that name this training.
+        outputs: Number of model outputs that want the label (deep supervision has several).
+    """
+
+    def __init__(
+        self, cache: Cache, cases: list[CachedCase], config: Config, seed: list[int], outputs: int
+    ):
+        super().__init__(workers=config.train.workers, max_queue_size=4 * config.train.workers)
+        self.cache = cache
+        self.rows = np.concatenate([np.arange(c.start, c.stop) for c in cases])
+        self.case_of_row = {row: case for case in cases for row in range(case.start, case.stop)}
+        self.config = config
+        self.seed = seed
+        self.outputs = outputs
+        uniform = config.train.sampling == "uniform"
+        self.weights = np.ones(len(self.rows)) if uniform else slice_weights(cases)
+        self.epoch = 0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the batches belong to; setting it draws the order of the slices."""
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+        rng = np.random.default_rng([*self.seed, epoch])
+        self._order = draw_evenly(self.rows, self.weights, rng)
+
+    def __len__(self) -> int:
+        # The last, smaller batch is dropped: its slices come in another epoch.
+        return max(1, len(self.rows) // self.config.train.batch_size)
+
+    def __getitem__(self, batch: int):
+        size = self.config.train.batch_size
+        positions = range(batch * size, min((batch + 1) * size, len(self._order)))
+        images, labels = zip(*(self._sample(position) for position in positions), strict=True)
+        label = np.stack(labels)
+        return np.stack(images)[..., None], label if self.outputs == 1 else (label,) * self.outputs
+
+    def _sample(self, position: int) -> tuple[np.ndarray, np.ndarray]:
+        row = self._order[position]
+        case = self.case_of_row[row]
+        rng = np.random.default_rng([*self.seed, self._epoch, position])
+        image = self.cache.images[row].astype(np.float32) / np.float32(255)
+        image, label = augment(image, self.cache.labels[row], rng, self.config.augment)
+        method = self.config.preprocess.normalize
+        return normalize(image * 255, case.mean, case.std, method), label
+
+
+def slice_weights(cases: list[CachedCase]) -> np.ndarray:
+    """How often each slice is drawn, relative to the others.
+
+    A slice counts as much as the rarest structure on it (square root of inverse frequency), and
+    more at the base and apex, where stacks are short of examples and masks are worst.
+
+    Returns:
+        (slices,) float64, mean 1.
+    """
+    present = np.concatenate([np.array(case.class_pixels) > 0 for case in cases])
+    frequency = present.mean(axis=0)
+    rarity = np.where(frequency > 0, 1 / np.sqrt(np.maximum(frequency, 1e-9)), 0)
+    weights = np.where(present[:, 1:], rarity[1:], 1.0).max(axis=1)
+    weights *= np.concatenate([_edge_boost(case) for case in cases])
+    return weights / weights.mean()
+
+
+def _edge_boost(case: CachedCase) -> np.ndarray:
+    """EDGE_BOOST on the outermost foreground slices and those just outside, 1 elsewhere."""
+    foreground = np.array(case.class_pixels)[:, 1:].any(axis=1)
+    boost = np.ones(len(foreground))
+    if foreground.any() and len(foreground) > 2:
+        first, last = np.flatnonzero(foreground)[[0, -1]]
+        boost[max(0, first - 1) : first + 2] = EDGE_BOOST
+        boost[max(0, last - 1) : last + 2] = EDGE_BOOST
+    return boost
+
+
+def draw_evenly(rows: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As many rows as there are, each floor or ceil of its weight's share, in random order.
+
+    Systematic sampling: with equal weights every row comes exactly once, which independent
+    draws would not do.
+    """
+    order = rng.permutation(len(rows))
+    edges = np.cumsum(weights[order]) * len(rows) / weights.sum()
+    points = rng.random() + np.arange(len(rows))
+    drawn = np.searchsorted(edges, points, side="right")
+    return rng.permutation(rows[order[np.minimum(drawn, len(rows) - 1)]])
