@@ -10,15 +10,35 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from cardiac_seg.errors import UserError
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Amount = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
+
+def _no_bool(value):
+    """Pydantic would read `true` as 1.0. Text is let through: YAML takes 1e-3 for text."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number", "Input should be a number")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_no_bool)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+Amount = Annotated[Number, Field(ge=0)]
+Positive = Annotated[Number, Field(gt=0)]
+BelowOne = Annotated[Number, Field(ge=0, lt=1)]
+Percentile = Annotated[Number, Field(ge=0, le=100)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Whole = Annotated[int, Field(ge=0, strict=True)]
+Switch = Annotated[bool, Field(strict=True)]
 STAGES = ("prepare", "train", "stack", "evaluate")
 MEMBERS = ("unet_advanced", "deep_unet_improved")
 
@@ -26,7 +46,7 @@ MEMBERS = ("unet_advanced", "deep_unet_improved")
 class Section(BaseModel):
     """A part of the configuration: unknown keys and loose types are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Phantom(Section):
@@ -54,7 +74,7 @@ class Split(Section):
     validation: Fraction = 0.15  # random: share of all patients
     test: Fraction = 0.15
     folds: Whole = 0  # 0: one part; K: each member is trained K times
-    stratify: bool = True  # random and folds: by group (ACDC) or image quality (CAMUS)
+    stratify: Switch = True  # random and folds: by group (ACDC) or image quality (CAMUS)
     seed: Whole = 42
 
     @model_validator(mode="after")
@@ -71,7 +91,7 @@ class Preprocess(Section):
 
     spacing: Positive | None = 1.5  # mm in plane; null: resize the whole image to `size`
     size: tuple[Count, Count] = (192, 192)  # height, width of the network grid
-    clip: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]] = (
+    clip: tuple[Percentile, Percentile] = (
         0.5,
         99.5,
     )  # intensity percentiles that become the darkest and the brightest value
@@ -92,11 +112,11 @@ class Augment(Section):
 
     symmetry: Literal["none", "horizontal", "dihedral"] = "none"  # dihedral: all eight, MRI only
     rotation: Amount = 0.0  # degrees, +-
-    scale: Annotated[float, Field(ge=0, lt=1)] = 0.0  # 0.2: 0.8 to 1.2
+    scale: BelowOne = 0.0  # 0.2: 0.8 to 1.2
     shift: Fraction = 0.0  # share of the side, +-
     elastic: Amount = 0.0  # largest displacement in pixels
-    gamma: Annotated[float, Field(ge=0, lt=1)] = 0.0  # 0.3: exponent from 0.7 to 1/0.7
-    contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    gamma: BelowOne = 0.0  # 0.3: exponent from 0.7 to 1/0.7
+    contrast: BelowOne = 0.0
     brightness: Amount = 0.0  # in units of the image's contrast range
     noise: Amount = 0.0  # largest standard deviation, same unit
     blur: Amount = 0.0  # largest sigma in pixels
@@ -107,13 +127,13 @@ class UnetAdvanced(Section):
     """Residual U-Net, five levels."""
 
     filters: Annotated[int, Field(ge=4, strict=True)] = 64
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    dropout: BelowOne = 0.3
 
 
 class DeepUnetImproved(UnetAdvanced):
     """Dense U-Net, six levels."""
 
-    deep_supervision: bool = True
+    deep_supervision: Switch = True
 
 
 class Networks(Section):
@@ -134,15 +154,15 @@ class Train(Section):
     weight_decay: Amount = 1e-4  # adamw and sgd
     schedule: Literal["cosine", "polynomial", "constant"] = "cosine"
     warmup: Amount = 2.0  # epochs of linear warm-up (cosine)
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # momentum of averaged weights; 0: off
+    ema: BelowOne = 0.0  # momentum of averaged weights; 0: off
     sampling: Literal["uniform", "class_aware"] = "class_aware"
     monitor: Literal["val_dice", "val_accuracy"] = "val_dice"  # chooses best.keras
     early_stopping: Whole = 0  # patience in epochs; 0: off
     reduce_lr: Whole = 0  # ReduceLROnPlateau: patience; 0: off
-    reduce_lr_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    reduce_lr_factor: Annotated[Number, Field(gt=0, lt=1)] = 0.5
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     workers: Count = 2  # threads that prepare batches; the result does not depend on it
-    tensorboard: bool = False
+    tensorboard: Switch = False
 
     @model_validator(mode="after")
     def _check(self):
@@ -226,10 +246,10 @@ def _read_yaml(path: Path) -> dict:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
-        what = getattr(error, "problem", None) or "not readable as text"
+        what = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise UserError(f"{path}: {where}not valid YAML ({what})") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected sections with keys, found {type(values).__name__}")
@@ -264,7 +284,7 @@ def _apply_override(values: dict, override: str) -> None:
         raise UserError(f"--set {override}: expected section.key=value, as in train.epochs=20")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise UserError(f"--set {override}: {text!r} is not a YAML value") from None
     for key in keys[:-1]:
         if not isinstance(values.get(key), dict):
@@ -282,7 +302,7 @@ def _describe(error: ValidationError) -> str:
     elif first["type"] == "missing":
         text = f"{key}: missing; set it in the file or with --set {key}=..."
     elif first["type"] == "value_error":
-        # The checks above name their own key first.
+        # The sections' checks name their own key first.
         text = ".".join([*map(str, first["loc"]), str(first["ctx"]["error"])])
     else:
         text = f"{key}: {first['input']!r} is not allowed; {first['msg']}"

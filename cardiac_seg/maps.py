@@ -1,8 +1,6 @@
 """Softmax maps on disk: computed once by the members, read by everything after."""
 
 import json
-import zipfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,12 +48,16 @@ def read_maps(path: Path, members: list[str]) -> CaseMaps:
             return CaseMaps({m: stored[m] for m in members}, stored["label"], grid, about["part"])
     except FileNotFoundError:
         raise UserError(f"{path}: missing; run train_ensemble.py --resume on this run") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+    except Exception as error:  # zipfile, zlib and numpy let many kinds through
         raise UserError(f"{path}: damaged ({error}); delete it and resume the run") from None
 
 
-def stored_members(path: Path) -> Iterator[str]:
+def stored_members(path: Path) -> list[str]:
     """The members whose maps a file holds; none where there is no file."""
-    if path.is_file():
+    if not path.is_file():
+        return []
+    try:
         with np.load(path, allow_pickle=False) as stored:
-            yield from (name for name in stored.files if name not in ("label", "about"))
+            return [name for name in stored.files if name not in ("label", "about")]
+    except Exception as error:
+        raise UserError(f"{path}: damaged ({error}); delete it and resume the run") from None

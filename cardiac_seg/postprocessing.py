@@ -42,5 +42,9 @@ def fill_holes(mask: np.ndarray, label: int) -> None:
     Other structures inside stay what they are: the cavity is no hole of the myocardium.
     """
     for plane in mask:
-        filled = ndimage.binary_fill_holes(plane == label)
-        plane[filled & (plane == 0)] = label
+        own = plane == label
+        inside = ndimage.binary_fill_holes(own) & ~own
+        hole = inside & (plane == 0)
+        for other in set(np.unique(plane[inside])) - {0}:  # its holes are its own
+            hole &= ~ndimage.binary_fill_holes(inside & (plane == other))
+        plane[hole] = label

@@ -104,8 +104,10 @@ def train(job: TrainingJob, cache: Cache, config: Config) -> TrainingState:
     backend.start_training(int(np.random.default_rng(seed).integers(2**31)))
     precision = backend.set_precision(config.train.precision)
     model = build_member(job.member, config, job.classes)
-    batches = TrainingBatches(cache, job.train, config, seed, outputs=len(model.outputs))
-    _compile(model, config.train, len(batches), _class_pixels(job.train))
+    batches = TrainingBatches(
+        cache, job.train, config, seed, len(model.outputs), first_epoch=state.epoch
+    )
+    _compile(model, config.train, batches.steps, _class_pixels(job.train))
     if state.epoch:
         _restore(model, job.last)
     log.info(
@@ -128,8 +130,10 @@ def train(job: TrainingJob, cache: Cache, config: Config) -> TrainingState:
     with backend.memory_advice(config.train.batch_size, "train.batch_size"):
         model.fit(
             batches,
+            steps_per_epoch=batches.steps,
             initial_epoch=state.epoch,
             epochs=config.train.epochs,
+            shuffle=False,  # the stream is in random order already
             verbose=0,
             callbacks=callbacks,
         )
@@ -195,7 +199,7 @@ class _Epochs(keras.callbacks.Callback):
         self.bar = None
 
     def on_train_begin(self, logs=None):
-        steps = len(self.batches)
+        steps = self.batches.steps
         self.bar = bar(
             total=self.config.train.epochs * steps,
             initial=self.state.epoch * steps,
@@ -205,7 +209,6 @@ class _Epochs(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.began = time.monotonic()
-        self.batches.epoch = epoch
         _reseed_dropout(self.model, [*self.seed, epoch])
 
     def on_train_batch_begin(self, batch, logs=None):

@@ -1,5 +1,7 @@
 """Augmented training batches, the same for a seed whatever the number of workers."""
 
+from functools import lru_cache
+
 import keras
 import numpy as np
 
@@ -12,10 +14,11 @@ EDGE_BOOST = 1.5  # how much more often the first and last slices of a structure
 
 
 class TrainingBatches(keras.utils.PyDataset):
-    """One epoch of augmented slices after the other; set `epoch` before each.
+    """An endless stream of augmented batches, `steps` of them an epoch.
 
-    Every sample's randomness comes from (seed, epoch, position), so that neither the number of
-    worker threads nor a resume changes it.
+    A batch's number says which epoch it belongs to, and every sample's randomness comes from
+    (seed, epoch, position): neither the number of worker threads, nor how far they read ahead,
+    nor a resume changes anything.
 
     Args:
         cache: The preprocessed slices.
@@ -23,10 +26,17 @@ class TrainingBatches(keras.utils.PyDataset):
         config: The whole configuration.
         seed: Integers that name this training.
         outputs: Number of model outputs that want the label (deep supervision has several).
+        first_epoch: Epoch of batch 0; a resumed training starts later.
     """
 
     def __init__(
-        self, cache: Cache, cases: list[CachedCase], config: Config, seed: list[int], outputs: int
+        self,
+        cache: Cache,
+        cases: list[CachedCase],
+        config: Config,
+        seed: list[int],
+        outputs: int = 1,
+        first_epoch: int = 0,
     ):
         super().__init__(workers=config.train.workers, max_queue_size=4 * config.train.workers)
         self.cache = cache
@@ -35,36 +45,35 @@ class TrainingBatches(keras.utils.PyDataset):
         self.config = config
         self.seed = seed
         self.outputs = outputs
+        self.first_epoch = first_epoch
         uniform = config.train.sampling == "uniform"
         self.weights = np.ones(len(self.rows)) if uniform else slice_weights(cases)
-        self.epoch = 0
+        # The last, smaller batch is dropped: its slices come in another epoch.
+        self.steps = max(1, len(self.rows) // config.train.batch_size)
+        self._order = lru_cache(maxsize=2)(self._draw_order)
 
     @property
-    def epoch(self) -> int:
-        """The epoch that the batches belong to; setting it draws the order of the slices."""
-        return self._epoch
+    def num_batches(self) -> None:
+        """Tells Keras that the stream has no end; `fit` is given `steps` as `steps_per_epoch`."""
+        return None
 
-    @epoch.setter
-    def epoch(self, epoch: int) -> None:
-        self._epoch = epoch
-        rng = np.random.default_rng([*self.seed, epoch])
-        self._order = draw_evenly(self.rows, self.weights, rng)
-
-    def __len__(self) -> int:
-        # The last, smaller batch is dropped: its slices come in another epoch.
-        return max(1, len(self.rows) // self.config.train.batch_size)
-
-    def __getitem__(self, batch: int):
+    def __getitem__(self, number: int):
+        epoch, batch = divmod(number, self.steps)
+        epoch += self.first_epoch
         size = self.config.train.batch_size
-        positions = range(batch * size, min((batch + 1) * size, len(self._order)))
-        images, labels = zip(*(self._sample(position) for position in positions), strict=True)
+        order = self._order(epoch)
+        positions = range(batch * size, min((batch + 1) * size, len(order)))
+        samples = [self._sample(order[position], epoch, position) for position in positions]
+        images, labels = zip(*samples, strict=True)
         label = np.stack(labels)
         return np.stack(images)[..., None], label if self.outputs == 1 else (label,) * self.outputs
 
-    def _sample(self, position: int) -> tuple[np.ndarray, np.ndarray]:
-        row = self._order[position]
+    def _draw_order(self, epoch: int) -> np.ndarray:
+        return draw_evenly(self.rows, self.weights, np.random.default_rng([*self.seed, epoch]))
+
+    def _sample(self, row: int, epoch: int, position: int) -> tuple[np.ndarray, np.ndarray]:
         case = self.case_of_row[row]
-        rng = np.random.default_rng([*self.seed, self._epoch, position])
+        rng = np.random.default_rng([*self.seed, epoch, position])
         image = self.cache.images[row].astype(np.float32) / np.float32(255)
         image, label = augment(image, self.cache.labels[row], rng, self.config.augment)
         method = self.config.preprocess.normalize

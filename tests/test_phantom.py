@@ -17,14 +17,14 @@ EF_LIMITS = {"NOR": (50, 70), "DCM": (10, 35), "HCM": (60, 80), "MINF": (20, 40)
 @pytest.fixture(scope="module")
 def mri(tmp_path_factory):
     root = tmp_path_factory.mktemp("mri") / "phantoms"
-    write_phantoms(root, patients=5, modality="mri", seed=3, progress=False)
+    write_phantoms(root, patients=5, modality="mri", seed=3)
     return root
 
 
 @pytest.fixture(scope="module")
 def echo(tmp_path_factory):
     root = tmp_path_factory.mktemp("echo") / "phantoms"
-    write_phantoms(root, patients=10, modality="echo", seed=3, progress=False)
+    write_phantoms(root, patients=10, modality="echo", seed=3)
     return root
 
 
@@ -200,18 +200,18 @@ def test_echo_split_is_disjoint_and_complete(echo):
 @pytest.mark.parametrize("modality", ["mri", "echo"])
 def test_files_depend_on_seed_and_patient_only(tmp_path, modality):
     for name, patients, seed in (("one", 1, 0), ("two", 2, 0), ("other", 1, 1)):
-        write_phantoms(tmp_path / name, patients, modality, seed, progress=False)
+        write_phantoms(tmp_path / name, patients, modality, seed)
     one, two, other = (all_arrays(tmp_path / name) for name in ("one", "two", "other"))
     assert same_files(one, {key: two[key] for key in one})
     assert not same_files(one, {key: other.get(key) for key in one})
     again = tmp_path / "empty"
     again.mkdir()  # an empty folder may be filled
-    write_phantoms(again, 2, modality, 0, progress=False)
+    write_phantoms(again, 2, modality, 0)
     assert same_files(two, all_arrays(again))
 
 
 def test_three_echo_patients_fill_three_lists(tmp_path):
-    write_phantoms(tmp_path / "few", 3, "echo", 0, progress=False)
+    write_phantoms(tmp_path / "few", 3, "echo", 0)
     for path in (tmp_path / "few" / "database_split").iterdir():
         assert len(path.read_text().split()) == 1
 
@@ -219,7 +219,7 @@ def test_three_echo_patients_fill_three_lists(tmp_path):
 def test_refuses_folder_that_holds_something(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="already holds"):
-        write_phantoms(tmp_path, 1, "echo", 0, progress=False)
+        write_phantoms(tmp_path, 1, "echo", 0)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert not is_phantom(tmp_path)
@@ -231,7 +231,7 @@ def test_failure_leaves_nothing_behind(tmp_path, monkeypatch):
 
     monkeypatch.setattr("cardiac_seg.data.phantom.nib.save", fail)
     with pytest.raises(UserError, match="disk full"):
-        write_phantoms(tmp_path / "phantoms", 1, "echo", 0, progress=False)
+        write_phantoms(tmp_path / "phantoms", 1, "echo", 0)
     assert not list(tmp_path.iterdir())
 
 
@@ -240,5 +240,5 @@ def test_failure_leaves_nothing_behind(tmp_path, monkeypatch):
 )
 def test_refuses_bad_arguments(tmp_path, patients, modality, seed):
     with pytest.raises(UserError):
-        write_phantoms(tmp_path / "phantoms", patients, modality, seed, progress=False)
+        write_phantoms(tmp_path / "phantoms", patients, modality, seed)
     assert not list(tmp_path.iterdir())

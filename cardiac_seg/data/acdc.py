@@ -22,12 +22,13 @@ def find_acdc(root: Path, views: list[str], phases: list[str]) -> list[CaseFile]
     Raises:
         UserError: If the layout is another one, or a patient lacks a phase or a label.
     """
-    folders = sorted(
+    folders = [
         folder
         for subset in ("training", "testing")
         for folder in (root / subset).glob("patient*")
         if folder.is_dir()
-    )
+    ]
+    folders.sort(key=lambda folder: folder.name)
     if not folders:
         found = sorted(p.name for p in root.iterdir())[:5] if root.is_dir() else "no such folder"
         raise UserError(f"{root}: no ACDC patients; expected {LAYOUT}, found {found}")

@@ -43,7 +43,7 @@ def make_split(config: Split, dataset: Dataset, root: Path, files: list[CaseFile
     else:
         drawn = set(_evenly(shuffled, config.test))
         subsets = {p: "test" if p in drawn else "train" for p in patients}
-    if "validation" not in subsets.values():
+    if "validation" not in subsets.values() and "train" in subsets.values():
         rest = [p for p in shuffled if subsets[p] == "train"]
         test_share = 1 - len(rest) / len(patients)
         for p in _evenly(rest, config.validation / (1 - test_share)):

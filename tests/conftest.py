@@ -1,0 +1,43 @@
+"""What the tests share: small phantoms to read, and copies of them to damage."""
+
+import shutil
+
+import pytest
+from hypothesis import settings
+
+from cardiac_seg.data.phantom import write_phantoms
+
+settings.register_profile("steady", deadline=None, derandomize=True, max_examples=40)
+settings.load_profile("steady")
+
+
+@pytest.fixture(scope="session")
+def mri_root(tmp_path_factory):
+    """Eight MRI patients in the ACDC layout; read only."""
+    root = tmp_path_factory.mktemp("phantoms") / "mri"
+    write_phantoms(root, 8, "mri", seed=1)
+    return root
+
+
+@pytest.fixture(scope="session")
+def echo_root(tmp_path_factory):
+    """Eight echo patients in the CAMUS layout; read only."""
+    root = tmp_path_factory.mktemp("phantoms") / "echo"
+    write_phantoms(root, 8, "echo", seed=1)
+    return root
+
+
+@pytest.fixture
+def mri_copy(mri_root, tmp_path):
+    """Two MRI patients that a test may damage."""
+    for name in ("patient001", "patient002"):
+        shutil.copytree(mri_root / "training" / name, tmp_path / "acdc" / "training" / name)
+    return tmp_path / "acdc"
+
+
+@pytest.fixture
+def echo_copy(echo_root, tmp_path):
+    """One echo patient, with the three split files of all eight, that a test may damage."""
+    for name in ("database_nifti/patient0001", "database_split"):
+        shutil.copytree(echo_root / name, tmp_path / "camus" / name)
+    return tmp_path / "camus"

@@ -1,0 +1,140 @@
+"""Augmentation: image and label move together, labels never mix, one seed gives one slice."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cardiac_seg.augmentation import acoustic_shadow, augment
+from cardiac_seg.config import Augment
+
+MOVES = {
+    "rotation": {"rotation": 40},
+    "scale": {"scale": 0.3},
+    "shift": {"shift": 0.15},
+    "elastic": {"elastic": 6},
+    "horizontal": {"symmetry": "horizontal"},
+    "dihedral": {"symmetry": "dihedral"},
+    "all": {"symmetry": "dihedral", "rotation": 20, "scale": 0.2, "shift": 0.1, "elastic": 4},
+}
+LOOKS = {"gamma": 0.3, "contrast": 0.2, "brightness": 0.1, "noise": 0.05, "blur": 1, "shadow": 1}
+seeds = st.integers(0, 10**6)
+
+
+def augmented(image, label, seed, **settings):
+    return augment(image, label, np.random.default_rng(seed), Augment(**settings))
+
+
+def random_slice(seed=0, shape=(48, 64)):
+    rng = np.random.default_rng(seed)
+    return rng.random(shape, dtype=np.float32), rng.choice([0, 1, 3], shape).astype(np.uint8)
+
+
+def bright_square():
+    """A square off the middle, of value 1 in image and label."""
+    label = np.zeros((96, 96), np.uint8)
+    label[24:56, 44:70] = 1
+    return label.astype(np.float32), label
+
+
+def test_without_settings_nothing_changes():
+    image, label = random_slice()
+    new_image, new_label = augmented(image, label, 5)
+    assert np.array_equal(new_image, image) and np.array_equal(new_label, label)
+
+
+@given(seeds)
+def test_labels_are_never_mixed_and_shapes_and_types_kept(seed):
+    image, label = random_slice()
+    before = image.copy(), label.copy()
+    new_image, new_label = augmented(image, label, seed, **MOVES["all"], **LOOKS)
+    assert set(np.unique(new_label)) <= {0, 1, 3}
+    assert new_image.shape == new_label.shape == image.shape
+    assert new_image.dtype == np.float32 and new_label.dtype == np.uint8
+    assert np.isfinite(new_image).all()
+    assert np.array_equal(image, before[0]) and np.array_equal(label, before[1])
+
+
+@given(seeds)
+def test_one_seed_gives_one_slice(seed):
+    one, again, other = (
+        augmented(*random_slice(), s, **MOVES["all"], **LOOKS) for s in (seed, seed, seed + 1)
+    )
+    assert np.array_equal(one[0], again[0]) and np.array_equal(one[1], again[1])
+    assert not np.array_equal(one[0], other[0])
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_image_and_label_move_together(move):
+    image, label = bright_square()
+    moved = 0
+    for seed in range(12):
+        new_image, new_label = augmented(image, label, seed, **MOVES[move])
+        bright = new_image > 0.5
+        assert 2 * np.sum(bright & (new_label == 1)) / (bright.sum() + new_label.sum()) > 0.95
+        moved += not np.array_equal(new_label, label)
+    assert moved >= 3
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_change_of_looks_leaves_the_label_in_place(look):
+    image, label = random_slice()
+    new_image, new_label = augmented(image, label, 1, **{look: LOOKS[look]})
+    assert np.array_equal(new_label, label)
+    assert not np.allclose(new_image, image)
+
+
+def test_scale_and_shift_stay_within_their_limits():
+    image, label = bright_square()
+    for seed in range(20):
+        area = augmented(image, label, seed, scale=0.2)[1].sum() / label.sum()
+        assert 0.8**2 - 0.06 < area < 1.2**2 + 0.06
+        rows, columns = np.nonzero(augmented(image, label, seed, shift=0.1)[1])
+        assert abs(rows.min() - 24) <= 10 and abs(columns.min() - 44) <= 10  # 0.1 of 96
+
+
+def test_horizontal_symmetry_never_turns_upside_down():
+    image, label = random_slice()
+    mirrored = 0
+    for seed in range(20):
+        new_image, new_label = augmented(image, label, seed, symmetry="horizontal")
+        flip = not np.array_equal(new_image, image)
+        mirrored += flip
+        assert np.array_equal(new_image, image[:, ::-1] if flip else image)
+        assert np.array_equal(new_label, label[:, ::-1] if flip else label)
+    assert 0 < mirrored < 20
+
+
+def test_all_eight_symmetries_of_a_square_occur():
+    image, label = random_slice(shape=(5, 5))
+    seen = {augmented(image, label, s, symmetry="dihedral")[0].tobytes() for s in range(100)}
+    turned = [np.rot90(image, k) for k in range(4)]
+    assert seen == {np.ascontiguousarray(t).tobytes() for r in turned for t in (r, r[:, ::-1])}
+
+
+def test_an_oblong_plane_keeps_its_shape_under_symmetry():
+    image, label = random_slice(shape=(4, 6))
+    seen = {augmented(image, label, s, symmetry="dihedral")[0].tobytes() for s in range(50)}
+    assert len(seen) == 4
+    assert augmented(image, label, 0, symmetry="dihedral")[0].shape == (4, 6)
+
+
+@given(seeds)
+def test_a_shadow_darkens_one_beam_and_gain_depends_on_depth_alone(seed):
+    image = np.ones((64, 160), np.float32)
+    shadowed = acoustic_shadow(image, np.random.default_rng(seed))
+    assert shadowed.shape == image.shape and np.isfinite(shadowed).all()
+    assert shadowed.min() >= 0 and shadowed.max() <= 1.2  # a gain of 20 % either way
+    lit = shadowed.max(axis=1)  # outside the wedge only the gain is left
+    slope = np.diff(lit)
+    assert np.allclose(slope, slope[0], atol=2e-3)
+    assert (shadowed[-1] / lit[-1]).min() < 0.75
+
+
+def test_shadow_is_drawn_as_often_as_asked():
+    image, label = random_slice()
+    drawn = sum(
+        not np.array_equal(augmented(image, label, seed, shadow=0.25)[0], image)
+        for seed in range(200)
+    )
+    assert 30 <= drawn <= 70

@@ -1,0 +1,283 @@
+"""Whole runs on phantoms: the commands, the run directory, kill and resume, prediction."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+import analyze_results
+import train_ensemble
+from cardiac_seg import Ensemble
+from cardiac_seg.__main__ import main as cardiac_seg_main
+from cardiac_seg.config import MEMBERS
+from cardiac_seg.maps import read_maps
+
+REPO = Path(train_ensemble.__file__).parent
+TINY = """
+data: {dataset: acdc, root: %s, cache: %s}
+split: {validation: 0.25, test: 0.25}
+preprocess: {spacing: 5.0, size: [32, 32]}
+augment: {rotation: 10}
+networks:
+  unet_advanced: {filters: 4}
+  deep_unet_improved: {filters: 4}
+train: {epochs: 2, warmup: 1, learning_rate: 0.01}
+"""
+
+
+@pytest.fixture(scope="module")
+def config_file(mri_root, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("config")
+    path = folder / "tiny.yaml"
+    path.write_text(TINY % (mri_root, folder / "cache"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(config_file, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    assert train_ensemble.main(["--config", str(config_file), "--run-dir", str(run)]) == 0
+    return run
+
+
+def copy_without(run: Path, target: Path, *names: str) -> Path:
+    """A copy of a run that has forgotten some stages, for damage and resume."""
+    shutil.copytree(run, target)
+    manifest = json.loads((target / "manifest.json").read_text())
+    for name in names:
+        manifest["stages"].pop(name)
+    (target / "manifest.json").write_text(json.dumps(manifest))
+    return target
+
+
+def test_the_run_directory_holds_what_the_interface_promises(finished):
+    split = pd.read_csv(finished / "split.csv")
+    assert list(split.columns) == ["patient", "subset", "fold", "stratum"]
+    for member in MEMBERS:
+        assert len(pd.read_csv(finished / "history" / member / "full.csv")) == 2
+        assert (finished / "models" / member / "full" / "best.keras").is_file()
+        assert (finished / "models" / member / "full" / "last.keras").is_file()
+    manifest = json.loads((finished / "manifest.json").read_text())
+    assert manifest["dataset"]["phantom"] is True
+    assert len(manifest["models"]) == 4
+    assert all(stage["done"] for stage in manifest["stages"].values())
+    seen = set(split.patient[split.subset != "train"])
+    assert {p.name.split("_")[0] for p in (finished / "maps").iterdir()} == seen
+    assert not list(finished.rglob(".partial*"))
+
+
+def test_scores_agree_with_the_masks_on_disk(finished, mri_root):
+    cases = pd.read_csv(finished / "cases.csv").query("subset == 'test'")
+    row = cases[(cases.model == "mean") & (cases.structure == "MYO")].iloc[0]
+    info = (mri_root / "training" / row.patient / "Info.cfg").read_text()
+    frame = int(dict(line.split(": ") for line in info.splitlines())[row.phase])
+    name = f"training/{row.patient}/{row.patient}_frame{frame:02d}"
+    mask = nib.load(finished / "masks" / "mean" / f"{name}.nii.gz")
+    truth = nib.load(mri_root / f"{name}_gt.nii.gz")
+    a, b = np.asarray(mask.dataobj) == 2, np.asarray(truth.dataobj) == 2
+    assert row.dice == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()))
+    np.testing.assert_array_equal(mask.affine, truth.affine)
+
+
+def test_metrics_average_patients_then_structures(finished):
+    metrics = json.loads((finished / "metrics.json").read_text())
+    cases = pd.read_csv(finished / "cases.csv")
+    test = cases[(cases.subset == "test") & (cases.model == "mean")]
+    scores = metrics["subsets"]["test"]["models"]["mean"]
+    by_patient = test.groupby(["structure", "patient"]).dice.mean().groupby("structure").mean()
+    for structure in ("RV", "MYO", "LV"):
+        assert scores["dice_native_per_patient"][structure] == pytest.approx(by_patient[structure])
+    assert scores["mean_foreground_dice"] == pytest.approx(by_patient.mean())
+    counts = np.array(scores["pooled_network_grid"]["confusion"])
+    assert counts.sum() == sum(
+        read_maps(path, []).label.size
+        for path in (finished / "maps").iterdir()
+        if path.name.removesuffix(".npz") in set(test.case)
+    )
+
+
+def test_predict_gives_the_masks_that_were_scored(finished, mri_root, tmp_path):
+    assert (
+        cardiac_seg_main(["predict", str(finished), str(mri_root), "--output", str(tmp_path)]) == 0
+    )
+    images = [p for p in mri_root.rglob("*.nii.gz") if not p.name.endswith("_gt.nii.gz")]
+    assert len(list(tmp_path.rglob("*.nii.gz"))) == len(images)
+    for scored in (finished / "masks" / "mean").rglob("*.nii.gz"):
+        relative = scored.relative_to(finished / "masks" / "mean")
+        source, mask = nib.load(mri_root / relative), nib.load(tmp_path / relative)
+        np.testing.assert_array_equal(mask.dataobj, nib.load(scored).dataobj)
+        assert mask.shape == source.shape and mask.get_data_dtype() == np.uint8
+        np.testing.assert_array_equal(mask.affine, source.affine)
+
+
+def test_library_prediction(finished, mri_root):
+    image = next(p for p in mri_root.rglob("*.nii.gz") if not p.name.endswith("_gt.nii.gz"))
+    result = Ensemble.load(finished).predict(image)
+    assert result.mask.shape == nib.load(image).shape[::-1]
+    assert set(result.maps) == set(MEMBERS)
+
+
+def test_one_corrupt_file_costs_one_line(finished, mri_root, tmp_path, capsys):
+    folder = shutil.copytree(mri_root / "training" / "patient001", tmp_path / "in")
+    first = sorted(p for p in folder.glob("*.nii.gz") if "_gt" not in p.name)[0]
+    first.write_bytes(first.read_bytes()[:200])
+    out = tmp_path / "out"
+    assert cardiac_seg_main(["predict", str(finished), str(folder), "--output", str(out)]) == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if first.name in line]
+    assert len(errors) == 1 and "truncated" in errors[0]
+    assert len(list(out.iterdir())) == 1
+
+
+def test_best_checkpoint_loads_without_this_package(finished):
+    path = finished / "models" / "deep_unet_improved" / "full" / "best.keras"
+    code = (
+        f"import keras; m = keras.saving.load_model({str(path)!r}); print(m.output_shape)\n"
+        "import sys; assert 'cardiac_seg' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/")
+    assert done.returncode == 0, done.stderr
+    assert "(None, 32, 32, 4)" in done.stdout
+
+
+def test_a_finished_run_says_so_and_stays(finished, capsys):
+    before = {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.name != "log.txt"}
+    assert train_ensemble.main(["--resume", str(finished)]) == 0
+    assert "finished already" in capsys.readouterr().err
+    assert before == {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.name != "log.txt"}
+
+
+def test_another_configuration_does_not_join(finished, config_file, capsys):
+    command = ["--config", str(config_file), "--run-dir", str(finished), "--set", "seed=7"]
+    assert train_ensemble.main(command) == 2
+    assert "seed: 42 there, 7 here" in capsys.readouterr().err
+
+
+def test_figures_and_info(finished, capsys, tmp_path):
+    assert analyze_results.main([str(finished), "--output", str(tmp_path)]) == 0
+    names = {p.name for p in (tmp_path / "figures").glob("*.png")}
+    assert {"dice_test.png", "training_curves.png", "samples_best_median_worst.png"} == names
+    assert "phantom" in capsys.readouterr().out
+    assert cardiac_seg_main(["info", str(finished)]) == 0
+    assert "acdc (phantom), 8 patients" in capsys.readouterr().out
+
+
+def test_damage_is_named(finished, mri_root, tmp_path, capsys):
+    run = copy_without(finished, tmp_path / "run", "evaluate")
+    some_map = next((run / "maps").iterdir())
+    some_map.write_bytes(b"damaged")
+    assert train_ensemble.main(["--resume", str(run)]) == 2
+    assert some_map.name in capsys.readouterr().err
+
+    models = run / "models"
+    shutil.copy(
+        models / "unet_advanced" / "full" / "best.keras",
+        models / "deep_unet_improved" / "full" / "best.keras",
+    )
+    command = ["predict", str(run), str(mri_root), "--output", str(tmp_path / "out")]
+    assert cardiac_seg_main(command) == 2
+    assert "belongs to another run" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unfinished_run_is_refused_by_predict_and_analysis(config_file, tmp_path, capsys):
+    run = tmp_path / "run"
+    command = ["--config", str(config_file), "--run-dir", str(run), "--stage", "prepare"]
+    assert train_ensemble.main(command) == 0
+    assert cardiac_seg_main(["predict", str(run), str(tmp_path), "--output", "x"]) == 2
+    assert analyze_results.main([str(run)]) == 2
+    assert capsys.readouterr().err.count("--resume") >= 2
+
+
+def test_changed_data_stops_a_resume(config_file, mri_root, tmp_path, capsys):
+    root = shutil.copytree(mri_root, tmp_path / "data")
+    command = ["--config", str(config_file), "--run-dir", str(tmp_path / "run")]
+    command += ["--set", f"data.root={root}", "--stage", "prepare"]
+    assert train_ensemble.main(command) == 0
+    label = next(root.rglob("*_gt.nii.gz"))
+    nifti = nib.load(label)
+    changed = np.asarray(nifti.dataobj).copy()
+    changed[0, 0, 0] = 1
+    nib.save(nib.Nifti1Image(changed, nifti.affine, nifti.header), label)
+    assert train_ensemble.main(command) == 2
+    assert "the data changed" in capsys.readouterr().err
+
+
+def test_a_structure_absent_from_training_is_an_error(config_file, mri_root, tmp_path, capsys):
+    root = shutil.copytree(mri_root, tmp_path / "data")
+    for label in root.rglob("*_gt.nii.gz"):
+        nifti = nib.load(label)
+        values = np.asarray(nifti.dataobj).copy()
+        values[values == 1] = 0
+        nib.save(nib.Nifti1Image(values, nifti.affine, nifti.header), label)
+    command = ["--config", str(config_file), "--run-dir", str(tmp_path / "run")]
+    assert train_ensemble.main([*command, "--set", f"data.root={root}"]) == 2
+    assert "no RV in any" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "models").exists()
+
+
+def test_folds_keep_patients_unseen(config_file, tmp_path):
+    run = tmp_path / "run"
+    command = ["--config", str(config_file), "--run-dir", str(run), "--set", "split.folds=2"]
+    command += ["--set", "members=[unet_advanced]", "--set", "train.epochs=1"]
+    command += ["--set", "train.warmup=0"]
+    # Two jobs share the run, then a third puts it together.
+    assert train_ensemble.main([*command, "--fold", "1"]) == 0
+    assert not (run / "models" / "unet_advanced" / "fold0").exists()
+    assert train_ensemble.main(command) == 0
+    split = pd.read_csv(run / "split.csv").set_index("patient")
+    for path in (run / "maps").iterdir():
+        patient = split.loc[path.name.split("_")[0]]
+        part = read_maps(path, MEMBERS[:1]).part
+        assert part == ("fold_mean" if patient.subset == "test" else f"fold{patient.fold}")
+
+
+def test_sigkill_and_resume_equal_an_uninterrupted_run(finished, config_file, tmp_path):
+    run = tmp_path / "killed"
+    command = [sys.executable, "train_ensemble.py", "--config", config_file, "--run-dir", run]
+    history = run / "history" / "unet_advanced" / "full.csv"
+    process = subprocess.Popen(command, cwd=REPO, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 240
+    while not history.is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert history.is_file() and not (run / "metrics.json").exists()
+    assert train_ensemble.main(["--resume", str(run)]) == 0
+    assert (run / "metrics.json").read_text() == (finished / "metrics.json").read_text()
+    assert not list(run.rglob(".partial*"))
+
+
+def test_jax_predicts_and_trains_like_tensorflow(finished, config_file, mri_root, tmp_path):
+    pytest.importorskip("jax")
+    case = next((finished / "masks" / "mean").rglob("*.nii.gz"))
+    source = mri_root / case.relative_to(finished / "masks" / "mean")
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    run = [sys.executable, "-m", "cardiac_seg", "predict", finished, source]
+    done = subprocess.run(
+        [*run, "--output", tmp_path], cwd=REPO, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    mask = np.asarray(nib.load(tmp_path / source.name).dataobj)
+    assert (mask == np.asarray(nib.load(case).dataobj)).mean() > 0.999
+
+    train = [sys.executable, "train_ensemble.py", "--config", config_file, "--stage", "train"]
+    train += ["--run-dir", tmp_path / "run", "--member", "unet_advanced"]
+    train += ["--set", "train.epochs=1", "--set", "train.warmup=0"]
+    done = subprocess.run(train, cwd=REPO, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    history = pd.read_csv(tmp_path / "run" / "history" / "unet_advanced" / "full.csv")
+    assert np.isfinite(history.loss).all()
+
+
+def test_keras_backend_is_what_was_asked_for():
+    assert keras.backend.backend() == os.environ.get("KERAS_BACKEND", "tensorflow")

@@ -1,0 +1,96 @@
+"""Clean-up of masks: one part per structure, no holes, other structures untouched."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from cardiac_seg.postprocessing import postprocess
+
+masks = arrays(np.uint8, (2, 7, 7), elements=st.sampled_from([0, 0, 1, 2, 3]))
+EVERY_STEP = {"largest_component": [1, 2, 3], "fill_holes": [1, 2, 3]}
+
+
+def ring():
+    """A myocardium (2) around a cavity (3): 7 x 7 outside, 3 x 3 inside."""
+    mask = np.zeros((1, 9, 9), np.uint8)
+    mask[0, 1:8, 1:8] = 2
+    mask[0, 3:6, 3:6] = 3
+    return mask
+
+
+def test_the_largest_part_is_kept_across_slices():
+    mask = np.zeros((3, 6, 6), np.uint8)
+    mask[:, 0, 0:2] = 1  # six voxels, two in each slice
+    mask[1, 3:5, 3:5] = 1  # four voxels, the larger part within slice 1
+    expected = mask.copy()
+    expected[1, 3:5, 3:5] = 0
+    assert np.array_equal(postprocess(mask, {"largest_component": [1]}), expected)
+
+
+def test_parts_that_touch_by_a_corner_are_two():
+    mask = np.array([[[1, 1, 0], [0, 0, 1], [0, 0, 0]]], np.uint8)
+    assert postprocess(mask, {"largest_component": [1]}).sum() == 2
+
+
+def test_other_structures_keep_all_their_parts():
+    mask = np.array([[[1, 1, 0, 1], [2, 0, 2, 2]]], np.uint8)
+    cleaned = postprocess(mask, {"largest_component": [1]})
+    assert cleaned.tolist() == [[[1, 1, 0, 0], [2, 0, 2, 2]]]
+
+
+def test_a_hole_is_filled_within_its_slice():
+    mask = np.zeros((2, 5, 5), np.uint8)
+    mask[0, 1:4, 1:4] = 1
+    mask[0, 2, 2] = 0
+    filled = postprocess(mask, {"fill_holes": [1]})
+    assert filled[0, 2, 2] == 1 and filled.sum() == 9
+
+
+def test_an_open_bay_is_no_hole():
+    mask = np.zeros((1, 5, 5), np.uint8)
+    mask[0, 1:4, 1:4] = 1
+    mask[0, 2, 2:4] = 0
+    assert np.array_equal(postprocess(mask, {"fill_holes": [1]}), mask)
+
+
+def test_the_cavity_is_no_hole_of_the_myocardium():
+    assert np.array_equal(postprocess(ring(), {"fill_holes": [2]}), ring())
+
+
+def test_a_gap_between_cavity_and_myocardium_goes_to_the_myocardium():
+    mask = ring()
+    mask[0, 2, 4] = 0
+    assert np.array_equal(postprocess(mask, {"fill_holes": [2, 3]}), ring())
+
+
+@pytest.mark.parametrize("labels", [[3], [2, 3], [3, 2]])
+def test_a_hole_in_the_cavity_goes_to_the_cavity(labels):
+    mask = ring()
+    mask[0, 4, 4] = 0
+    assert np.array_equal(postprocess(mask, {"fill_holes": labels}), ring())
+
+
+@given(masks)
+def test_no_step_changes_its_input_or_invents_labels(mask):
+    before = mask.copy()
+    cleaned = postprocess(mask, EVERY_STEP)
+    assert np.array_equal(mask, before)
+    assert cleaned.shape == mask.shape and cleaned.dtype == mask.dtype
+    assert set(np.unique(cleaned)) <= set(np.unique(mask)) | {0}
+    assert np.array_equal(postprocess(mask, {}), mask)
+
+
+@given(masks)
+def test_filling_only_turns_background_into_structure(mask):
+    filled = postprocess(mask, {"fill_holes": [1, 2, 3]})
+    assert np.array_equal(filled[mask > 0], mask[mask > 0])
+
+
+@given(masks)
+def test_keeping_one_part_only_turns_structure_into_background(mask):
+    cleaned = postprocess(mask, {"largest_component": [1, 2, 3]})
+    assert np.array_equal(cleaned[cleaned > 0], mask[cleaned > 0])
+    assert set(np.unique(cleaned)) | {0} == set(np.unique(mask)) | {0}  # none vanishes
+    assert np.array_equal(postprocess(cleaned, {"largest_component": [1, 2, 3]}), cleaned)

@@ -1,0 +1,152 @@
+"""Batches, and a training that is killed and resumed."""
+
+import shutil
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cardiac_seg import training
+from cardiac_seg.config import Config
+from cardiac_seg.data.acdc import find_acdc
+from cardiac_seg.data.cache import fingerprint, open_cache
+from cardiac_seg.errors import UserError
+from cardiac_seg.networks import build_member
+from cardiac_seg.training import TrainingJob, read_state, train
+from cardiac_seg.training_batches import TrainingBatches, draw_evenly, slice_weights
+
+
+def tiny_config(root, **train_settings) -> Config:
+    return Config.model_validate(
+        {
+            "data": {"dataset": "acdc", "root": str(root)},
+            "preprocess": {"spacing": 5.0, "size": [32, 32]},
+            "augment": {"rotation": 20, "noise": 0.05, "elastic": 2},
+            "networks": {"unet_advanced": {"filters": 4}, "deep_unet_improved": {"filters": 4}},
+            "train": {"epochs": 3, "warmup": 1, "learning_rate": 0.01, **train_settings},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def cache(mri_root, tmp_path_factory):
+    files = find_acdc(mri_root, [], ["ED", "ES"])[:8]
+    settings = tiny_config(mri_root).preprocess
+    return open_cache(tmp_path_factory.mktemp("cache"), files, 4, settings, fingerprint(files))
+
+
+def make_job(cache, folder, member="unet_advanced") -> TrainingJob:
+    cases = list(cache.cases.values())
+    return TrainingJob(
+        member=member,
+        part="full",
+        folder=folder / "models",
+        history_path=folder / "history.csv",
+        tensorboard=folder / "tensorboard",
+        classes=4,
+        train=cases[:6],
+        validation=cases[6:],
+    )
+
+
+def epoch_of(cache, config, epoch, first_epoch=0, outputs=1):
+    cases = list(cache.cases.values())
+    batches = TrainingBatches(cache, cases, config, [1, 2], outputs, first_epoch)
+    start = (epoch - first_epoch) * batches.steps
+    return [batches[start + i] for i in range(batches.steps)]
+
+
+def test_an_epoch_depends_on_seed_and_epoch_alone(cache, mri_root):
+    first = epoch_of(cache, tiny_config(mri_root, workers=1), 4)
+    again = epoch_of(cache, tiny_config(mri_root, workers=3), 4, first_epoch=3)
+    other = epoch_of(cache, tiny_config(mri_root), 5)
+    for (image, label), (image_again, label_again) in zip(first, again, strict=True):
+        np.testing.assert_array_equal(image, image_again)
+        np.testing.assert_array_equal(label, label_again)
+    assert not np.array_equal(first[0][0], other[0][0])
+
+
+def test_every_output_of_deep_supervision_gets_the_label(cache, mri_root):
+    _, labels = epoch_of(cache, tiny_config(mri_root), 0, outputs=3)[0]
+    assert len(labels) == 3 and labels[0] is labels[2]
+
+
+def test_equal_weights_draw_every_slice_once():
+    rows = np.arange(10, 27)
+    drawn = draw_evenly(rows, np.ones(17), np.random.default_rng(0))
+    assert sorted(drawn) == list(rows)
+
+
+def test_a_slice_of_three_times_the_weight_comes_three_times_as_often():
+    weights = np.array([3.0, 1, 1, 1])  # 6 in all for 4 draws: shares 2 and 2/3
+    draws = [draw_evenly(np.arange(4), weights, np.random.default_rng(s)) for s in range(300)]
+    counts = np.bincount(np.concatenate(draws), minlength=4) / 300
+    np.testing.assert_allclose(counts, [2, 2 / 3, 2 / 3, 2 / 3], atol=0.1)
+
+
+def test_slices_at_the_edge_and_with_rare_structures_weigh_more(cache):
+    case = next(iter(cache.cases.values()))
+    pixels = [[9, 0, 0, 0], [5, 2, 2, 2], [5, 2, 2, 2], [5, 2, 2, 2], [5, 2, 2, 2], [7, 0, 2, 2]]
+    weights = slice_weights([replace(case, class_pixels=pixels)])
+    assert weights.mean() == pytest.approx(1)
+    assert weights[1] > weights[3]  # basal edge against the middle
+
+
+def test_a_resumed_training_equals_an_uninterrupted_one(cache, mri_root, tmp_path, monkeypatch):
+    # Averaged weights and a falling learning rate: all that a checkpoint must bring back.
+    config = tiny_config(mri_root, ema=0.9, schedule="constant", reduce_lr=1, early_stopping=9)
+    whole, resumed = make_job(cache, tmp_path / "whole"), make_job(cache, tmp_path / "resumed")
+    save = training._save
+
+    def save_and_copy_first_epoch(model, last, state):
+        save(model, last, state)
+        if state.epoch == 1 and last == whole.last:
+            shutil.copytree(whole.folder, resumed.folder)
+
+    monkeypatch.setattr(training, "_save", save_and_copy_first_epoch)
+    expected = train(whole, cache, config)
+    found = train(resumed, cache, config)
+
+    def without_time(state):
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in state.history]
+
+    assert [row["epoch"] for row in found.history] == [1, 2, 3]
+    assert without_time(found) == without_time(expected)
+    assert (found.best, found.plateau) == (expected.best, expected.plateau)
+    with zipfile.ZipFile(whole.last) as a, zipfile.ZipFile(resumed.last) as b:
+        assert a.read("model.weights.h5") == b.read("model.weights.h5")
+
+
+def test_early_stopping_ends_after_its_patience(cache, mri_root, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        training,
+        "case_scores",
+        lambda *_: {"val_dice": 0.5, "val_accuracy": 0.5, "val_cross_entropy": 1.0},
+    )
+    config = tiny_config(mri_root, epochs=9, early_stopping=1)
+    state = train(make_job(cache, tmp_path), cache, config)
+    assert (state.epoch, state.best_epoch, state.finished) == (2, 1, True)
+
+
+def test_a_loss_that_is_not_finite_stops_with_advice(cache, mri_root, tmp_path):
+    config = tiny_config(mri_root, learning_rate=1e30, schedule="constant", optimizer="sgd")
+    with pytest.raises(UserError, match=r"loss became .* epoch .*learning_rate"):
+        train(make_job(cache, tmp_path), cache, config)
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(cache, mri_root, tmp_path):
+    job, narrow = make_job(cache, tmp_path), tiny_config(mri_root)
+    model = build_member(job.member, narrow, job.classes)
+    training._save(model, job.last, training.TrainingState(epoch=1, best=0.1, best_epoch=1))
+    wider = narrow.model_dump()
+    wider["networks"]["unet_advanced"]["filters"] = 8
+    with pytest.raises(UserError, match=r"last\.keras: checkpoint of another architecture"):
+        train(job, cache, Config.model_validate(wider))
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    path = tmp_path / "last.keras"
+    path.write_bytes(b"not a zip file")
+    with pytest.raises(UserError, match=r"last\.keras: not a checkpoint"):
+        read_state(path)
