@@ -20,7 +20,7 @@ from cardiac_seg.run import Run, open_run, read_json
 
 # Okabe-Ito: told apart with any colour vision; one colour a structure in every figure.
 COLOURS = {"RV": "#0072B2", "MYO": "#009E73", "LV": "#D55E00", "LA": "#CC79A7"}
-MODEL_COLOURS = ("#999999", "#56B4E9", "#000000")
+MODEL_COLOURS = ("#E69F00", "#56B4E9", "#999999")
 
 
 def analyze(folder: Path, output: Path | None = None) -> str:
@@ -89,8 +89,11 @@ def _dice_figure(run: Run, cases: pd.DataFrame) -> plt.Figure:
     sns.stripplot(
         patients, **style, palette=palette, dodge=True, size=2.5, legend=False, ax=axes, jitter=0.15
     )
+    # At the foot of the bars, where no patient's dot is.
     for bars in axes.containers:
-        axes.bar_label(bars, fmt="%.3f", fontsize=6, padding=-12, rotation=90, color="white")
+        for bar in bars:
+            x, text = bar.get_x() + bar.get_width() / 2, f"{bar.get_height():.3f}"
+            axes.text(x, 0.03, text, rotation=90, ha="center", va="bottom", fontsize=7)
     axes.set(xlabel="", ylabel="Dice (per patient, native grid)", ylim=(0, 1.02))
     axes.legend(title="", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
     sns.despine(figure)
