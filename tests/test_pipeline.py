@@ -229,7 +229,7 @@ def test_folds_keep_patients_unseen(config_file, tmp_path):
     run = tmp_path / "run"
     command = ["--config", str(config_file), "--run-dir", str(run), "--set", "split.folds=2"]
     command += ["--set", "members=[unet_advanced]", "--set", "train.epochs=1"]
-    command += ["--set", "train.warmup=0"]
+    command += ["--set", "train.warmup=0", "--set", "train.tensorboard=true"]
     # Two jobs share the run, then a third puts it together.
     assert train_ensemble.main([*command, "--fold", "1"]) == 0
     assert not (run / "models" / "unet_advanced" / "fold0").exists()
@@ -239,6 +239,17 @@ def test_folds_keep_patients_unseen(config_file, tmp_path):
         patient = split.loc[path.name.split("_")[0]]
         part = read_maps(path, MEMBERS[:1]).part
         assert part == ("fold_mean" if patient.subset == "test" else f"fold{patient.fold}")
+    assert list((run / "tensorboard").rglob("events.*"))
+
+
+def test_a_place_that_cannot_be_written_is_named(finished, config_file, mri_root, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    below = str(tmp_path / "file" / "run")
+    assert train_ensemble.main(["--config", str(config_file), "--run-dir", below]) == 2
+    assert cardiac_seg_main(["predict", str(finished), str(mri_root), "--output", below]) == 2
+    assert cardiac_seg_main(["phantom", below, "--patients", "1"]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert sum(below in line for line in errors if line.startswith("error: ")) == 3
 
 
 def test_sigkill_and_resume_equal_an_uninterrupted_run(finished, config_file, tmp_path):

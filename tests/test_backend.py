@@ -1,0 +1,52 @@
+"""What depends on the machine: precision, memory advice."""
+
+import keras
+import numpy as np
+import pytest
+
+from cardiac_seg import backend
+from cardiac_seg.errors import UserError
+from cardiac_seg.networks.unet_advanced import unet_advanced
+
+
+@pytest.fixture(autouse=True)
+def restore_policy():
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize(("hardware", "expected"), [(True, "bfloat16"), (False, "float32")])
+def test_auto_takes_bfloat16_where_the_hardware_has_it(monkeypatch, hardware, expected):
+    monkeypatch.setattr(backend, "_has_bfloat16", lambda: hardware)
+    assert backend.set_precision("auto") == expected
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_reduced_precision_keeps_weights_and_softmax_in_float32(precision):
+    backend.set_precision(precision)
+    model = unet_advanced((32, 32, 1), 4, filters=4)
+    output = model(np.zeros((1, 32, 32, 1), np.float32))
+    assert {weight.dtype for weight in model.trainable_weights} == {"float32"}
+    assert keras.backend.standardize_dtype(output.dtype) == "float32"
+    assert model.layers[1].compute_dtype == precision
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "advice"), [(8, "train.batch_size=4"), (1, "fewer filters")]
+)
+def test_out_of_memory_suggests_what_to_try(batch_size, advice):
+    with (
+        pytest.raises(UserError, match=advice),
+        backend.memory_advice(batch_size, "train.batch_size"),
+    ):
+        raise RuntimeError("RESOURCE_EXHAUSTED: OOM when allocating tensor")
+
+
+def test_other_errors_pass_unchanged():
+    with pytest.raises(KeyError), backend.memory_advice(8, "train.batch_size"):
+        raise KeyError("x")
+
+
+def test_the_device_line_says_what_is_used(monkeypatch):
+    monkeypatch.setattr(backend, "GPUS", [])
+    assert "no GPU found, running on" in backend.device_line()
