@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from cardiac_seg.commands import guarded, parser
-from cardiac_seg.config import MEMBERS, STAGES, dump_config, load_config
+from cardiac_seg.config import MEMBERS, STAGES, Config, dump_config, load_config
 from cardiac_seg.errors import UserError
 
 
@@ -32,6 +32,15 @@ def arguments(argv: list[str] | None):
     return p.parse_args(argv)
 
 
+def check_data(config: Config) -> None:
+    """Looks for the data before a run directory is made for it."""
+    from cardiac_seg.data.datasets import DATASETS
+
+    root = Path(config.data.root).expanduser()
+    if root.exists() or not config.data.phantom:
+        DATASETS[config.data.dataset].find(root, config.data.views, config.data.phases)
+
+
 @guarded
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
@@ -46,6 +55,8 @@ def main(argv: list[str] | None = None) -> int:
     # Only now: a mistake in the config is told before anything heavy is loaded.
     from cardiac_seg import run as runs
 
+    if config:
+        check_data(config)
     run = (
         runs.create_or_join(config, args.run_dir or Path("outputs") / args.config.stem)
         if config
@@ -65,11 +76,6 @@ def main(argv: list[str] | None = None) -> int:
     stages = (args.stage,) if args.stage else ("prepare", "train") if chosen_part else STAGES
     run_stages(run, stages, args.member, args.fold)
     if run.is_done("evaluate"):
-        from cardiac_seg.evaluation import score_table
-
-        metrics = runs.read_json(run.folder / "metrics.json")
-        patients = metrics["subsets"]["test"]["patients"]
-        print(f"\n{patients} test patients\n{score_table(metrics, 'test')}")
         print(f"\nnext: python analyze_results.py {run.folder}")
     return 0
 

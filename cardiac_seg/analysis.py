@@ -13,6 +13,7 @@ import seaborn as sns
 from matplotlib.colors import ListedColormap
 
 from cardiac_seg.combination import combine, final_model, model_names
+from cardiac_seg.data.split import part_names
 from cardiac_seg.errors import UserError
 from cardiac_seg.evaluation import score_table
 from cardiac_seg.maps import read_maps
@@ -51,11 +52,8 @@ def analyze(folder: Path, output: Path | None = None) -> str:
         _save(_training_figure(run), figures / "training_curves"),
         _save(_samples_figure(run, cases), figures / "samples_best_median_worst"),
     ]
-    kind = "phantom " if metrics["phantom"] else ""
-    patients = metrics["subsets"]["test"]["patients"]
     return "\n".join(
         [
-            f"{patients} {kind}test patients ({metrics['dataset']} layout)",
             score_table(metrics, "test"),
             "",
             "look at:",
@@ -104,7 +102,7 @@ def _training_figure(run: Run) -> plt.Figure:
     """Loss and validation Dice against the epoch, one line a training."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(6.5, 2.6), layout="constrained")
     for member, colour in zip(run.config.members, MODEL_COLOURS[1:], strict=False):
-        paths = sorted((run.folder / "history" / member).glob("*.csv"))
+        paths = [run.history(member, part) for part in part_names(run.split())]
         for i, path in enumerate(paths):
             history = pd.read_csv(path)
             name = member if i == 0 else None

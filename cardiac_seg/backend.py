@@ -18,6 +18,7 @@ from cardiac_seg.errors import UserError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX: memory as needed
 
 
 @contextlib.contextmanager
@@ -123,7 +124,9 @@ def memory_advice(batch_size: int, key: str) -> Iterator[None]:
         if batch_size == 1:
             advice = "the batch size is 1 already; use a smaller preprocess.size or fewer filters"
         else:
-            advice = f"try {key}={batch_size // 2}"
+            advice = f"try --set {key}={batch_size // 2}"
+            # Another training batch gives another result; prediction's does not.
+            advice += " with another --run-dir" if key.startswith("train") else " and go on"
         raise UserError(f"{key}: {batch_size} slices do not fit in memory; {advice}") from None
 
 

@@ -24,7 +24,9 @@ def guarded(command: Callable[[list[str] | None], int]) -> Callable[[list[str] |
             print(f"error: {what}; check the path, permissions and free space", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
-            print("interrupted; the same command continues where it stopped", file=sys.stderr)
+            print(
+                "interrupted; what is finished is kept, the same command goes on", file=sys.stderr
+            )
             return 130
 
     main.__doc__ = command.__doc__
@@ -32,7 +34,7 @@ def guarded(command: Callable[[list[str] | None], int]) -> Callable[[list[str] |
 
 
 def parser(description: str, **options) -> argparse.ArgumentParser:
-    """An argument parser that shows defaults and keeps the description's line breaks."""
+    """An argument parser that keeps the description's line breaks."""
     return argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, **options
     )

@@ -39,6 +39,11 @@ Percentile = Annotated[Number, Field(ge=0, le=100)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Whole = Annotated[int, Field(ge=0, strict=True)]
 Switch = Annotated[bool, Field(strict=True)]
+# YAML reads a bare on or off as true or false.
+AutoOnOff = Annotated[
+    Literal["auto", "on", "off"],
+    BeforeValidator(lambda v: {True: "on", False: "off"}[v] if isinstance(v, bool) else v),
+]
 STAGES = ("prepare", "train", "stack", "evaluate")
 MEMBERS = ("unet_advanced", "deep_unet_improved")
 
@@ -149,7 +154,7 @@ class Train(Section):
     epochs: Count = 150
     batch_size: Count = 8
     loss: Literal["dice_ce", "ce", "weighted_ce"] = "dice_ce"
-    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"  # sgd: Nesterov, momentum 0.99
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"  # nnU-Net: sgd, 0.01, polynomial, 3e-5
     learning_rate: Positive = 1e-3
     weight_decay: Amount = 1e-4  # adamw and sgd
     schedule: Literal["cosine", "polynomial", "constant"] = "cosine"
@@ -184,8 +189,8 @@ class Predict(Section):
 
     checkpoint: Literal["best", "last"] = "best"
     batch_size: Count = 8
-    largest_component: Literal["auto", "on", "off"] = "auto"  # auto: kept where validation gains
-    fill_holes: Literal["auto", "on", "off"] = "auto"
+    largest_component: AutoOnOff = "auto"  # auto: kept where validation gains
+    fill_holes: AutoOnOff = "auto"
 
 
 class Config(Section):

@@ -106,7 +106,7 @@ def load_network(run: Run, member: str, part: str) -> keras.Model:
         UserError: If the file is missing, damaged or of another architecture.
     """
     path = run.models(member, part) / f"{run.config.predict.checkpoint}.keras"
-    backend.set_precision(run.config.train.precision)
+    precision = backend.set_precision(run.config.train.precision)
     if not path.is_file():
         raise UserError(f"{path}: missing; train it with train_ensemble.py --resume {run.folder}")
     try:
@@ -121,7 +121,28 @@ def load_network(run: Run, member: str, part: str) -> keras.Model:
             f"{path}: holds {network.name} with output {shape}, expected {member} with {expected}; "
             "the file belongs to another run"
         )
-    return network
+    return _for_this_hardware(network, precision)
+
+
+def _for_this_hardware(network: keras.Model, precision: str) -> keras.Model:
+    """The same network, computing in `precision` where it was trained in a reduced one.
+
+    A network keeps the precision it was saved with; bfloat16 from a GPU would be emulated on a
+    CPU that lacks it.
+    """
+    if all(layer.compute_dtype in ("float32", precision) for layer in network.layers):
+        return network
+    policy = keras.config.dtype_policy().name
+
+    def clone(layer):
+        settings = layer.get_config()
+        if layer.compute_dtype != "float32":
+            settings["dtype"] = policy
+        return type(layer).from_config(settings)
+
+    copy = keras.models.clone_model(network, clone_function=clone)
+    copy.set_weights(network.get_weights())
+    return copy
 
 
 def predict_folder(run_folder: Path, source: Path, output: Path) -> int:
@@ -134,12 +155,15 @@ def predict_folder(run_folder: Path, source: Path, output: Path) -> int:
         The number of files that failed.
     """
     files = find_inputs(source)
+    if output.resolve() == files[0].root.resolve():
+        raise UserError(f"--output {output}: would overwrite the images; choose another folder")
+    if files[0].root.resolve() in output.resolve().parents:
+        # Masks of an earlier call, inside the input folder, are no images.
+        files = [f for f in files if output.resolve() not in f.image_path.resolve().parents]
     ensemble = Ensemble.load(run_folder)
     failed = 0
     for file in bar(files, "predict", unit="image"):
         target = output / file.relative_path
-        if target.resolve() == file.image_path.resolve():
-            raise UserError(f"--output {output}: would overwrite the images; choose another folder")
         try:
             prediction = ensemble.predict(file)
         except UserError as error:

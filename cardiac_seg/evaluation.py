@@ -143,8 +143,10 @@ def write_scores(run: Run, cases: pd.DataFrame, subsets: dict, steps: dict) -> N
 
 
 def score_table(metrics: dict, subset: str) -> str:
-    """The scores of a subset as lines of text, one model a line."""
+    """The scores of a subset as lines of text: whose they are, then one model a line."""
     structures = metrics["structures"]
+    kind = "phantom " if metrics["phantom"] else ""
+    patients = metrics["subsets"][subset]["patients"]
     models = metrics["subsets"][subset]["models"]
     lines = [f"{'Dice (per patient, native grid)':<33}" + "".join(f"{s:>8}" for s in structures)]
     lines[0] += f"{'mean':>8}{'pooled accuracy':>17}"
@@ -152,7 +154,8 @@ def score_table(metrics: dict, subset: str) -> str:
         values = [scores["dice_native_per_patient"][s] for s in structures]
         cells = "".join(f"{v:8.4f}" for v in [*values, scores["mean_foreground_dice"]])
         lines.append(f"{name:<33}{cells}{scores['pooled_network_grid']['accuracy']:17.4f}")
-    return "\n".join(lines)
+    title = f"{patients} {kind}{subset} patients ({metrics['dataset']} layout)"
+    return "\n".join([title, *lines])
 
 
 def _cases_with_maps(

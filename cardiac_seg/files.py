@@ -49,6 +49,15 @@ def whole_directory(path: Path) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Removes what a killed process left half-written; for a folder with one writer."""
+    for partial in folder.rglob(".partial-*"):
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file whole."""
     with whole_file(path) as partial:

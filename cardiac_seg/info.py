@@ -33,6 +33,5 @@ def describe_run(folder: Path) -> str:
     ]
     if (folder / "metrics.json").is_file():
         metrics = read_json(folder / "metrics.json")
-        patients = metrics["subsets"]["test"]["patients"]
-        lines += ["", f"{patients} test patients", score_table(metrics, "test")]
+        lines += ["", score_table(metrics, "test")]
     return "\n".join(lines)

@@ -20,14 +20,14 @@ from cardiac_seg.data.phantom import is_phantom, write_phantoms
 from cardiac_seg.data.split import make_split, part_names, part_patients
 from cardiac_seg.ensemble import load_network
 from cardiac_seg.errors import UserError
-from cardiac_seg.evaluation import choose_steps, evaluate, summarize, write_scores
-from cardiac_seg.files import whole_file, write_json
+from cardiac_seg.evaluation import choose_steps, evaluate, score_table, summarize, write_scores
+from cardiac_seg.files import remove_leftovers, whole_file, write_json
 from cardiac_seg.maps import CaseMaps, read_maps, stored_members, write_maps
 from cardiac_seg.postprocessing import STEPS
 from cardiac_seg.prediction import predict_cases
 from cardiac_seg.progress import bar, log
 from cardiac_seg.run import Run, describe_environment, file_sha256, read_json
-from cardiac_seg.training import TrainingJob, train
+from cardiac_seg.training import TrainingJob, read_state, train
 
 FOLD_MEAN = "fold_mean"  # the part of maps that average the networks of all folds
 
@@ -46,8 +46,9 @@ def run_stages(
     if run.is_done("evaluate"):
         log.info("%s: finished already; its results are in metrics.json", run.folder)
         return
-    log.info("%s", backend.device_line())
-    run.update_manifest(**describe_environment(), seed=run.config.seed)
+    environment = describe_environment()
+    log.info("%s; commit %s", backend.device_line(), environment["git_commit"] or "unknown")
+    run.update_manifest(**environment, seed=run.config.seed)
     files = find_cases(run)
     cache = prepare(run, files)
     if "train" in stages:
@@ -125,6 +126,8 @@ def train_members(run: Run, cache: Cache, member: str | None, fold: int | None) 
     with run.stage("train") if whole else nullcontext():
         for name, part in chosen:
             job = _training_job(run, cache, name, part)
+            if not read_state(job.last).finished and (run.folder / "maps").is_dir():
+                run.forget_maps()
             state = train(job, cache, run.config)
             models = {
                 path.relative_to(run.folder).as_posix(): file_sha256(path)
@@ -152,6 +155,7 @@ def stack(run: Run, files: list[CaseFile], cache: Cache) -> None:
     if run.is_done("stack"):
         return
     with run.stage("stack"):
+        remove_leftovers(run.folder / "maps")
         for part, cases in _unseen_cases(run, cache):
             _write_maps(run, cache, cases, [part], part)
         development = {c.name for _, cases in _unseen_cases(run, cache) for c in cases}
@@ -166,6 +170,8 @@ def stack(run: Run, files: list[CaseFile], cache: Cache) -> None:
 def evaluate_models(run: Run, files: list[CaseFile], cache: Cache) -> None:
     """Maps and masks of the test cases, and all scores."""
     with run.stage("evaluate"):
+        for folder in ("maps", "masks"):
+            remove_leftovers(run.folder / folder)
         steps = read_json(run.folder / "meta" / "postprocessing.json")
         split = run.split()
         parts = part_names(split)
@@ -182,6 +188,7 @@ def evaluate_models(run: Run, files: list[CaseFile], cache: Cache) -> None:
             tables.append(table)
             scores[subset] = summarize(table, pooled, run.dataset.structures)
         write_scores(run, pd.concat(tables), scores, steps)
+        log.info("%s", score_table(read_json(run.folder / "metrics.json"), "test"))
 
 
 def _training_job(run: Run, cache: Cache, member: str, part: str) -> TrainingJob:

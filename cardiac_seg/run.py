@@ -1,9 +1,12 @@
 """The run directory: where a run's files lie, and how a run is created, joined and described."""
 
+import fcntl
 import hashlib
 import json
+import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -24,6 +27,8 @@ from cardiac_seg.files import whole_directory, write_json, write_text
 from cardiac_seg.progress import clock, log
 
 LOCAL_KEYS = ("root", "cache")  # of the data section: they belong to a machine, not to a run
+# Keys that no result depends on; a run may be continued with other values.
+NEUTRAL_KEYS = (("train", "workers"), ("train", "tensorboard"), ("predict", "batch_size"))
 PACKAGES = ("numpy", "scikit-learn", "scipy", "opencv-python-headless", "nibabel", "pandas")
 
 
@@ -77,12 +82,23 @@ class Run:
         return sorted(path.name for path in folder.glob("*") if path.is_dir())
 
     def update_manifest(self, **values) -> None:
-        """Merges values into `manifest.json`, dictionaries key by key."""
-        manifest = self.manifest
-        for key, value in values.items():
-            both = isinstance(value, dict) and isinstance(manifest.get(key), dict)
-            manifest[key] = manifest[key] | value if both else value
-        write_json(self.folder / "manifest.json", manifest)
+        """Merges values into `manifest.json`, dictionaries key by key; safe beside other jobs."""
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            manifest = self.manifest
+            for key, value in values.items():
+                both = isinstance(value, dict) and isinstance(manifest.get(key), dict)
+                manifest[key] = manifest[key] | value if both else value
+            write_json(self.folder / "manifest.json", manifest)
+        finally:
+            os.close(folder)  # gives the lock back
+
+    def forget_maps(self) -> None:
+        """Drops what an earlier network left: its maps, and the stages that used them."""
+        shutil.rmtree(self.folder / "maps", ignore_errors=True)
+        undone = {"done": False}
+        self.update_manifest(stages={"stack": undone, "evaluate": undone})
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -107,24 +123,25 @@ def create_or_join(config: Config, folder: Path) -> Run:
     """
     if (folder / "config.yaml").is_file():
         run = open_run(folder)
-        if difference := _first_difference(_shared(config), _shared(run.config)):
+        difference = _first_difference(_shared(config), _shared(run.config))
+        if difference and run.is_done("prepare"):
             raise UserError(
                 f"{folder}: a run with another configuration ({difference}); "
                 "choose another --run-dir, or continue it with --resume"
             )
-        # The data may lie elsewhere on the machine that joins.
-        run = Run(folder, config)
+        # What no result depends on may change: paths, workers, prediction's batch size. And before
+        # the data was accepted, everything may: the first try often has a mistake in it.
+        write_text(folder / "config.yaml", _run_yaml(config))
         write_text(folder / "local.yaml", _local_yaml(config))
-        return run
+        return open_run(folder)
     if folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"{folder}: not empty and not a run; choose another --run-dir")
     if folder.is_dir():
         folder.rmdir()
     with whole_directory(folder) as partial:
-        stored = yaml.safe_dump(_shared(config), sort_keys=False, allow_unicode=True)
-        (partial / "config.yaml").write_text(stored, encoding="utf-8")
+        (partial / "config.yaml").write_text(_run_yaml(config), encoding="utf-8")
         (partial / "local.yaml").write_text(_local_yaml(config), encoding="utf-8")
-    return Run(folder, config)
+    return open_run(folder)
 
 
 def open_run(folder: Path) -> Run:
@@ -149,7 +166,7 @@ def describe_environment() -> dict:
     """Versions, platform and commit, for the manifest."""
     from cardiac_seg import __version__, backend
 
-    packages = {name: metadata.version(name) for name in PACKAGES}
+    packages = {d: v for d in PACKAGES if (v := _installed_version(d))}
     return {
         "versions": {
             "cardiac_seg": __version__,
@@ -162,6 +179,13 @@ def describe_environment() -> dict:
         "git_commit": _git_commit(),
         "updated": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _installed_version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:  # another build of it, opencv-python for instance
+        return None
 
 
 def file_sha256(path: Path) -> str:
@@ -189,16 +213,24 @@ def peak_memory_mib() -> int:
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
-def _shared(config: Config) -> dict:
+def _run_yaml(config: Config) -> str:
     """The configuration without what belongs to one machine."""
     values = yaml.safe_load(dump_config(config))
     for key in LOCAL_KEYS:
         del values["data"][key]
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _shared(config: Config) -> dict:
+    """The part of the configuration that results depend on."""
+    values = yaml.safe_load(_run_yaml(config))
+    for section, key in NEUTRAL_KEYS:
+        del values[section][key]
     return values
 
 
 def _local_yaml(config: Config) -> str:
-    paths = {key: str(Path(getattr(config.data, key)).resolve()) for key in LOCAL_KEYS}
+    paths = {key: str(Path(getattr(config.data, key)).expanduser().resolve()) for key in LOCAL_KEYS}
     return "# Paths on this machine; never copied into a report.\n" + yaml.safe_dump(
         {"data": paths}
     )

@@ -15,7 +15,7 @@ from cardiac_seg import backend
 from cardiac_seg.config import Config, Train
 from cardiac_seg.data.cache import Cache, CachedCase
 from cardiac_seg.errors import UserError
-from cardiac_seg.files import whole_file, write_text
+from cardiac_seg.files import remove_leftovers, whole_file, write_text
 from cardiac_seg.losses import make_loss
 from cardiac_seg.networks import build_member
 from cardiac_seg.overlap import accuracy_from_confusion, confusion, dice_from_confusion
@@ -96,7 +96,10 @@ def train(job: TrainingJob, cache: Cache, config: Config) -> TrainingState:
         UserError: If a checkpoint does not fit, the loss is not finite, or memory runs out.
     """
     state = read_state(job.last)
+    for folder in (job.folder, job.history_path.parent):
+        remove_leftovers(folder)
     if state.finished:
+        _write_history(job, state)  # a kill may have come between checkpoint and table
         log.info("%s %s: already trained", job.member, job.part)
         return state
     # One stream of randomness for each training; adding a member or part changes no other.
@@ -110,6 +113,7 @@ def train(job: TrainingJob, cache: Cache, config: Config) -> TrainingState:
     _compile(model, config.train, batches.steps, _class_pixels(job.train))
     if state.epoch:
         _restore(model, job.last)
+        log.info("%s %s: resumed after epoch %d", job.member, job.part, state.epoch)
     log.info(
         "%s %s: %s parameters, %s, %d training and %d validation slices, epoch %d of %d",
         job.member,
@@ -241,7 +245,8 @@ class _Epochs(keras.callbacks.Callback):
             self.model.set_weights(weights)
         row["seconds"] = round(time.monotonic() - self.began, 1)
         _save(self.model, self.job.last, self.state)
-        write_text(self.job.history_path, pd.DataFrame(self.state.history).to_csv(index=False))
+        _write_history(self.job, self.state)
+        logs.update(scores)  # for the callbacks that follow
         self._report(row)
         self.model.stop_training = self.state.finished
 
@@ -355,6 +360,10 @@ def _save(model: keras.Model, last: Path, state: TrainingState) -> None:
         model.save(partial)
         with zipfile.ZipFile(partial, "a") as archive:
             archive.writestr(STATE, json.dumps(dataclasses.asdict(state)))
+
+
+def _write_history(job: TrainingJob, state: TrainingState) -> None:
+    write_text(job.history_path, pd.DataFrame(state.history).to_csv(index=False))
 
 
 def _reseed_dropout(model: keras.Model, seed: list[int]) -> None:

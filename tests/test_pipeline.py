@@ -171,6 +171,36 @@ def test_figures_and_info(finished, capsys, tmp_path):
     assert "acdc (phantom), 8 patients" in capsys.readouterr().out
 
 
+def test_what_no_result_depends_on_may_change(finished, config_file, tmp_path):
+    run = copy_without(finished, tmp_path / "run")
+    command = ["--config", str(config_file), "--run-dir", str(run)]
+    assert train_ensemble.main([*command, "--set", "predict.batch_size=2"]) == 0
+    assert "batch_size: 2" in (run / "config.yaml").read_text()
+
+
+def test_a_wrong_data_folder_leaves_nothing_behind(config_file, tmp_path, capsys):
+    command = ["--config", str(config_file), "--run-dir", str(tmp_path / "run")]
+    assert train_ensemble.main([*command, "--set", f"data.root={tmp_path / 'none'}"]) == 2
+    assert "expected training/patient001" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_masks_inside_the_input_folder_are_not_segmented_again(finished, mri_root, tmp_path):
+    folder = shutil.copytree(mri_root / "training" / "patient001", tmp_path / "in")
+    command = ["predict", str(finished), str(folder), "--output", str(folder / "masks")]
+    assert cardiac_seg_main(command) == cardiac_seg_main(command) == 0
+    assert len(list((folder / "masks").rglob("*.nii.gz"))) == 2
+    assert cardiac_seg_main([*command[:-1], str(folder)]) == 2
+
+
+def test_a_retrained_network_makes_new_maps(finished, tmp_path):
+    run = copy_without(finished, tmp_path / "run", "train", "evaluate")
+    shutil.rmtree(run / "models" / "unet_advanced")
+    before = {p.name: p.stat().st_mtime_ns for p in (run / "maps").iterdir()}
+    assert train_ensemble.main(["--resume", str(run)]) == 0
+    assert all(p.stat().st_mtime_ns > before[p.name] for p in (run / "maps").iterdir())
+
+
 def test_damage_is_named(finished, mri_root, tmp_path, capsys):
     run = copy_without(finished, tmp_path / "run", "evaluate")
     some_map = next((run / "maps").iterdir())

@@ -61,7 +61,7 @@ def find_inputs(path: Path) -> list[CaseFile]:
             raise UserError(f"{path}: not a NIfTI file; expected .nii or .nii.gz")
         files, root = [path], path.parent
     elif path.is_dir():
-        files, root = sorted(p for p in path.rglob("*.nii*") if is_image_file(p)), path
+        files, root = sorted(p for p in path.rglob("[!.]*.nii*") if is_image_file(p)), path
     else:
         raise UserError(f"{path}: no such file or folder; check the path")
     if not files:
