@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from cardiac_seg import backend
+from cardiac_seg.ensemble import _for_this_hardware
 from cardiac_seg.errors import UserError
 from cardiac_seg.networks.unet_advanced import unet_advanced
 
@@ -29,6 +30,16 @@ def test_reduced_precision_keeps_weights_and_softmax_in_float32(precision):
     assert {weight.dtype for weight in model.trainable_weights} == {"float32"}
     assert keras.backend.standardize_dtype(output.dtype) == "float32"
     assert model.layers[1].compute_dtype == precision
+
+
+def test_a_network_saved_in_bfloat16_computes_in_what_this_machine_has():
+    backend.set_precision("bfloat16")
+    saved = unet_advanced((32, 32, 1), 4, filters=4)
+    backend.set_precision("float32")
+    network = _for_this_hardware(saved, "float32")
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+    for mine, theirs in zip(network.get_weights(), saved.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 @pytest.mark.parametrize(

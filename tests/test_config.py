@@ -199,6 +199,13 @@ def test_a_bad_config_is_answered_before_anything_heavy_is_imported(tmp_path):
     assert done.stdout == "2 []\n", done.stderr
 
 
+def test_a_bare_on_or_off_is_what_it_says(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("data: {dataset: acdc, root: x}\npredict: {fill_holes: on}")
+    config = load_config(path, ["predict.largest_component=off"])
+    assert (config.predict.fill_holes, config.predict.largest_component) == ("on", "off")
+
+
 @pytest.mark.parametrize("override", ["augment.rotation=yes", "train.tensorboard=1"])
 def test_true_is_no_number_and_one_no_switch(override, tmp_path):
     path = tmp_path / "c.yaml"
