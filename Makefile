@@ -1,13 +1,18 @@
-# make demo and make test work on a fresh clone; README spells both out as pip and python commands.
+# make demo, make install and make test work on a fresh clone; README spells both out as pip and python commands.
 PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo install test lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/python train_ensemble.py --config configs/demo.yaml
 	$(BIN)/python analyze_results.py outputs/demo
+
+install: $(VENV)/installed
+ifdef GPU
+	$(BIN)/python -m pip install --quiet "tensorflow[and-cuda]" -c constraints.txt
+endif
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest
