@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+import warnings
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -346,7 +347,10 @@ def _optimizer(settings: Train, steps: int) -> keras.optimizers.Optimizer:
 
 def _restore(model: keras.Model, last: Path) -> None:
     try:
-        model.load_weights(last)
+        with warnings.catch_warnings():
+            # Keras warns of each container that it also reaches by another way.
+            warnings.simplefilter("ignore")
+            model.load_weights(last)
     except (ValueError, KeyError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
