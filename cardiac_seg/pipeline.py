@@ -169,6 +169,8 @@ def stack(run: Run, files: list[CaseFile], cache: Cache) -> None:
 
 def evaluate_models(run: Run, files: list[CaseFile], cache: Cache) -> None:
     """Maps and masks of the test cases, and all scores."""
+    if not run.is_done("stack"):
+        raise UserError(f"{run.folder}: stage evaluate needs stage stack; run it first")
     with run.stage("evaluate"):
         for folder in ("maps", "masks"):
             remove_leftovers(run.folder / folder)

@@ -223,6 +223,8 @@ def test_an_unfinished_run_is_refused(config_file, mri_root, tmp_path, capsys):
     run = tmp_path / "run"
     command = ["--config", str(config_file), "--run-dir", str(run), "--stage", "prepare"]
     assert train_ensemble.main(command) == 0
+    assert train_ensemble.main(["--resume", str(run), "--stage", "evaluate"]) == 2
+    assert "needs stage stack" in capsys.readouterr().err
     assert cardiac_seg_main(["predict", str(run), str(mri_root), "--output", "x"]) == 2
     assert analyze_results.main([str(run)]) == 2
     assert capsys.readouterr().err.count("--resume") == 2
