@@ -95,8 +95,8 @@ def start_training(seed: int) -> None:
 def keep_freed_memory() -> None:
     """Lets the C library keep freed memory for the next step instead of returning it.
 
-    TensorFlow's generator input sets glibc to return all of it at once; fetching the pages again
-    then costs more than half of the training time on a CPU. To be called when input has started.
+    TensorFlow's generator input sets glibc to return all of it at once, and a training step on a
+    CPU then spends much of its time fetching the pages again. To be called when input has started.
     """
     if sys.platform != "linux":
         return

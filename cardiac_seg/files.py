@@ -49,9 +49,9 @@ def whole_directory(path: Path) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Removes what a killed process left half-written; for a folder with one writer."""
-    for partial in folder.rglob(".partial-*"):
+def remove_leftovers(folder: Path, pattern: str = ".partial-*") -> None:
+    """Removes what a killed process left half-written; for files with one writer."""
+    for partial in folder.rglob(pattern):
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
         else:

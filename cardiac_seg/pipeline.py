@@ -14,7 +14,7 @@ import pandas as pd
 
 from cardiac_seg import backend
 from cardiac_seg.config import STAGES
-from cardiac_seg.data.cache import Cache, CachedCase, fingerprint, open_cache
+from cardiac_seg.data.cache import Cache, CachedCase, class_pixels, fingerprint, open_cache
 from cardiac_seg.data.cases import CaseFile
 from cardiac_seg.data.phantom import is_phantom, write_phantoms
 from cardiac_seg.data.split import make_split, part_names, part_patients
@@ -72,13 +72,13 @@ def prepare(run: Run, files: list[CaseFile]) -> Cache:
     """Checks the data, writes `split.csv` and opens the cache of preprocessed slices."""
     config, split_path = run.config, run.folder / "split.csv"
     data_print = fingerprint(files)
-    known = run.manifest.get("dataset", {}).get("fingerprint", data_print)
-    if known != data_print:
+    prepared = run.is_done("prepare")
+    if prepared and run.manifest["dataset"]["fingerprint"] != data_print:
         raise UserError(
             f"{run.root}: the data changed since this run began; restore it or start another run"
         )
-    with nullcontext() if run.is_done("prepare") else run.stage("prepare"):
-        if not split_path.is_file():
+    with nullcontext() if prepared else run.stage("prepare"):
+        if not prepared:  # also where a file is there: it may be of a config given up since
             split = make_split(config.split, run.dataset, run.root, files)
             with whole_file(split_path) as partial:
                 split.to_csv(partial, index=False)
@@ -196,8 +196,7 @@ def evaluate_models(run: Run, files: list[CaseFile], cache: Cache) -> None:
 def _training_job(run: Run, cache: Cache, member: str, part: str) -> TrainingJob:
     train_patients, validation_patients = part_patients(run.split(), part)
     cases = cache.of_patients(train_patients)
-    pixels = np.concatenate([case.class_pixels for case in cases]).sum(axis=0)
-    for structure, count in zip(run.dataset.structures, pixels[1:], strict=True):
+    for structure, count in zip(run.dataset.structures, class_pixels(cases)[1:], strict=True):
         if not count:
             raise UserError(
                 f"{run.root}: no {structure} in any of the {len(cases)} training cases of {part}; "

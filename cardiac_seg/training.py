@@ -14,7 +14,7 @@ import pandas as pd
 
 from cardiac_seg import backend
 from cardiac_seg.config import Config, Train
-from cardiac_seg.data.cache import Cache, CachedCase
+from cardiac_seg.data.cache import Cache, CachedCase, class_pixels
 from cardiac_seg.errors import UserError
 from cardiac_seg.files import remove_leftovers, whole_file, write_text
 from cardiac_seg.losses import make_loss
@@ -97,8 +97,9 @@ def train(job: TrainingJob, cache: Cache, config: Config) -> TrainingState:
         UserError: If a checkpoint does not fit, the loss is not finite, or memory runs out.
     """
     state = read_state(job.last)
-    for folder in (job.folder, job.history_path.parent):
-        remove_leftovers(folder)
+    remove_leftovers(job.folder)
+    # Other folds of this member may be writing beside it.
+    remove_leftovers(job.history_path.parent, f".partial-*-{job.history_path.name}")
     if state.finished:
         _write_history(job, state)  # a kill may have come between checkpoint and table
         log.info("%s %s: already trained", job.member, job.part)
@@ -111,7 +112,7 @@ def train(job: TrainingJob, cache: Cache, config: Config) -> TrainingState:
     batches = TrainingBatches(
         cache, job.train, config, seed, len(model.outputs), first_epoch=state.epoch
     )
-    _compile(model, config.train, batches.steps, _class_pixels(job.train))
+    _compile(model, config.train, batches.steps, class_pixels(job.train))
     if state.epoch:
         _restore(model, job.last)
         log.info("%s %s: resumed after epoch %d", job.member, job.part, state.epoch)
@@ -304,9 +305,9 @@ class _Epochs(keras.callbacks.Callback):
         )
 
 
-def _compile(model: keras.Model, settings: Train, steps: int, class_pixels: list[int]) -> None:
+def _compile(model: keras.Model, settings: Train, steps: int, pixels: list[int]) -> None:
     outputs = len(model.outputs)
-    loss = make_loss(settings.loss, class_pixels)
+    loss = make_loss(settings.loss, pixels)
     weights = [SUPERVISION_DECAY**i for i in range(outputs)]
     model.compile(
         optimizer=_optimizer(settings, steps),
@@ -377,7 +378,3 @@ def _reseed_dropout(model: keras.Model, seed: list[int]) -> None:
         if generator is not None:
             rng = np.random.default_rng([*seed, index])
             generator.state.assign(rng.integers(2**32, size=2, dtype=np.uint32))
-
-
-def _class_pixels(cases: list[CachedCase]) -> list[int]:
-    return np.concatenate([case.class_pixels for case in cases]).sum(axis=0).tolist()

@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import keras
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -185,6 +184,17 @@ def test_a_wrong_data_folder_leaves_nothing_behind(config_file, tmp_path, capsys
     assert not (tmp_path / "run").exists()
 
 
+def test_a_config_given_up_before_the_data_was_ready_leaves_no_split(config_file, tmp_path):
+    run = tmp_path / "run"
+    command = ["--config", str(config_file), "--run-dir", str(run), "--stage", "prepare"]
+    assert train_ensemble.main(command) == 0
+    first = (run / "split.csv").read_text()
+    copy_without(run, tmp_path / "early", "prepare")
+    command[3] = str(tmp_path / "early")
+    assert train_ensemble.main([*command, "--set", "split.seed=7"]) == 0
+    assert (tmp_path / "early" / "split.csv").read_text() != first
+
+
 def test_masks_inside_the_input_folder_are_not_segmented_again(finished, mri_root, tmp_path):
     folder = shutil.copytree(mri_root / "training" / "patient001", tmp_path / "in")
     command = ["predict", str(finished), str(folder), "--output", str(folder / "masks")]
@@ -321,7 +331,3 @@ def test_jax_predicts_and_trains_like_tensorflow(finished, config_file, mri_root
     assert done.returncode == 0, done.stderr
     history = pd.read_csv(tmp_path / "run" / "history" / "unet_advanced" / "full.csv")
     assert np.isfinite(history.loss).all()
-
-
-def test_keras_backend_is_what_was_asked_for():
-    assert keras.backend.backend() == os.environ.get("KERAS_BACKEND", "tensorflow")

@@ -66,6 +66,11 @@ class Cache:
         return [case for case in self.cases.values() if case.patient in patients]
 
 
+def class_pixels(cases: list[CachedCase]) -> list[int]:
+    """Label pixels of each class over some cases, background first."""
+    return np.concatenate([case.class_pixels for case in cases]).sum(axis=0).tolist()
+
+
 def fingerprint(files: list[CaseFile]) -> str:
     """SHA-256 over the relative paths and contents of all images and labels."""
     digest = hashlib.sha256()
