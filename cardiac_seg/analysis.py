@@ -117,9 +117,6 @@ def _training_figure(run: Run) -> plt.Figure:
 
 def _samples_figure(run: Run, cases: pd.DataFrame) -> plt.Figure:
     """Image, reference and every model for the best, median and worst test case."""
-    from cardiac_seg.data.cases import read_case
-    from cardiac_seg.preprocessing import to_grid
-
     models, final = model_names(run.config.members), final_model(run.config.members)
     test = cases[(cases.subset == "test") & (cases.model == final)]
     ranked = test.groupby("case").dice.mean().sort_values(ascending=False)
@@ -129,17 +126,13 @@ def _samples_figure(run: Run, cases: pd.DataFrame) -> plt.Figure:
     figure, grid = plt.subplots(
         len(chosen), 2 + len(models), figsize=(1.6 * (2 + len(models)), 5.2), layout="constrained"
     )
-    data = run.config.data
-    by_name = {f.name: f for f in run.dataset.find(run.root, data.views, data.phases)}
     for axes, (rank, name) in zip(grid, chosen.items(), strict=True):
         maps = read_maps(run.map(name), run.config.members)
-        case = read_case(by_name[name], run.dataset.labels, with_label=False)
-        image = to_grid(case.image, case.spacing[1:], run.config.preprocess).pixels
         middle = int(np.median(np.flatnonzero(maps.label.any(axis=(1, 2)))))
         masks = {"image": None, "reference": maps.label}
         masks |= {model: combine(maps.members, model).argmax(-1) for model in models}
         for axis, (title, mask) in zip(axes, masks.items(), strict=True):
-            axis.imshow(image[middle], cmap="gray", vmin=0, vmax=255)
+            axis.imshow(maps.image.pixels[middle], cmap="gray", vmin=0, vmax=255)
             if mask is not None:
                 shown = np.ma.masked_equal(mask[middle], 0)
                 axis.imshow(

@@ -8,31 +8,40 @@ import numpy as np
 
 from cardiac_seg.errors import UserError
 from cardiac_seg.files import whole_file
-from cardiac_seg.preprocessing import Grid
+from cardiac_seg.preprocessing import Grid, GridImage
+
+NOT_MEMBERS = ("image", "label", "about")
 
 
 @dataclass(frozen=True)
 class CaseMaps:
-    """One case's maps on the network grid.
+    """One case on the network grid: its maps, and what they were made from.
 
     Attributes:
         members: Member -> (slices, height, width, classes) float16 probabilities.
-        label: (slices, height, width) uint8 on the network grid.
-        grid: The geometry back to the native grid.
+        image: The slices the networks saw, 8 bit, and the geometry back to the native grid.
         part: The part whose networks made the maps; `fold_mean` for the mean over all folds.
+        label: (slices, height, width) uint8; None for an image without a reference.
     """
 
     members: dict[str, np.ndarray]
-    label: np.ndarray
-    grid: Grid
+    image: GridImage
     part: str
+    label: np.ndarray | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """The geometry back to the native grid."""
+        return self.image.grid
 
 
 def write_maps(path: Path, maps: CaseMaps) -> None:
     """Writes a case's maps whole, compressed."""
-    about = json.dumps({"grid": asdict(maps.grid), "part": maps.part})
+    image = maps.image
+    about = {"grid": asdict(image.grid), "mean": image.mean, "std": image.std, "part": maps.part}
+    arrays = {"image": image.pixels, "label": maps.label, "about": np.array(json.dumps(about))}
     with whole_file(path) as partial, open(partial, "wb") as file:
-        np.savez_compressed(file, **maps.members, label=maps.label, about=np.array(about))
+        np.savez_compressed(file, **maps.members, **arrays)
 
 
 def read_maps(path: Path, members: list[str]) -> CaseMaps:
@@ -45,7 +54,8 @@ def read_maps(path: Path, members: list[str]) -> CaseMaps:
         with np.load(path, allow_pickle=False) as stored:
             about = json.loads(str(stored["about"]))
             grid = Grid(**{key: tuple(value) for key, value in about["grid"].items()})
-            return CaseMaps({m: stored[m] for m in members}, stored["label"], grid, about["part"])
+            image = GridImage(stored["image"], about["mean"], about["std"], grid)
+            return CaseMaps({m: stored[m] for m in members}, image, about["part"], stored["label"])
     except FileNotFoundError:
         raise UserError(f"{path}: missing; run train_ensemble.py --resume on this run") from None
     except Exception as error:  # zipfile, zlib and numpy let many kinds through
@@ -58,6 +68,6 @@ def stored_members(path: Path) -> list[str]:
         return []
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return [name for name in stored.files if name not in ("label", "about")]
+            return [name for name in stored.files if name not in NOT_MEMBERS]
     except Exception as error:
         raise UserError(f"{path}: damaged ({error}); delete it and resume the run") from None

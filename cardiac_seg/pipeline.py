@@ -24,6 +24,7 @@ from cardiac_seg.evaluation import choose_steps, evaluate, score_table, summariz
 from cardiac_seg.files import remove_leftovers, whole_file, write_json
 from cardiac_seg.maps import CaseMaps, read_maps, stored_members, write_maps
 from cardiac_seg.postprocessing import STEPS
+from cardiac_seg.preprocessing import GridImage
 from cardiac_seg.prediction import predict_cases
 from cardiac_seg.progress import bar, log
 from cardiac_seg.run import Run, describe_environment, file_sha256, read_json
@@ -263,4 +264,5 @@ def _add_member(
     stored = list(stored_members(path))
     members = read_maps(path, stored).members if stored else {}
     members[member] = maps
-    write_maps(path, CaseMaps(members, cache.label(case), case.grid, part))
+    image = GridImage(cache.pixels(case), case.mean, case.std, case.grid)
+    write_maps(path, CaseMaps(members, image, part, cache.label(case)))

@@ -6,7 +6,7 @@ import pytest
 from cardiac_seg.errors import UserError
 from cardiac_seg.files import whole_directory, whole_file, write_json, write_text
 from cardiac_seg.maps import CaseMaps, read_maps, stored_members, write_maps
-from cardiac_seg.preprocessing import Grid
+from cardiac_seg.preprocessing import Grid, GridImage
 
 GRID = Grid((5, 6), (10, 12), (32, 32), (0.5, 0.75))
 
@@ -79,7 +79,8 @@ def test_an_unwritable_place_is_named(tmp_path, whole):
 def some_maps(members=("one", "two")):
     rng = np.random.default_rng(0)
     maps = {m: (rng.integers(0, 9, (2, 32, 32, 4)) / 8).astype(np.float16) for m in members}
-    return CaseMaps(maps, rng.integers(0, 4, (2, 32, 32)).astype(np.uint8), GRID, "fold1")
+    pixels, label = rng.integers(0, 4, (2, 2, 32, 32)).astype(np.uint8)
+    return CaseMaps(maps, GridImage(pixels, 1.5, 0.25, GRID), "fold1", label)
 
 
 def test_maps_survive_the_disk(tmp_path):
@@ -87,14 +88,16 @@ def test_maps_survive_the_disk(tmp_path):
     write_maps(path, maps)
     read = read_maps(path, ["two", "one"])
     assert (read.grid, read.part) == (GRID, "fold1")
+    assert (read.image.mean, read.image.std) == (1.5, 0.25)
     for got, put in (
         (read.label, maps.label),
+        (read.image.pixels, maps.image.pixels),
         *((read.members[m], maps.members[m]) for m in maps.members),
     ):
         assert got.dtype == put.dtype and np.array_equal(got, put)
     assert list(read_maps(path, ["one"]).members) == ["one"]
     assert sorted(stored_members(path)) == ["one", "two"]
-    assert list(stored_members(tmp_path / "none.npz")) == []
+    assert stored_members(tmp_path / "none.npz") == []
 
 
 def test_missing_maps_say_how_to_make_them(tmp_path):
@@ -129,4 +132,4 @@ def test_damaged_maps_are_named(tmp_path, damage):
 def test_damaged_maps_are_named_when_asked_for_their_members(tmp_path):
     (tmp_path / "x.npz").write_bytes(b"PK\x03\x04 half a file")
     with pytest.raises(UserError, match="x.npz: damaged"):
-        list(stored_members(tmp_path / "x.npz"))
+        stored_members(tmp_path / "x.npz")

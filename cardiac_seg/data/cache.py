@@ -54,8 +54,11 @@ class Cache:
 
     def image(self, case: CachedCase, method: str) -> np.ndarray:
         """A case's normalised slices, (slices, height, width) float32."""
-        pixels = self.images[case.start : case.stop]
-        return preprocessing.normalize(pixels, case.mean, case.std, method)
+        return preprocessing.normalize(self.pixels(case), case.mean, case.std, method)
+
+    def pixels(self, case: CachedCase) -> np.ndarray:
+        """A case's slices as stored, (slices, height, width) uint8."""
+        return self.images[case.start : case.stop]
 
     def label(self, case: CachedCase) -> np.ndarray:
         """A case's label slices, (slices, height, width) uint8."""
