@@ -46,6 +46,10 @@ AutoOnOff = Annotated[
 ]
 STAGES = ("prepare", "train", "stack", "evaluate")
 MEMBERS = ("unet_advanced", "deep_unet_improved")
+LEARNERS = ("weighted_mean", "logistic", "random_forest", "gradient_boosting")
+# The three groups every learner gets; the others are added for the full feature set.
+CORE_FEATURES = ("probability", "entropy", "confidence")
+MORE_FEATURES = ("margin", "disagreement", "context", "distance", "slices", "intensity")
 
 
 class Section(BaseModel):
@@ -78,14 +82,12 @@ class Split(Section):
     scheme: Literal["official", "random"] = "random"
     validation: Fraction = 0.15  # random: share of all patients
     test: Fraction = 0.15
-    folds: Whole = 0  # 0: one part; K: each member is trained K times
+    folds: Annotated[int, Field(ge=2, strict=True)] = 3  # of patients, for stacking
     stratify: Switch = True  # random and folds: by group (ACDC) or image quality (CAMUS)
     seed: Whole = 42
 
     @model_validator(mode="after")
     def _check(self):
-        if self.folds == 1:
-            raise ValueError("folds: 1 is no split; use 0 (one training) or 2 and more")
         if self.validation + self.test >= 1:
             raise ValueError("validation + test must leave patients to train on (sum below 1)")
         return self
@@ -184,10 +186,54 @@ class Train(Section):
         return self
 
 
+class RandomForest(Section):
+    """Leaves hold many pixels, so that a stored forest stays small."""
+
+    trees: Count = 100
+    min_samples_leaf: Annotated[int, Field(ge=50, strict=True)] = 50
+
+
+class GradientBoosting(Section):
+    """Regularised: neighbouring pixels are alike, so few patients are few examples."""
+
+    kind: Literal["histogram", "classic"] = "histogram"
+    iterations: Count = 60
+    learning_rate: Positive = 0.05
+    leaves: Annotated[int, Field(ge=2, strict=True)] = 7
+    min_samples_leaf: Annotated[int, Field(ge=50, strict=True)] = 200
+    classic_pixels: Count = 20000  # the classic kind is slow: at most so many pixels are used
+
+
+class Stacking(Section):
+    """How the learners that combine the members' maps are fitted, and which one is used."""
+
+    scheme: Literal["holdout", "out_of_fold"] = "holdout"
+    deploy: Literal["refit", "fold_mean"] = "refit"  # out_of_fold: the networks in use
+    learners: list[Literal[LEARNERS]] = list(LEARNERS)
+    choose: Literal["auto", "mean", *LEARNERS] = "auto"  # auto: the best cross-fitted Dice
+    features: list[Literal[MORE_FEATURES]] = list(MORE_FEATURES)  # beside the core
+    context_mm: list[Positive] = Field([2.0, 5.0, 10.0], min_length=1)  # Gaussian sigmas
+    act_below: Annotated[Number, Field(gt=0, le=1)] = 0.99  # mean's confidence; 1: everywhere
+    temperature: Switch = True  # calibrate each member's map first
+    pixels_per_case: Count = 2000
+    random_forest: RandomForest = RandomForest()
+    gradient_boosting: GradientBoosting = GradientBoosting()
+
+    @model_validator(mode="after")
+    def _check(self):
+        for key in ("learners", "features", "context_mm"):
+            values = getattr(self, key)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{key}: {values} names one twice")
+        if self.choose not in ("auto", "mean", *self.learners):
+            raise ValueError(f"choose: '{self.choose}' is not among learners {self.learners}")
+        return self
+
+
 class Predict(Section):
     """How maps and masks are made."""
 
-    checkpoint: Literal["best", "last"] = "best"
+    checkpoint: Literal["best", "last"] = "last"  # last: validation patients choose no epoch
     batch_size: Count = 8
     largest_component: AutoOnOff = "auto"  # auto: kept where validation gains
     fill_holes: AutoOnOff = "auto"
@@ -204,12 +250,26 @@ class Config(Section):
     augment: Augment = Augment()
     networks: Networks = Networks()
     train: Train = Train()
+    stacking: Stacking = Stacking()
     predict: Predict = Predict()
 
     @model_validator(mode="after")
     def _check(self):
         if len(set(self.members)) != len(self.members):
             raise ValueError("members: a network is named twice")
+        if len(self.members) == 1 and self.stacking.learners:
+            raise ValueError(
+                f"members: only {self.members[0]}, and stacking combines two; "
+                "name both or set stacking.learners: []"
+            )
+        chosen_by_validation = (
+            self.predict.checkpoint == "best" or self.train.early_stopping or self.train.reduce_lr
+        )
+        if self.stacking.scheme == "out_of_fold" and chosen_by_validation:
+            raise ValueError(
+                "stacking.scheme: out_of_fold needs a fixed schedule; use predict.checkpoint: "
+                "last, train.early_stopping: 0 and train.reduce_lr: 0"
+            )
         if self.data.dataset == "camus" and self.augment.symmetry == "dihedral":
             raise ValueError(
                 "augment.symmetry: 'dihedral' turns an echo upside down; use 'horizontal'"

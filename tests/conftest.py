@@ -4,11 +4,20 @@ import shutil
 
 import pytest
 from hypothesis import settings
+from sklearn import ensemble  # noqa: F401  its threads must be there to be limited
+from threadpoolctl import threadpool_limits
 
 from cardiac_seg.data.phantom import write_phantoms
 
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("steady")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_openmp_thread():
+    """Boosting's threads wait busily; on small examples, waiting is all they do."""
+    with threadpool_limits(1, "openmp"):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -136,6 +136,13 @@ def test_a_wrong_value_is_answered_with_its_key_and_what_was_found(tmp_path, ove
         (["split.validation=0.5", "split.test=0.5"], ["split.validation + test"]),
         (["split.folds=1"], ["split.folds"]),
         (["members=[unet_advanced, unet_advanced]"], ["members", "twice"]),
+        (["members=[unet_advanced]"], ["members", "only unet_advanced", "learners: []"]),
+        (["stacking.scheme=out_of_fold", "predict.checkpoint=best"], ["fixed schedule", "last"]),
+        (["stacking.scheme=out_of_fold", "train.early_stopping=5"], ["fixed schedule"]),
+        (["stacking.learners=[logistic]", "stacking.choose=random_forest"], ["stacking.choose"]),
+        (["stacking.features=[margin, margin]"], ["stacking.features", "twice"]),
+        (["stacking.random_forest.min_samples_leaf=10"], ["min_samples_leaf", "50"]),
+        (["stacking.features=[colour]"], ["stacking.features", "colour", "disagreement"]),
     ],
 )
 def test_an_impossible_combination_is_refused(tmp_path, overrides, words):

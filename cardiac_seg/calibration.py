@@ -1,0 +1,72 @@
+"""Temperature: one number a member that makes its probabilities as sure as they are right."""
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+SMALLEST = 2.0**-24  # of float16, which maps are stored in; stands for a stored zero
+RANGE = (0.2, 5.0)
+
+
+def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Softmax of logits divided by the temperature (Guo et al. 2017), from the probabilities.
+
+    Args:
+        probabilities: (..., classes) floats.
+        temperature: Above 1 less sure, below 1 surer; 1 returns the input as float32.
+
+    Returns:
+        (..., classes) float32.
+    """
+    probabilities = probabilities.astype(np.float32)
+    if temperature == 1:
+        return probabilities
+    powered = np.maximum(probabilities, SMALLEST) ** np.float32(1 / temperature)
+    return powered / powered.sum(-1, keepdims=True)
+
+
+def fit_temperature(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
+    """The temperature with the smallest weighted log-loss.
+
+    Args:
+        probabilities: (pixels, classes) floats.
+        labels: (pixels,) true classes.
+        weights: (pixels,) how many pixels each stands for.
+    """
+
+    def loss(log_temperature: float) -> float:
+        return log_loss(temper(probabilities, np.exp(log_temperature)), labels, weights)
+
+    best = minimize_scalar(loss, bounds=np.log(RANGE), method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(best.x))
+
+
+def log_loss(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
+    """Weighted mean of -log of the true class's probability, in nats."""
+    true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.average(np.log(np.maximum(true, SMALLEST)), weights=weights))
+
+
+def fit_weights(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The convex combination of the members with the smallest weighted log-loss.
+
+    Expectation-maximisation for the weights of a mixture whose components are fixed
+    (Dempster et al. 1977); the loss is convex, so it ends at the optimum.
+
+    Args:
+        probabilities: (members, pixels, classes) floats.
+        labels: (pixels,) true classes.
+        weights: (pixels,) how many pixels each stands for.
+
+    Returns:
+        (members,) float64, not negative, sum 1.
+    """
+    true = probabilities[:, np.arange(len(labels)), labels].astype(np.float64)
+    true = np.maximum(true, SMALLEST)
+    shares = np.full(len(true), 1 / len(true))
+    for _ in range(1000):
+        owned = shares[:, None] * true
+        updated = np.average(owned / owned.sum(0), axis=1, weights=weights)
+        if np.abs(updated - shares).max() < 1e-6:
+            return updated
+        shares = updated
+    return shares

@@ -1,0 +1,207 @@
+"""The learners: fitted on pixel features, stored with skops, loaded from trusted types alone."""
+
+import time
+import warnings
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import sklearn
+import skops.io
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from cardiac_seg.config import Stacking
+from cardiac_seg.errors import UserError
+from cardiac_seg.files import whole_file
+
+# What skops does not trust by itself; everything else in a file is refused.
+TRUSTED = (
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+)
+MOST_LEAVES = 4000  # of a tree: a stored forest of 100 stays under 50 MB whatever the data
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A fitted learner.
+
+    Attributes:
+        features: The names of the columns it was fitted on.
+        classes: Number of classes.
+        estimator: The scikit-learn classifier.
+        seconds: What fitting took.
+    """
+
+    features: list[str]
+    classes: int
+    estimator: object
+    seconds: float
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Class probabilities.
+
+        Args:
+            features: (pixels, features) float32.
+
+        Returns:
+            (pixels, classes) float32; 0 for a class that no pixel it was fitted on had.
+        """
+        probabilities = np.zeros((len(features), self.classes), np.float32)
+        if len(features):
+            known = np.asarray(self.estimator.classes_, int)
+            probabilities[:, known] = self.estimator.predict_proba(features)
+        return probabilities
+
+
+def fit_learner(
+    kind: str,
+    settings: Stacking,
+    features: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray,
+    names: list[str],
+    classes: int,
+    seed: int,
+) -> Learner:
+    """Fits a learner.
+
+    Args:
+        kind: `logistic`, `random_forest` or `gradient_boosting`.
+        settings: The `stacking` section.
+        features: (pixels, features) float32.
+        labels: (pixels,) true classes.
+        weights: (pixels,) how many pixels each stands for.
+        names: The features' names.
+        classes: Number of classes.
+        seed: For forests and boosting.
+
+    Raises:
+        ValueError: If all pixels are of one class.
+    """
+    if len(np.unique(labels)) < 2:
+        raise ValueError(f"{len(labels)} pixels of fewer than two classes")
+    estimator = _estimator(kind, settings, len(labels), seed)
+    classic = isinstance(estimator, GradientBoostingClassifier)
+    if classic and len(labels) > settings.gradient_boosting.classic_pixels:
+        rng = np.random.default_rng(seed)
+        some = rng.choice(len(labels), settings.gradient_boosting.classic_pixels, replace=False)
+        features, labels, weights = features[some], labels[some], weights[some]
+    weights = weights / weights.mean()
+    key = "classifier__sample_weight" if kind == "logistic" else "sample_weight"
+    started = time.perf_counter()
+    estimator.fit(features, labels, **{key: weights})
+    seconds = time.perf_counter() - started
+    if kind == "random_forest":
+        # Threads add the trees' votes in any order, and the last bits of the sum would vary.
+        estimator.set_params(n_jobs=1)
+    return Learner(names, classes, estimator, seconds)
+
+
+def save_learner(path: Path, learner: Learner) -> None:
+    """Writes a learner with its feature names and the version of scikit-learn."""
+    values = {
+        "features": learner.features,
+        "classes": learner.classes,
+        "scikit_learn": sklearn.__version__,
+        "estimator": learner.estimator,
+        "seconds": learner.seconds,
+    }
+    with whole_file(path) as partial:
+        skops.io.dump(values, partial, compression=zipfile.ZIP_DEFLATED)
+
+
+def load_learner(path: Path, features: list[str], classes: int) -> Learner:
+    """Reads a learner; nothing is run that is not on the list of trusted types.
+
+    Args:
+        path: The file.
+        features: The names it must have been fitted on, in order.
+        classes: The number of classes it must tell apart.
+
+    Raises:
+        UserError: If the file is missing, damaged, of other features, classes or another version
+            of scikit-learn, or holds types that are not trusted.
+    """
+    again = "stack again: train_ensemble.py --stage stack on a run whose meta/ was removed"
+    if not path.is_file():
+        raise UserError(f"{path}: missing; {again}")
+    try:
+        unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED))
+        if unknown:
+            raise UserError(
+                f"{path}: holds {', '.join(unknown)}, which no learner of this project does; "
+                "do not use this file"
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of versions: answered below, in one line
+            values = skops.io.load(path, trusted=list(TRUSTED))
+        learner = Learner(**{key: values[key] for key in values if key != "scikit_learn"})
+        version = values["scikit_learn"]
+        if not hasattr(learner.estimator, "predict_proba"):
+            raise TypeError("no classifier in it")
+    except UserError:
+        raise
+    except Exception as error:  # zip, JSON and NumPy readers let many kinds through
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}: damaged ({reason}); {again}") from None
+    if _series(version) != _series(sklearn.__version__):
+        raise UserError(
+            f"{path}: written with scikit-learn {version}, found {sklearn.__version__}; "
+            f"install that version or {again}"
+        )
+    if learner.features != features or learner.classes != classes:
+        other = sorted(set(learner.features) ^ set(features))
+        named = f" (different: {other[0]})" if other else ""
+        raise UserError(
+            f"{path}: fitted on {len(learner.features)} features and {learner.classes} classes, "
+            f"the run has {len(features)} and {classes}{named}; restore its file or {again}"
+        )
+    return learner
+
+
+def _series(version: str) -> str:
+    """1.9.1 -> 1.9: patch releases read each other's estimators."""
+    return ".".join(version.split(".")[:2])
+
+
+def _estimator(kind: str, settings: Stacking, pixels: int, seed: int):
+    forest, boosting = settings.random_forest, settings.gradient_boosting
+    if kind == "logistic":
+        classifier = LogisticRegression(max_iter=1000)
+        return Pipeline([("scale", StandardScaler()), ("classifier", classifier)])
+    if kind == "random_forest":
+        return RandomForestClassifier(
+            forest.trees,
+            min_samples_leaf=max(forest.min_samples_leaf, pixels // MOST_LEAVES),
+            n_jobs=-1,
+            random_state=seed,
+        )
+    if boosting.kind == "classic":
+        return GradientBoostingClassifier(
+            n_estimators=boosting.iterations,
+            learning_rate=boosting.learning_rate,
+            max_leaf_nodes=boosting.leaves,
+            min_samples_leaf=boosting.min_samples_leaf,
+            subsample=0.5,
+            max_features=0.3,
+            random_state=seed,
+        )
+    return HistGradientBoostingClassifier(
+        max_iter=boosting.iterations,
+        learning_rate=boosting.learning_rate,
+        max_leaf_nodes=boosting.leaves,
+        min_samples_leaf=boosting.min_samples_leaf,
+        l2_regularization=10.0,
+        max_features=0.3,
+        early_stopping=False,  # its own hold-out would divide patients
+        random_state=seed,
+    )
