@@ -54,7 +54,9 @@ def main(argv: list[str] | None = None) -> int:
 
     # Only now: a mistake in the config is told before anything heavy is loaded.
     from cardiac_seg import run as runs
+    from cardiac_seg.progress import start_log
 
+    start_log()
     if config:
         check_data(config)
     run = (
@@ -68,7 +70,6 @@ def main(argv: list[str] | None = None) -> int:
 
     from cardiac_seg import backend  # noqa: F401  before Keras, see there
     from cardiac_seg.pipeline import run_stages
-    from cardiac_seg.progress import start_log
 
     start_log(run.folder / "log.txt")
     chosen_part = args.member is not None or args.fold is not None

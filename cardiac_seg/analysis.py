@@ -12,16 +12,16 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.colors import ListedColormap
 
-from cardiac_seg.combination import combine, final_model, model_names
+from cardiac_seg.combination import CORE
 from cardiac_seg.data.split import part_names
 from cardiac_seg.errors import UserError
 from cardiac_seg.evaluation import score_table
 from cardiac_seg.maps import read_maps
+from cardiac_seg.meta import control_of, final_model, models_of, read_combiner
 from cardiac_seg.run import Run, open_run, read_json
 
 # Okabe-Ito: told apart with any colour vision; one colour a structure in every figure.
 COLOURS = {"RV": "#0072B2", "MYO": "#009E73", "LV": "#D55E00", "LA": "#CC79A7"}
-MODEL_COLOURS = ("#E69F00", "#56B4E9", "#999999")
 
 
 def analyze(folder: Path, output: Path | None = None) -> str:
@@ -52,14 +52,50 @@ def analyze(folder: Path, output: Path | None = None) -> str:
         _save(_training_figure(run), figures / "training_curves"),
         _save(_samples_figure(run, cases), figures / "samples_best_median_worst"),
     ]
+    tables = figures.with_name("tables")
+    tables.mkdir(exist_ok=True)
+    for subset in metrics["subsets"]:
+        table = model_table(metrics, run.manifest.get("combining", {}), subset)
+        table.to_csv(tables / f"models_{subset}.csv", index=False, float_format="%.4f")
+        names.append(tables / f"models_{subset}.csv")
     return "\n".join(
         [
+            score_table(metrics, "development"),
+            "",
             score_table(metrics, "test"),
             "",
             "look at:",
             *(f"  {name}" for name in names),
         ]
     )
+
+
+def model_table(metrics: dict, costs: dict, subset: str) -> pd.DataFrame:
+    """One row a model: Dice with intervals, the difference to the control, and what it costs.
+
+    Args:
+        metrics: Content of `metrics.json`.
+        costs: `combining` of the manifest: seconds a test case and, of learners, number of
+            features, seconds of fitting and MiB on disk.
+        subset: `development` (cross-fitted) or `test`.
+
+    Returns:
+        Dice per patient on the native grid, each followed by the two ends of its interval.
+    """
+    rows = []
+    for model, scores in metrics["subsets"][subset]["models"].items():
+        values = {**scores["dice_native_per_patient"], "mean": scores["mean_foreground_dice"]}
+        intervals = dict(scores["interval_95"])
+        intervals["mean"] = intervals.pop("mean_foreground_dice")
+        if against := scores.get(f"against_{metrics['control']}"):
+            values["difference"] = against["difference"]
+            intervals["difference"] = against["interval_95"]
+        row = {"model": model}
+        for name, value in values.items():
+            low, high = intervals[name] or (np.nan, np.nan)
+            row |= {name: value, f"{name}_low": low, f"{name}_high": high}
+        rows.append(row | {"verdict": against["verdict"] if against else ""} | costs.get(model, {}))
+    return pd.DataFrame(rows)
 
 
 def _save(figure: plt.Figure, stem: Path) -> Path:
@@ -73,7 +109,8 @@ def _dice_figure(run: Run, cases: pd.DataFrame) -> plt.Figure:
     """Bars of the mean over test patients, a dot a patient."""
     test = cases[cases.subset == "test"]
     patients = test.groupby(["model", "structure", "patient"], as_index=False).dice.mean()
-    models, structures = model_names(run.config.members), list(run.dataset.structures)
+    models = [m for m in models_of(run) if not m.endswith(CORE)]
+    structures = list(run.dataset.structures)
     style = {
         "x": "structure",
         "y": "dice",
@@ -81,8 +118,8 @@ def _dice_figure(run: Run, cases: pd.DataFrame) -> plt.Figure:
         "hue_order": models,
         "order": structures,
     }
-    figure, axes = plt.subplots(figsize=(4.5, 3))
-    palette = dict(zip(models, MODEL_COLOURS, strict=False))
+    figure, axes = plt.subplots(figsize=(6.5, 3))
+    palette = dict(zip(models, sns.color_palette("colorblind", len(models)), strict=True))
     sns.barplot(patients, **style, palette=palette, errorbar=None, alpha=0.6, ax=axes)
     sns.stripplot(
         patients, **style, palette=palette, dodge=True, size=2.5, legend=False, ax=axes, jitter=0.15
@@ -101,8 +138,8 @@ def _dice_figure(run: Run, cases: pd.DataFrame) -> plt.Figure:
 def _training_figure(run: Run) -> plt.Figure:
     """Loss and validation Dice against the epoch, one line a training."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(6.5, 2.6), layout="constrained")
-    for member, colour in zip(run.config.members, MODEL_COLOURS[1:], strict=False):
-        paths = [run.history(member, part) for part in part_names(run.split())]
+    for member, colour in zip(run.config.members, sns.color_palette("colorblind"), strict=False):
+        paths = [run.history(member, part) for part in part_names(run.config)]
         for i, path in enumerate(paths):
             history = pd.read_csv(path)
             name = member if i == 0 else None
@@ -117,7 +154,9 @@ def _training_figure(run: Run) -> plt.Figure:
 
 def _samples_figure(run: Run, cases: pd.DataFrame) -> plt.Figure:
     """Image, reference and every model for the best, median and worst test case."""
-    models, final = model_names(run.config.members), final_model(run.config.members)
+    final = final_model(run)
+    models = list(dict.fromkeys([*run.config.members, control_of(run), final]))
+    combiner = read_combiner(run, models)
     test = cases[(cases.subset == "test") & (cases.model == final)]
     ranked = test.groupby("case").dice.mean().sort_values(ascending=False)
     chosen = {"best": ranked.index[0], "median": ranked.index[len(ranked) // 2]}
@@ -130,7 +169,7 @@ def _samples_figure(run: Run, cases: pd.DataFrame) -> plt.Figure:
         maps = read_maps(run.map(name), run.config.members)
         middle = int(np.median(np.flatnonzero(maps.label.any(axis=(1, 2)))))
         masks = {"image": None, "reference": maps.label}
-        masks |= {model: combine(maps.members, model).argmax(-1) for model in models}
+        masks |= {model: p.argmax(-1) for model, p, _ in combiner.combine(maps, models)}
         for axis, (title, mask) in zip(axes, masks.items(), strict=True):
             axis.imshow(maps.image.pixels[middle], cmap="gray", vmin=0, vmax=255)
             if mask is not None:

@@ -3,37 +3,118 @@
 Prediction and evaluation both end here, so that a mask scored is the mask a user gets.
 """
 
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
 import numpy as np
 
+from cardiac_seg.calibration import temper
+from cardiac_seg.config import Stacking
+from cardiac_seg.features import FeatureSet, pixel_features
+from cardiac_seg.learners import Learner
+from cardiac_seg.maps import CaseMaps
 from cardiac_seg.postprocessing import postprocess
 from cardiac_seg.preprocessing import Grid, from_grid
 
-MEAN = "mean"
+MEAN, WEIGHTED_MEAN = "mean", "weighted_mean"
+CORE = "_core"  # ends the name of a learner fitted on the core features alone
 
 
-def model_names(members: list[str]) -> list[str]:
-    """The models that a run scores: each member, then their combinations."""
-    return [*members, MEAN] if len(members) > 1 else list(members)
+@dataclass(frozen=True)
+class Combiner:
+    """Everything fitted that turns a case's maps into the probabilities of every model.
 
-
-def final_model(members: list[str]) -> str:
-    """The model whose mask is the run's answer."""
-    return model_names(members)[-1]
-
-
-def combine(maps: dict[str, np.ndarray], model: str) -> np.ndarray:
-    """The probabilities of a member or a combination.
-
-    Args:
-        maps: Member -> (slices, height, width, classes) float16.
-        model: One of `model_names`.
-
-    Returns:
-        (slices, height, width, classes) float32.
+    Attributes:
+        members: The networks.
+        features: The full feature set; learners named `..._core` take its core.
+        act_below: The mean's confidence below which learners act; elsewhere the mean stands.
+        temperatures: Member -> temperature, applied before weighted mean and features.
+        weights: Member -> share in the weighted mean; empty where it was not fitted.
+        learners: Name -> learner.
     """
-    if model in maps:
-        return maps[model].astype(np.float32)
-    return np.mean([m.astype(np.float32) for m in maps.values()], axis=0)
+
+    members: tuple[str, ...]
+    features: FeatureSet
+    act_below: float
+    temperatures: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    learners: dict[str, Learner] = field(default_factory=dict)
+
+    def combine(self, maps: CaseMaps, models: list[str]) -> Iterator[tuple[str, np.ndarray, float]]:
+        """The probabilities of some models for one case.
+
+        Args:
+            maps: The case.
+            models: Some of `model_names`.
+
+        Yields:
+            Model, (slices, height, width, classes) float32, and the seconds it took, features
+            included.
+        """
+        started = time.perf_counter()
+        raw = np.stack([maps.members[m] for m in self.members]).astype(np.float32)
+        mean = raw.mean(axis=0)
+        stacked = [m for m in models if m in self.learners]
+        if stacked or WEIGHTED_MEAN in models:
+            tempered = self.temper(raw)
+        if stacked:
+            pixels = self.undecided(mean)
+        shared = time.perf_counter() - started
+        seconds_of_features, features = {}, {}
+        for model in models:
+            started = time.perf_counter()
+            if model in self.members:
+                probabilities = raw[self.members.index(model)]
+            elif model == MEAN:
+                probabilities = mean
+            elif model == WEIGHTED_MEAN:
+                shares = np.array([self.weights[m] for m in self.members], np.float32)
+                probabilities = np.tensordot(shares, tempered, axes=1)
+            else:
+                core = model.endswith(CORE)
+                if core not in features:
+                    wanted = self.features.core() if core else self.features
+                    features[core] = pixel_features(tempered, maps.image, pixels, wanted)
+                    seconds_of_features[core] = time.perf_counter() - started
+                    started = time.perf_counter()
+                probabilities = mean.copy()
+                probabilities[pixels] = self.learners[model].predict(features[core])
+                started -= seconds_of_features[core]
+            yield model, probabilities, time.perf_counter() - started + shared
+
+    def undecided(self, mean: np.ndarray) -> np.ndarray:
+        """Where learners act: (slices, height, width) bool, from the mean's probabilities."""
+        if self.act_below == 1:
+            return np.ones(mean.shape[:-1], bool)
+        return mean.max(-1) < self.act_below
+
+    def temper(self, raw: np.ndarray) -> np.ndarray:
+        """Calibrated maps, (members, ..., classes) float32."""
+        if not self.temperatures:
+            return raw
+        return np.stack(
+            [temper(m, self.temperatures[n]) for n, m in zip(self.members, raw, strict=True)]
+        )
+
+
+def learner_names(settings: Stacking) -> list[str]:
+    """The learners of a configuration, those on the core features first."""
+    names = [name for name in settings.learners if name != WEIGHTED_MEAN]
+    return [*(name + CORE for name in names if settings.features), *names]
+
+
+def combination_names(members: list[str], settings: Stacking) -> list[str]:
+    """The combinations that a run scores; none where there is one member."""
+    if len(members) == 1:
+        return []
+    weighted = [WEIGHTED_MEAN] if WEIGHTED_MEAN in settings.learners else []
+    return [MEAN, *weighted, *learner_names(settings)]
+
+
+def model_names(members: list[str], settings: Stacking) -> list[str]:
+    """The models that a run scores: each member, then their combinations."""
+    return [*members, *combination_names(members, settings)]
 
 
 def native_mask(

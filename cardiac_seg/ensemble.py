@@ -7,10 +7,13 @@ import keras
 import numpy as np
 
 from cardiac_seg import backend, preprocessing
-from cardiac_seg.combination import combine, final_model, native_mask
+from cardiac_seg.combination import Combiner, native_mask
 from cardiac_seg.data.cases import Case, CaseFile, read_case, write_mask
 from cardiac_seg.data.datasets import find_inputs
+from cardiac_seg.data.split import deployed_parts
 from cardiac_seg.errors import UserError
+from cardiac_seg.maps import CaseMaps
+from cardiac_seg.meta import final_model, read_combiner
 from cardiac_seg.prediction import predict_cases
 from cardiac_seg.progress import bar, log
 from cardiac_seg.run import Run, open_run, read_json
@@ -23,18 +26,18 @@ class Prediction:
     Attributes:
         mask: (slices, height, width) uint8 label values of the dataset on the native grid.
         case: The image it belongs to, with spacing and affine.
-        maps: Member -> (slices, height, width, classes) float16 on the network grid.
-        grid: The geometry of the network grid.
+        maps: The members' maps and the image on the network grid.
+        probabilities: (slices, height, width, classes) float32 of the model in use, there.
     """
 
     mask: np.ndarray
     case: Case
-    maps: dict[str, np.ndarray]
-    grid: preprocessing.Grid
+    maps: CaseMaps
+    probabilities: np.ndarray
 
 
 class Ensemble:
-    """The networks of a run, loaded once.
+    """The networks of a run and what combines them, loaded once.
 
     Example:
         >>> ensemble = Ensemble.load("outputs/acdc")                  # doctest: +SKIP
@@ -42,10 +45,17 @@ class Ensemble:
     """
 
     def __init__(
-        self, run: Run, networks: dict[str, list[keras.Model]], steps: dict[str, list[int]]
+        self,
+        run: Run,
+        networks: dict[str, list[keras.Model]],
+        combiner: Combiner,
+        model: str,
+        steps: dict[str, list[int]],
     ):
         self.run = run
         self.networks = networks
+        self.combiner = combiner
+        self.model = model
         self.steps = steps
 
     @classmethod
@@ -56,17 +66,18 @@ class Ensemble:
             UserError: If the run has not reached the end of its `stack` stage, or is damaged.
         """
         run = open_run(Path(folder))
-        path = run.folder / "meta" / "postprocessing.json"
-        if not path.is_file():
+        if not (run.meta / "choice.json").is_file():  # written last
             raise UserError(
                 f"{run.folder}: the run is not finished; continue it with "
                 f"train_ensemble.py --resume {run.folder}"
             )
         networks = {
-            member: [load_network(run, member, part) for part in run.trained_parts()]
+            member: [load_network(run, member, part) for part in deployed_parts(run.config)]
             for member in run.config.members
         }
-        return cls(run, networks, read_json(path))
+        model = final_model(run)
+        combiner = read_combiner(run, [model])
+        return cls(run, networks, combiner, model, read_json(run.meta / "postprocessing.json"))
 
     def predict(self, image: str | Path | CaseFile) -> Prediction:
         """Segments one NIfTI file.
@@ -84,10 +95,11 @@ class Ensemble:
         slices = preprocessing.normalize(
             on_grid.pixels, on_grid.mean, on_grid.std, settings.normalize
         )
-        maps = {member: self._member_map(member, slices) for member in self.networks}
-        probabilities = combine(maps, final_model(self.run.config.members))
+        members = {member: self._member_map(member, slices) for member in self.networks}
+        maps = CaseMaps(members, on_grid, "+".join(deployed_parts(self.run.config)))
+        ((_, probabilities, _),) = self.combiner.combine(maps, [self.model])
         mask = native_mask(probabilities, on_grid.grid, self.steps)
-        return Prediction(mask, case, maps, on_grid.grid)
+        return Prediction(mask, case, maps, probabilities)
 
     def _member_map(self, member: str, slices: np.ndarray) -> np.ndarray:
         size = self.run.config.predict.batch_size

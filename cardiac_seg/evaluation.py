@@ -1,29 +1,54 @@
 """Scores of the saved maps and masks: per patient on the native grid, and pooled as published."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from cardiac_seg.combination import combine, final_model, model_names, native_mask
+from cardiac_seg.combination import Combiner, native_mask
 from cardiac_seg.data.cases import Case, CaseFile, read_case, write_mask
-from cardiac_seg.files import whole_file, write_json
 from cardiac_seg.maps import CaseMaps, read_maps
 from cardiac_seg.overlap import accuracy_from_confusion, confusion, dice_from_confusion
 from cardiac_seg.postprocessing import STEPS, postprocess
 from cardiac_seg.progress import bar
 from cardiac_seg.run import Run
+from cardiac_seg.statistics import bootstrap_means, interval, resample
+
+FINAL_MASKS = "ensemble"  # the folder of the chosen model's masks
+Watch = Callable[[CaseMaps, dict[str, np.ndarray]], None]
 
 
-def choose_steps(run: Run, files: list[CaseFile]) -> dict[str, list[int]]:
-    """Chooses the postprocessing steps, each for each structure, on validation cases.
+@dataclass(frozen=True)
+class Scores:
+    """Scores of some cases.
 
-    A step set to `auto` is kept for a structure where it raises the mean validation Dice of the
-    run's final model. The same steps then serve every model, so that models are compared fairly.
+    Attributes:
+        cases: A row for each case, model and structure: Dice on the native grid, after
+            postprocessing.
+        pooled: Model -> (labels, labels) int64 pixel counts of all cases together on the network
+            grid, before postprocessing, as published.
+        seconds: Model -> seconds from maps to probabilities, all cases together.
+    """
+
+    cases: pd.DataFrame
+    pooled: dict[str, np.ndarray]
+    seconds: dict[str, float]
+
+
+def choose_steps(
+    run: Run, files: list[CaseFile], combiner: Combiner, model: str
+) -> dict[str, list[int]]:
+    """Chooses the postprocessing steps, each for each structure, on development cases.
+
+    A step set to `auto` is kept for a structure where it raises the model's mean Dice. The same
+    steps then serve every model, so that models are compared fairly.
 
     Args:
         run: A run with maps of the cases.
-        files: Validation cases.
+        files: Development cases.
+        combiner: Gives the model's probabilities.
+        model: One that is not fitted on the maps: the mean, or the only member.
 
     Returns:
         Step name -> labels.
@@ -33,9 +58,9 @@ def choose_steps(run: Run, files: list[CaseFile]) -> dict[str, list[int]]:
     steps = {step: list(labels) if wanted[step] == "on" else [] for step in STEPS}
     candidates = [(s, label) for s in STEPS if wanted[s] == "auto" for label in labels]
     gains: dict[tuple[str, int], list[float]] = {candidate: [] for candidate in candidates}
-    model = final_model(run.config.members)
     for case, maps in _cases_with_maps(run, files if candidates else [], "postprocessing"):
-        mask = native_mask(combine(maps.members, model), maps.grid)
+        ((_, probabilities, _),) = combiner.combine(maps, [model])
+        mask = native_mask(probabilities, maps.grid)
         plain = dice_from_confusion(confusion(case.label, mask, run.dataset.labels))
         for step, label in candidates:
             cleaned = postprocess(mask, {step: [label]})
@@ -47,33 +72,41 @@ def choose_steps(run: Run, files: list[CaseFile]) -> dict[str, list[int]]:
     return steps
 
 
-def evaluate(
-    run: Run, files: list[CaseFile], subset: str, steps: dict[str, list[int]], save_masks: bool
-) -> tuple[pd.DataFrame, dict]:
-    """Scores every model on some cases.
+def score(
+    run: Run,
+    files: list[CaseFile],
+    combiner: Combiner,
+    models: list[str],
+    subset: str,
+    steps: dict[str, list[int]],
+    final: str | None = None,
+    watch: Watch | None = None,
+) -> Scores:
+    """Scores models on some cases.
 
     Args:
         run: A run with maps of the cases.
         files: The cases.
+        combiner: Gives the models' probabilities.
+        models: What to score.
         subset: Name of the subset, for the table.
         steps: Postprocessing of the native masks.
-        save_masks: Also writes the masks into the run.
-
-    Returns:
-        A table with a row for each case, model and structure (Dice on the native grid, after
-        postprocessing), and the pooled scores of each model: all pixels of the network grid
-        together, before postprocessing, as published.
+        final: The chosen model; with it all masks are written into the run, its own twice.
+        watch: Called with each case and all its models' probabilities.
     """
-    models, labels = model_names(run.config.members), run.dataset.labels
+    labels = run.dataset.labels
     pooled = {model: np.zeros((labels, labels), np.int64) for model in models}
-    rows = []
+    spent, rows = dict.fromkeys(models, 0.0), []
     for case, maps in _cases_with_maps(run, files, f"score {subset}"):
-        for model in models:
-            probabilities = combine(maps.members, model)
+        by_model = {}
+        for model, probabilities, seconds in combiner.combine(maps, models):
+            by_model[model] = probabilities
+            spent[model] += seconds
             pooled[model] += confusion(maps.label, probabilities.argmax(-1), labels)
             mask = native_mask(probabilities, maps.grid, steps)
-            if save_masks:
-                write_mask(run.folder / "masks" / model / case.file.relative_path, mask, case)
+            if final:
+                for name in (model, FINAL_MASKS) if model == final else (model,):
+                    write_mask(run.folder / "masks" / name / case.file.relative_path, mask, case)
             dice = dice_from_confusion(confusion(case.label, mask, labels))
             for label, structure in enumerate(run.dataset.structures, start=1):
                 rows.append(
@@ -90,34 +123,63 @@ def evaluate(
                         "dice": dice[label],
                     }
                 )
-    return pd.DataFrame(rows), {model: _pooled_scores(c) for model, c in pooled.items()}
+        if watch:
+            watch(maps, by_model)
+    return Scores(pd.DataFrame(rows), pooled, spent)
 
 
-def summarize(cases: pd.DataFrame, pooled: dict, structures: tuple[str, ...]) -> dict:
+def mean_dice(cases: pd.DataFrame) -> pd.Series:
+    """Model -> mean foreground Dice: of a patient's cases, then patients, then structures."""
+    per_patient = cases.groupby(["model", "patient", "structure"]).dice.mean()
+    return per_patient.groupby(["model", "structure"]).mean().groupby("model").mean()
+
+
+def summarize(scores: Scores, structures: tuple[str, ...], control: str, seed: int) -> dict:
     """Scores of one subset, for `metrics.json`.
 
     Args:
-        cases: Rows of `evaluate`.
-        pooled: Pooled scores of `evaluate`.
+        scores: Of the subset's cases.
         structures: Foreground structures in label order.
+        control: The model that the others are compared with.
+        seed: Of the bootstrap.
 
     Returns:
         Per model: the mean over patients of each structure's Dice (a patient's value is the mean
-        of its cases), the mean of the structures, the number of cases in which a structure was
-        undefined (absent from reference and mask, left out), and the pooled scores.
+        of its cases), the mean of the structures, 95 % bootstrap intervals over patients, the
+        paired difference to the control, the number of cases in which a structure was undefined
+        (absent from reference and mask, left out), and the pooled scores.
     """
-    per_patient = cases.groupby(["model", "patient", "structure"]).dice.mean()
-    dice = per_patient.groupby(["model", "structure"]).mean()
+    cases = scores.cases
     undefined = cases.dice.isna().groupby([cases.model, cases.structure]).sum()
+    table = cases.pivot_table("dice", "patient", ["model", "structure"], "mean", dropna=False)
+    draws = resample(len(table), seed)
+    means, replicates = {}, {}
+    for model in scores.pooled:
+        values = table[model][list(structures)].to_numpy(np.float64)
+        means[model] = bootstrap_means(values, np.ones((1, len(values))))[0]
+        replicates[model] = bootstrap_means(values, draws)
     models = {}
-    for model in pooled:
-        values = {s: float(dice[model, s]) for s in structures}
+    for model, counts in scores.pooled.items():
+        defined = ~np.isnan(means[model])
+        spread, mean = replicates[model], float(means[model][defined].mean())
         models[model] = {
-            "dice_native_per_patient": values,
-            "mean_foreground_dice": float(np.nanmean(list(values.values()))),
+            "dice_native_per_patient": dict(zip(structures, map(float, means[model]), strict=True)),
+            "mean_foreground_dice": mean,
+            "interval_95": {
+                **{s: interval(spread[:, i]) for i, s in enumerate(structures)},
+                "mean_foreground_dice": interval(spread[:, defined].mean(1)),
+            },
             "undefined_cases": {s: int(undefined[model, s]) for s in structures},
-            "pooled_network_grid": pooled[model],
+            "pooled_network_grid": _pooled_scores(counts),
         }
+        if model != control:
+            apart = (means[model] - means[control])[defined]
+            difference = interval((spread - replicates[control])[:, defined].mean(1))
+            models[model][f"against_{control}"] = {
+                "difference": float(apart.mean()),
+                "interval_95": difference,
+                "verdict": _verdict(difference),
+            }
     return {
         "patients": int(cases.patient.nunique()),
         "cases": int(cases.case.nunique()),
@@ -125,37 +187,41 @@ def summarize(cases: pd.DataFrame, pooled: dict, structures: tuple[str, ...]) ->
     }
 
 
-def write_scores(run: Run, cases: pd.DataFrame, subsets: dict, steps: dict) -> None:
-    """Writes `cases.csv` and `metrics.json`."""
-    names = dict(enumerate(run.dataset.structures, start=1))
-    metrics = {
-        "dataset": run.config.data.dataset,
-        "phantom": run.manifest["dataset"]["phantom"],
-        "structures": list(run.dataset.structures),
-        "grid": "per patient: native grid, after postprocessing; pooled: network grid, before it",
-        "postprocessing": {s: [names[label] for label in steps[s]] for s in STEPS},
-        "final_model": final_model(run.config.members),
-        "subsets": subsets,
-    }
-    with whole_file(run.folder / "cases.csv") as partial:
-        cases.to_csv(partial, index=False)
-    write_json(run.folder / "metrics.json", metrics)
-
-
 def score_table(metrics: dict, subset: str) -> str:
     """The scores of a subset as lines of text: whose they are, then one model a line."""
-    structures = metrics["structures"]
+    structures, control = metrics["structures"], metrics["control"]
     kind = "phantom " if metrics["phantom"] else ""
     patients = metrics["subsets"][subset]["patients"]
     models = metrics["subsets"][subset]["models"]
-    lines = [f"{'Dice (per patient, native grid)':<33}" + "".join(f"{s:>8}" for s in structures)]
-    lines[0] += f"{'mean':>8}{'pooled accuracy':>17}"
+    title = (
+        f"{patients} {kind}{subset} patients ({metrics['dataset']} layout): Dice per patient on "
+        "the native grid, [95 % bootstrap interval]"
+    )
+    head = f"{'':<25}" + "".join(f"{s:>7}" for s in structures)
+    head += f"{'mean':>8}{'':18}against {control}"
+    lines = []
     for name, scores in models.items():
         values = [scores["dice_native_per_patient"][s] for s in structures]
-        cells = "".join(f"{v:8.4f}" for v in [*values, scores["mean_foreground_dice"]])
-        lines.append(f"{name:<33}{cells}{scores['pooled_network_grid']['accuracy']:17.4f}")
-    title = f"{patients} {kind}{subset} patients ({metrics['dataset']} layout)"
-    return "\n".join([title, *lines])
+        line = f"{name:<25}" + "".join(f"{v:7.3f}" for v in values)
+        line += f"{scores['mean_foreground_dice']:8.4f} "
+        line += f"{_brackets(scores['interval_95']['mean_foreground_dice'], ''):<17}"
+        if against := scores.get(f"against_{control}"):
+            line += f"{against['difference']:+.4f} {_brackets(against['interval_95'], '+')}"
+            line += f" {against['verdict']}"
+        lines.append(line.rstrip())
+    chosen = f"chosen on the development patients: {metrics['final_model']}"
+    return "\n".join([title, head.rstrip(), *lines, chosen])
+
+
+def _brackets(bounds: list[float] | None, sign: str) -> str:
+    return "[undefined]" if bounds is None else f"[{bounds[0]:{sign}.3f} {bounds[1]:{sign}.3f}]"
+
+
+def _verdict(difference: list[float] | None) -> str:
+    """Better or worse only where the whole interval is on that side."""
+    if difference and difference[0] > 0:
+        return "better"
+    return "worse" if difference and difference[1] < 0 else "not better"
 
 
 def _cases_with_maps(

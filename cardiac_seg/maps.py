@@ -62,12 +62,23 @@ def read_maps(path: Path, members: list[str]) -> CaseMaps:
         raise UserError(f"{path}: damaged ({error}); delete it and resume the run") from None
 
 
-def stored_members(path: Path) -> list[str]:
-    """The members whose maps a file holds; none where there is no file."""
+def made_by(path: Path) -> str | None:
+    """The part whose networks made a file's maps; None where the file is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return json.loads(str(stored["about"]))["part"]
+    except Exception:  # zipfile, zlib and numpy let many kinds through
+        return None
+
+
+def stored_members(path: Path, part: str) -> list[str]:
+    """The members whose maps by a part's networks a file holds; none where there is no file."""
     if not path.is_file():
         return []
     try:
         with np.load(path, allow_pickle=False) as stored:
+            if json.loads(str(stored["about"]))["part"] != part:
+                return []  # by networks that are not in use any more
             return [name for name in stored.files if name not in NOT_MEMBERS]
     except Exception as error:
         raise UserError(f"{path}: damaged ({error}); delete it and resume the run") from None

@@ -13,21 +13,45 @@ import numpy as np
 import pandas as pd
 
 from cardiac_seg import backend
+from cardiac_seg.combination import Combiner
 from cardiac_seg.config import STAGES
 from cardiac_seg.data.cache import Cache, CachedCase, class_pixels, fingerprint, open_cache
 from cardiac_seg.data.cases import CaseFile
 from cardiac_seg.data.phantom import is_phantom, write_phantoms
-from cardiac_seg.data.split import make_split, part_names, part_patients
+from cardiac_seg.data.split import (
+    deployed_parts,
+    fold_parts,
+    make_split,
+    part_names,
+    part_patients,
+)
 from cardiac_seg.ensemble import load_network
 from cardiac_seg.errors import UserError
-from cardiac_seg.evaluation import choose_steps, evaluate, score_table, summarize, write_scores
+from cardiac_seg.evaluation import Scores, choose_steps, score, score_table, summarize
 from cardiac_seg.files import remove_leftovers, whole_file, write_json
-from cardiac_seg.maps import CaseMaps, read_maps, stored_members, write_maps
+from cardiac_seg.maps import CaseMaps, made_by, read_maps, stored_members, write_maps
+from cardiac_seg.meta import (
+    control_of,
+    final_model,
+    models_of,
+    plain_combiner,
+    read_combiner,
+    write_combiner,
+)
 from cardiac_seg.postprocessing import STEPS
-from cardiac_seg.preprocessing import GridImage
 from cardiac_seg.prediction import predict_cases
+from cardiac_seg.preprocessing import GridImage
 from cardiac_seg.progress import bar, log
 from cardiac_seg.run import Run, describe_environment, file_sha256, read_json
+from cardiac_seg.stacking import (
+    DEVELOPMENT,
+    choose_model,
+    cross_fit,
+    cross_fitted_scores,
+    draw_samples,
+    fit_combiner,
+    interpretation,
+)
 from cardiac_seg.training import TrainingJob, read_state, train
 
 FOLD_MEAN = "fold_mean"  # the part of maps that average the networks of all folds
@@ -80,7 +104,7 @@ def prepare(run: Run, files: list[CaseFile]) -> Cache:
         )
     with nullcontext() if prepared else run.stage("prepare"):
         if not prepared:  # also where a file is there: it may be of a config given up since
-            split = make_split(config.split, run.dataset, run.root, files)
+            split = make_split(config, run.dataset, run.root, files)
             with whole_file(split_path) as partial:
                 split.to_csv(partial, index=False)
         cache = open_cache(
@@ -111,8 +135,7 @@ def prepare(run: Run, files: list[CaseFile]) -> Cache:
 
 def train_members(run: Run, cache: Cache, member: str | None, fold: int | None) -> None:
     """Trains every member's parts, or the named ones."""
-    split = run.split()
-    parts = part_names(split)
+    parts = part_names(run.config)
     if fold is not None and f"fold{fold}" not in parts:
         raise UserError(f"--fold {fold}: the run has {', '.join(parts)}")
     if member is not None and member not in run.config.members:
@@ -127,8 +150,8 @@ def train_members(run: Run, cache: Cache, member: str | None, fold: int | None) 
     with run.stage("train") if whole else nullcontext():
         for name, part in chosen:
             job = _training_job(run, cache, name, part)
-            if not read_state(job.last).finished and (run.folder / "maps").is_dir():
-                run.forget_maps()
+            if not read_state(job.last).finished:
+                _forget_maps(run, part)
             state = train(job, cache, run.config)
             models = {
                 path.relative_to(run.folder).as_posix(): file_sha256(path)
@@ -141,7 +164,7 @@ def train_members(run: Run, cache: Cache, member: str | None, fold: int | None) 
                     f"{name}/{part}": {
                         "epochs": state.epoch,
                         "best_epoch": state.best_epoch,
-                        run.config.train.monitor: round(state.best, 5),
+                        run.config.train.monitor: round(state.best, 5) if job.validation else None,
                         "seconds": seconds,
                     }
                 },
@@ -149,23 +172,44 @@ def train_members(run: Run, cache: Cache, member: str | None, fold: int | None) 
 
 
 def stack(run: Run, files: list[CaseFile], cache: Cache) -> None:
-    """Maps of the development cases by networks that never saw them; postprocessing steps.
+    """Maps of the development cases by networks that never saw them, and what is fitted there.
 
     Test cases are not touched here: everything that is chosen is chosen now.
     """
     if run.is_done("stack"):
         return
     with run.stage("stack"):
-        remove_leftovers(run.folder / "maps")
+        for folder in ("maps", "meta"):
+            remove_leftovers(run.folder / folder)
+        scheme, checkpoint = run.config.stacking.scheme, run.config.predict.checkpoint
+        if run.config.stacking.learners and checkpoint == "best":
+            log.info(
+                "stack: predict.checkpoint is best, so the patients that the learners are fitted "
+                "on have chosen the networks' epoch; their maps flatter the networks a little"
+            )
         for part, cases in _unseen_cases(run, cache):
             _write_maps(run, cache, cases, [part], part)
-        development = {c.name for _, cases in _unseen_cases(run, cache) for c in cases}
-        steps = choose_steps(run, [file for file in files if file.name in development])
-        write_json(run.folder / "meta" / "postprocessing.json", steps)
+        development = _development_files(run, files, cache)
+        steps = choose_steps(run, development, plain_combiner(run), control_of(run))
+        write_json(run.meta / "postprocessing.json", steps)
         names = dict(enumerate(run.dataset.structures, start=1))
         for step in STEPS:
             chosen = ", ".join(names[label] for label in steps[step])
             log.info("postprocessing, %s: %s", step.replace("_", " "), chosen or "none")
+        cross_fit(run, development, steps)
+        log.info("stack: %s, fitted on all %d development cases", scheme, len(development))
+        samples = draw_samples(run, development)
+        write_combiner(run, fit_combiner(run, development, samples, keep=True))
+        write_json(run.meta / "interpretation.json", interpretation(run, development))
+        choice = choose_model(run, development)
+        write_json(run.meta / "choice.json", choice)
+        log.info("chosen by %s: %s", choice["by"], choice["model"])
+        run.update_manifest(
+            models={
+                path.relative_to(run.folder).as_posix(): file_sha256(path)
+                for path in sorted(run.meta.glob("*.skops"))
+            }
+        )
 
 
 def evaluate_models(run: Run, files: list[CaseFile], cache: Cache) -> None:
@@ -175,27 +219,73 @@ def evaluate_models(run: Run, files: list[CaseFile], cache: Cache) -> None:
     with run.stage("evaluate"):
         for folder in ("maps", "masks"):
             remove_leftovers(run.folder / folder)
-        steps = read_json(run.folder / "meta" / "postprocessing.json")
-        split = run.split()
-        parts = part_names(split)
+        split, models, final = run.split(), models_of(run), final_model(run)
+        combiner = read_combiner(run, models)
+        steps = read_json(run.meta / "postprocessing.json")
+        parts = deployed_parts(run.config)
         test = cache.of_patients(set(split.patient[split.subset == "test"]))
         _write_maps(run, cache, test, parts, parts[0] if len(parts) == 1 else FOLD_MEAN)
-        subsets = {
-            "validation": {c.name for _, cases in _unseen_cases(run, cache) for c in cases},
-            "test": {case.name for case in test},
+        names = {case.name for case in test}
+        chosen = [file for file in files if file.name in names]
+        scores = {
+            DEVELOPMENT: cross_fitted_scores(run, _development_files(run, files, cache)),
+            "test": score(run, chosen, combiner, models, "test", steps, final),
         }
-        tables, scores = [], {}
-        for subset, names in subsets.items():
-            chosen = [file for file in files if file.name in names]
-            table, pooled = evaluate(run, chosen, subset, steps, save_masks=subset == "test")
-            tables.append(table)
-            scores[subset] = summarize(table, pooled, run.dataset.structures)
-        write_scores(run, pd.concat(tables), scores, steps)
+        _write_scores(run, scores, steps)
+        run.update_manifest(combining=_costs(run, combiner, scores["test"]))
         log.info("%s", score_table(read_json(run.folder / "metrics.json"), "test"))
 
 
+def _write_scores(run: Run, scores: dict[str, Scores], steps: dict) -> None:
+    """Writes `cases.csv` and `metrics.json`."""
+    structures, control = run.dataset.structures, control_of(run)
+    names = dict(enumerate(structures, start=1))
+    metrics = {
+        "dataset": run.config.data.dataset,
+        "phantom": run.manifest["dataset"]["phantom"],
+        "structures": list(structures),
+        "grid": "per patient: native grid, after postprocessing; pooled: network grid, before it",
+        "postprocessing": {s: [names[label] for label in steps[s]] for s in STEPS},
+        "control": control,
+        "final_model": final_model(run),
+        "subsets": {
+            subset: summarize(some, structures, control, run.config.seed)
+            for subset, some in scores.items()
+        },
+    }
+    with whole_file(run.folder / "cases.csv") as partial:
+        pd.concat([some.cases for some in scores.values()]).to_csv(partial, index=False)
+    write_json(run.folder / "metrics.json", metrics)
+
+
+def _costs(run: Run, combiner: Combiner, test: Scores) -> dict[str, dict]:
+    """Model -> what combining costs, for the manifest: times are no result, and vary."""
+    cases, costs = test.cases.case.nunique(), {}
+    for name, seconds in test.seconds.items():
+        costs[name] = {"seconds_per_case": round(seconds / cases, 4)}
+        if learner := combiner.learners.get(name):
+            size = (run.meta / f"{name}.skops").stat().st_size
+            costs[name] |= {
+                "features": len(learner.features),
+                "fit_seconds": round(learner.seconds, 2),
+                "mib_on_disk": round(size / 2**20, 3),
+            }
+    return costs
+
+
+def _forget_maps(run: Run, part: str) -> None:
+    """Drops the maps that an earlier network of a part left, and all that came from them."""
+    made = (part, None) if part == "full" else (part, FOLD_MEAN, None)
+    stale = [path for path in (run.folder / "maps").glob("*.npz") if made_by(path) in made]
+    if stale:
+        run.forget_stacking()
+    for path in stale:
+        path.unlink()
+
+
 def _training_job(run: Run, cache: Cache, member: str, part: str) -> TrainingJob:
-    train_patients, validation_patients = part_patients(run.split(), part)
+    scheme = run.config.stacking.scheme
+    train_patients, validation_patients = part_patients(run.split(), part, scheme)
     cases = cache.of_patients(train_patients)
     for structure, count in zip(run.dataset.structures, class_pixels(cases)[1:], strict=True):
         if not count:
@@ -217,9 +307,14 @@ def _training_job(run: Run, cache: Cache, member: str, part: str) -> TrainingJob
 
 def _unseen_cases(run: Run, cache: Cache) -> Iterator[tuple[str, list[CachedCase]]]:
     """Each part with the development cases that its networks were not trained on."""
-    split = run.split()
-    for part in part_names(split):
-        yield part, cache.of_patients(part_patients(split, part)[1])
+    split, scheme = run.split(), run.config.stacking.scheme
+    for part in fold_parts(run.config):
+        yield part, cache.of_patients(part_patients(split, part, scheme)[1])
+
+
+def _development_files(run: Run, files: list[CaseFile], cache: Cache) -> list[CaseFile]:
+    names = {case.name for _, cases in _unseen_cases(run, cache) for case in cases}
+    return [file for file in files if file.name in names]
 
 
 def _write_maps(
@@ -231,7 +326,7 @@ def _write_maps(
     file is rewritten with each member's map added.
     """
     for member in run.config.members:
-        missing = [c for c in cases if member not in stored_members(run.map(c.name))]
+        missing = [c for c in cases if member not in stored_members(run.map(c.name), part_name)]
         if not missing:
             continue
         networks = [load_network(run, member, part) for part in parts]
@@ -261,7 +356,7 @@ def _add_member(
     run: Run, cache: Cache, case: CachedCase, member: str, maps: np.ndarray, part: str
 ) -> None:
     path = run.map(case.name)
-    stored = list(stored_members(path))
+    stored = stored_members(path, part)
     members = read_maps(path, stored).members if stored else {}
     members[member] = maps
     image = GridImage(cache.pixels(case), case.mean, case.std, case.grid)

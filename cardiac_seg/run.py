@@ -29,7 +29,15 @@ from cardiac_seg.progress import clock, log
 LOCAL_KEYS = ("root", "cache")  # of the data section: they belong to a machine, not to a run
 # Keys that no result depends on; a run may be continued with other values.
 NEUTRAL_KEYS = (("train", "workers"), ("train", "tensorboard"), ("predict", "batch_size"))
-PACKAGES = ("numpy", "scikit-learn", "scipy", "opencv-python-headless", "nibabel", "pandas")
+PACKAGES = (
+    "numpy",
+    "scikit-learn",
+    "skops",
+    "scipy",
+    "opencv-python-headless",
+    "nibabel",
+    "pandas",
+)
 
 
 @dataclass(frozen=True)
@@ -72,14 +80,14 @@ class Run:
         """A case's softmax maps."""
         return self.folder / "maps" / f"{case}.npz"
 
+    @property
+    def meta(self) -> Path:
+        """Folder of what was fitted on the maps."""
+        return self.folder / "meta"
+
     def history(self, member: str, part: str) -> Path:
         """A training's table, one row an epoch."""
         return self.folder / "history" / member / f"{part}.csv"
-
-    def trained_parts(self) -> list[str]:
-        """Parts of the first member that have a model; what prediction averages over."""
-        folder = self.folder / "models" / self.config.members[0]
-        return sorted(path.name for path in folder.glob("*") if path.is_dir())
 
     def update_manifest(self, **values) -> None:
         """Merges values into `manifest.json`, dictionaries key by key; safe beside other jobs."""
@@ -94,11 +102,14 @@ class Run:
         finally:
             os.close(folder)  # gives the lock back
 
-    def forget_maps(self) -> None:
-        """Drops what an earlier network left: its maps, and the stages that used them."""
-        shutil.rmtree(self.folder / "maps", ignore_errors=True)
+    def forget_stacking(self) -> None:
+        """Drops what was fitted on the maps and what was scored with it; keeps the maps."""
         undone = {"done": False}
         self.update_manifest(stages={"stack": undone, "evaluate": undone})
+        for name in ("metrics.json", "cases.csv"):
+            (self.folder / name).unlink(missing_ok=True)
+        for name in ("meta", "masks"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -129,6 +140,12 @@ def create_or_join(config: Config, folder: Path) -> Run:
                 f"{folder}: a run with another configuration ({difference}); "
                 "choose another --run-dir, or continue it with --resume"
             )
+        restack = _first_difference(_restackable(config), _restackable(run.config))
+        if restack and run.manifest:
+            log.info("%s: stacked again, networks and maps are kept (stacking.%s)", folder, restack)
+            run.forget_stacking()
+            if config.stacking.deploy != run.config.stacking.deploy:
+                run.update_manifest(stages={"train": {"done": False}})
         # What no result depends on may change: paths, workers, prediction's batch size. And before
         # the data was accepted, everything may: the first try often has a mistake in it.
         write_text(folder / "config.yaml", _run_yaml(config))
@@ -226,6 +243,14 @@ def _shared(config: Config) -> dict:
     values = yaml.safe_load(_run_yaml(config))
     for section, key in NEUTRAL_KEYS:
         del values[section][key]
+    values["stacking"] = {"scheme": values["stacking"]["scheme"]}
+    return values
+
+
+def _restackable(config: Config) -> dict:
+    """The part that a run may change without training again: learners are fitted anew."""
+    values = yaml.safe_load(dump_config(config))["stacking"]
+    del values["scheme"]  # says which patients a network is trained on
     return values
 
 

@@ -171,8 +171,10 @@ def case_scores(
 
     Returns:
         val_dice (mean of cases and foreground structures), val_accuracy (all pixels),
-        val_cross_entropy (nats, all pixels).
+        val_cross_entropy (nats, all pixels); NaN without cases.
     """
+    if not cases:
+        return dict.fromkeys(("val_dice", "val_accuracy", "val_cross_entropy"), np.nan)
     method = config.preprocess.normalize
     images = ((case, cache.image(case, method)) for case in cases)
     total, dice, nats, pixels = np.zeros((classes, classes), np.int64), [], 0.0, 0
@@ -268,7 +270,8 @@ class _Epochs(keras.callbacks.Callback):
         state, settings, value = self.state, self.config.train, row[self.config.train.monitor]
         state.epoch = row["epoch"]
         state.history.append(row)
-        if value > state.best:
+        # Without validation patients the latest epoch is the result.
+        if value > state.best or not self.job.validation:
             state.best, state.best_epoch, state.plateau = value, state.epoch, 0
         else:
             state.plateau += 1
@@ -290,18 +293,22 @@ class _Epochs(keras.callbacks.Callback):
         left = (self.config.train.epochs - row["epoch"]) * np.median(
             [r["seconds"] for r in self.state.history]
         )
+        watched = "".join(
+            f" {name} {row[name]:.4f}"
+            for name in ("val_dice", "val_accuracy")
+            if self.job.validation
+        )
         log.info(
-            "%s %s: epoch %d/%d loss %.4f val_dice %.4f val_accuracy %.4f lr %.2e, %s%s",
+            "%s %s: epoch %d/%d loss %.4f%s lr %.2e, %s%s",
             self.job.member,
             self.job.part,
             row["epoch"],
             self.config.train.epochs,
             row["loss"],
-            row["val_dice"],
-            row["val_accuracy"],
+            watched,
             row["learning_rate"],
             f"{clock(row['seconds'])}, {clock(left)} left",
-            " (best)" if self.state.best_epoch == row["epoch"] else "",
+            " (best)" if self.job.validation and self.state.best_epoch == row["epoch"] else "",
         )
 
 

@@ -96,8 +96,9 @@ def test_maps_survive_the_disk(tmp_path):
     ):
         assert got.dtype == put.dtype and np.array_equal(got, put)
     assert list(read_maps(path, ["one"]).members) == ["one"]
-    assert sorted(stored_members(path)) == ["one", "two"]
-    assert stored_members(tmp_path / "none.npz") == []
+    assert sorted(stored_members(path, "fold1")) == ["one", "two"]
+    assert stored_members(path, "full") == []  # maps by other networks do not count
+    assert stored_members(tmp_path / "none.npz", "fold1") == []
 
 
 def test_missing_maps_say_how_to_make_them(tmp_path):
@@ -132,4 +133,4 @@ def test_damaged_maps_are_named(tmp_path, damage):
 def test_damaged_maps_are_named_when_asked_for_their_members(tmp_path):
     (tmp_path / "x.npz").write_bytes(b"PK\x03\x04 half a file")
     with pytest.raises(UserError, match="x.npz: damaged"):
-        stored_members(tmp_path / "x.npz")
+        stored_members(tmp_path / "x.npz", "full")

@@ -24,12 +24,16 @@ from cardiac_seg.maps import read_maps
 REPO = Path(train_ensemble.__file__).parent
 TINY = """
 data: {dataset: acdc, root: %s, cache: %s}
-split: {validation: 0.25, test: 0.25}
+split: {validation: 0.25, test: 0.25, folds: 2}
 preprocess: {spacing: 5.0, size: [32, 32]}
 augment: {rotation: 10}
 networks:
   unet_advanced: {filters: 4}
   deep_unet_improved: {filters: 4}
+stacking:
+  pixels_per_case: 500
+  random_forest: {trees: 5}
+  gradient_boosting: {iterations: 5}
 train: {epochs: 2, warmup: 1, learning_rate: 0.01}
 """
 
@@ -68,7 +72,14 @@ def test_the_run_directory_holds_what_the_interface_promises(finished):
         assert (finished / "models" / member / "full" / "last.keras").is_file()
     manifest = json.loads((finished / "manifest.json").read_text())
     assert manifest["dataset"]["phantom"] is True
-    assert len(manifest["models"]) == 4
+    learners = {"logistic", "random_forest", "gradient_boosting"}
+    learners |= {f"{name}_core" for name in learners}
+    assert {p.stem for p in (finished / "meta").glob("*.skops")} == learners
+    assert len(manifest["models"]) == 4 + len(learners)
+    models = {*MEMBERS, "mean", "weighted_mean", *learners}
+    assert {p.name for p in (finished / "masks").iterdir()} == {*models, "ensemble"}
+    assert set(manifest["combining"]) == models
+    assert manifest["combining"]["random_forest"]["mib_on_disk"] < 50
     assert all(stage["done"] for stage in manifest["stages"].values())
     seen = set(split.patient[split.subset != "train"])
     assert {p.name.split("_")[0] for p in (finished / "maps").iterdir()} == seen
@@ -111,8 +122,8 @@ def test_predict_gives_the_masks_that_were_scored(finished, mri_root, tmp_path):
     )
     images = [p for p in mri_root.rglob("*.nii.gz") if not p.name.endswith("_gt.nii.gz")]
     assert len(list(tmp_path.rglob("*.nii.gz"))) == len(images)
-    for scored in (finished / "masks" / "mean").rglob("*.nii.gz"):
-        relative = scored.relative_to(finished / "masks" / "mean")
+    for scored in (finished / "masks" / "ensemble").rglob("*.nii.gz"):
+        relative = scored.relative_to(finished / "masks" / "ensemble")
         source, mask = nib.load(mri_root / relative), nib.load(tmp_path / relative)
         np.testing.assert_array_equal(mask.dataobj, nib.load(scored).dataobj)
         assert mask.shape == source.shape and mask.get_data_dtype() == np.uint8
@@ -123,7 +134,8 @@ def test_library_prediction(finished, mri_root):
     image = next(p for p in mri_root.rglob("*.nii.gz") if not p.name.endswith("_gt.nii.gz"))
     result = Ensemble.load(finished).predict(image)
     assert result.mask.shape == nib.load(image).shape[::-1]
-    assert set(result.maps) == set(MEMBERS)
+    assert set(result.maps.members) == set(MEMBERS)
+    assert result.probabilities.shape == (*result.maps.image.pixels.shape, 4)
 
 
 def test_one_corrupt_file_costs_one_line(finished, mri_root, tmp_path, capsys):
@@ -166,6 +178,10 @@ def test_figures_and_info(finished, capsys, tmp_path):
     names = {p.name for p in (tmp_path / "figures").glob("*.png")}
     assert {"dice_test.png", "training_curves.png", "samples_best_median_worst.png"} == names
     assert "phantom" in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "tables" / "models_test.csv").set_index("model")
+    row = table.loc["random_forest"]
+    assert row.RV_low <= row.RV <= row.RV_high and row.fit_seconds >= 0
+    assert row.difference == pytest.approx(row["mean"] - table.loc["mean", "mean"], abs=2e-4)
     assert cardiac_seg_main(["info", str(finished)]) == 0
     assert "acdc (phantom), 8 patients" in capsys.readouterr().out
 
@@ -212,7 +228,7 @@ def test_a_retrained_network_makes_new_maps(finished, tmp_path):
 
 
 def test_damage_is_named(finished, mri_root, tmp_path, capsys):
-    run = copy_without(finished, tmp_path / "run", "evaluate")
+    run = copy_without(finished, tmp_path / "run", "stack", "evaluate")
     some_map = next((run / "maps").iterdir())
     some_map.write_bytes(b"damaged")
     assert train_ensemble.main(["--resume", str(run)]) == 2
@@ -267,21 +283,38 @@ def test_a_structure_absent_from_training_is_an_error(config_file, mri_root, tmp
     assert not (tmp_path / "run" / "models").exists()
 
 
-def test_folds_keep_patients_unseen(config_file, tmp_path):
+def test_folds_keep_patients_unseen_and_deploy_can_change(config_file, tmp_path):
     run = tmp_path / "run"
-    command = ["--config", str(config_file), "--run-dir", str(run), "--set", "split.folds=2"]
+    command = ["--config", str(config_file), "--run-dir", str(run)]
+    command += ["--set", "stacking.scheme=out_of_fold", "--set", "stacking.learners=[]"]
     command += ["--set", "members=[unet_advanced]", "--set", "train.epochs=1"]
     command += ["--set", "train.warmup=0", "--set", "train.tensorboard=true"]
+    fold_mean = [*command, "--set", "stacking.deploy=fold_mean"]
+
+    def parts():
+        return {path.name: read_maps(path, MEMBERS[:1]).part for path in (run / "maps").iterdir()}
+
     # Two jobs share the run, then a third puts it together.
-    assert train_ensemble.main([*command, "--fold", "1"]) == 0
-    assert not (run / "models" / "unet_advanced" / "fold0").exists()
-    assert train_ensemble.main(command) == 0
+    assert train_ensemble.main([*fold_mean, "--fold", "1"]) == 0
+    models = run / "models" / "unet_advanced"
+    assert {p.name for p in models.iterdir()} == {"fold1"}
+    assert train_ensemble.main(fold_mean) == 0
+    assert {p.name for p in models.iterdir()} == {"fold0", "fold1"}
     split = pd.read_csv(run / "split.csv").set_index("patient")
-    for path in (run / "maps").iterdir():
-        patient = split.loc[path.name.split("_")[0]]
-        part = read_maps(path, MEMBERS[:1]).part
+    for name, part in parts().items():
+        patient = split.loc[name.split("_")[0]]
         assert part == ("fold_mean" if patient.subset == "test" else f"fold{patient.fold}")
     assert list((run / "tensorboard").rglob("events.*"))
+
+    # The refitted network has no validation patients; development maps stay as they are.
+    before = {p.name: p.stat().st_mtime_ns for p in (run / "maps").iterdir()}
+    assert train_ensemble.main(command) == 0
+    assert (models / "full" / "best.keras").is_file()
+    for name, part in parts().items():
+        is_test = split.subset[name.split("_")[0]] == "test"
+        assert (part == "full") == is_test
+        assert is_test == ((run / "maps" / name).stat().st_mtime_ns > before[name])
+    assert json.loads((run / "meta" / "choice.json").read_text())["model"] == "unet_advanced"
 
 
 def test_a_place_that_cannot_be_written_is_named(finished, config_file, mri_root, tmp_path, capsys):
@@ -312,8 +345,8 @@ def test_sigkill_and_resume_equal_an_uninterrupted_run(finished, config_file, tm
 
 def test_jax_predicts_and_trains_like_tensorflow(finished, config_file, mri_root, tmp_path):
     pytest.importorskip("jax")
-    case = next((finished / "masks" / "mean").rglob("*.nii.gz"))
-    source = mri_root / case.relative_to(finished / "masks" / "mean")
+    case = next((finished / "masks" / "ensemble").rglob("*.nii.gz"))
+    source = mri_root / case.relative_to(finished / "masks" / "ensemble")
     quick_compile = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     environment = {**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": quick_compile}
     run = [sys.executable, "-m", "cardiac_seg", "predict", finished, source]

@@ -7,10 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardiac_seg.config import Split
+from cardiac_seg.config import Config
 from cardiac_seg.data.cases import CaseFile
 from cardiac_seg.data.datasets import DATASETS
-from cardiac_seg.data.split import SUBSETS, make_split, part_names, part_patients
+from cardiac_seg.data.split import (
+    SUBSETS,
+    deployed_parts,
+    fold_parts,
+    make_split,
+    part_names,
+    part_patients,
+)
 from cardiac_seg.errors import UserError
 
 ACDC = DATASETS["acdc"]
@@ -25,17 +32,48 @@ def listed(groups):
     ]
 
 
-def split_of(groups, **settings):
-    return make_split(Split(**settings), ACDC, Path("root"), listed(groups))
+def config_of(stacking="holdout", deploy="refit", **settings):
+    return Config(
+        data={"dataset": "acdc", "root": "x"},
+        split=settings,
+        stacking={"scheme": stacking, "deploy": deploy},
+    )
+
+
+def split_of(groups, stacking="holdout", **settings):
+    return make_split(config_of(stacking, **settings), ACDC, Path("root"), listed(groups))
 
 
 def test_twenty_patients_give_hand_counted_subsets():
     split = split_of("A" * 20, validation=0.15, test=0.2)
     assert split.subset.value_counts().to_dict() == {"train": 13, "test": 4, "validation": 3}
     assert list(split.patient) == [f"p{i:03d}" for i in range(20)]
-    assert part_names(split) == ["full"]
-    train, validation = part_patients(split, "full")
+    train, validation = part_patients(split, "full", "holdout")
     assert len(train) == 13 and validation == set(split.patient[split.subset == "validation"])
+    # Learners are fitted on the validation patients, one in each of the three folds.
+    assert sorted(split.fold[split.subset == "validation"]) == [0, 1, 2]
+    assert (split.fold[split.subset != "validation"] == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("stacking", "deploy", "fitted_on", "in_use", "trained"),
+    [
+        ("holdout", "refit", ["full"], ["full"], ["full"]),
+        ("out_of_fold", "refit", ["fold0", "fold1"], ["full"], ["fold0", "fold1", "full"]),
+        ("out_of_fold", "fold_mean", ["fold0", "fold1"], ["fold0", "fold1"], ["fold0", "fold1"]),
+    ],
+)
+def test_a_scheme_says_which_networks_there_are(stacking, deploy, fitted_on, in_use, trained):
+    config = config_of(stacking, deploy, folds=2)
+    assert fold_parts(config) == fitted_on
+    assert deployed_parts(config) == in_use
+    assert part_names(config) == trained
+
+
+def test_a_refitted_network_trains_on_all_development_patients():
+    split = split_of("A" * 20, "out_of_fold", test=0.2)
+    train, validation = part_patients(split, "full", "out_of_fold")
+    assert train == set(split.patient[split.subset != "test"]) and not validation
 
 
 def test_the_seed_decides():
@@ -46,17 +84,18 @@ def test_the_seed_decides():
 
 groups = st.lists(st.sampled_from("ABCDE"), min_size=1, max_size=60)
 shares = st.floats(0, 0.6)
+schemes = st.sampled_from(["holdout", "out_of_fold"])
 
 
-@given(groups, shares, shares, st.sampled_from([0, 2, 3, 5]), st.booleans(), st.integers(0, 99))
+@given(groups, shares, shares, st.sampled_from([2, 3, 5]), st.booleans(), schemes)
 def test_patients_are_complete_undivided_and_never_seen_twice(
-    groups, validation, test, folds, stratify, seed
+    groups, validation, test, folds, stratify, scheme
 ):
     if validation + test >= 1:
         return
     shares = {"validation": validation, "test": test}
     try:
-        split = split_of(groups, **shares, folds=folds, stratify=stratify, seed=seed)
+        split = split_of(groups, scheme, **shares, folds=folds, stratify=stratify)
     except UserError:  # too few patients; the answers are tested below
         return
     assert list(split.patient) == [f"p{i:03d}" for i in range(len(groups))]
@@ -64,31 +103,33 @@ def test_patients_are_complete_undivided_and_never_seen_twice(
     tested = set(split.patient[split.subset == "test"])
     assert tested and abs(len(tested) - test * len(groups)) < 1
     development = set(split.patient) - tested
-    parts = part_names(split)
-    assert len(parts) == max(folds, 1)
-    validated = []
-    for part in parts:
-        train, validation_patients = part_patients(split, part)
-        assert train and train.isdisjoint(validation_patients)
-        assert train | validation_patients == development
-        validated += validation_patients
-    if folds:
-        assert sorted(validated) == sorted(development)  # each in exactly one fold
-    assert (split.fold[split.subset == "test"] == -1).all()
+    config = config_of(scheme, folds=folds)
+    fitted_on = []
+    for part in fold_parts(config):
+        train, unseen = part_patients(split, part, scheme)
+        assert train and train.isdisjoint(unseen)
+        assert train | unseen == development
+        fitted_on += unseen
+    # Learners see each of these patients once, by networks that did not, and no others.
+    assert sorted(fitted_on) == sorted(split.patient[split.fold >= 0])
+    if scheme == "out_of_fold":
+        assert sorted(fitted_on) == sorted(development)
+    for part in deployed_parts(config):
+        assert tested.isdisjoint(part_patients(split, part, scheme)[0])
+    assert set(split.fold[split.fold >= 0]) == set(range(folds))  # cross-fitting has work to do
 
 
-@given(groups, st.sampled_from([0, 2, 5]), st.integers(0, 99))
+@given(groups, st.sampled_from([2, 5]), st.integers(0, 99))
 def test_each_stratum_gives_its_share_within_one_patient(groups, folds, seed):
     groups = groups + ["A", "B", "C"] * 4
-    split = split_of(groups, validation=0.2, test=0.25, folds=folds, seed=seed)
+    split = split_of(groups, "out_of_fold", validation=0.2, test=0.25, folds=folds, seed=seed)
     rest_share = 1 - (split.subset == "test").mean()
     for _, rows in split.groupby("stratum"):
         rest = (rows.subset != "test").sum()
         assert abs((rows.subset == "test").sum() - 0.25 * len(rows)) < 1
         assert abs((rows.subset == "validation").sum() - 0.2 / rest_share * rest) < 1
-        if folds:
-            sizes = [(rows.fold == k).sum() for k in range(folds)]
-            assert max(sizes) - min(sizes) <= 1
+        sizes = [(rows.fold == k).sum() for k in range(folds)]
+        assert max(sizes) - min(sizes) <= 1
 
 
 def test_without_stratify_the_strata_play_no_part():
@@ -99,7 +140,8 @@ def test_without_stratify_the_strata_play_no_part():
 def test_the_official_camus_split_is_respected(echo_root):
     camus = DATASETS["camus"]
     files = camus.find(echo_root, ["2CH"], ["ED"])
-    split = make_split(Split(scheme="official", validation=0.6, test=0.1), camus, echo_root, files)
+    config = config_of("out_of_fold", scheme="official", validation=0.6, test=0.1)
+    split = make_split(config, camus, echo_root, files)
     official = camus.official_split(echo_root, list(split.patient))
     assert dict(zip(split.patient, split.subset, strict=True)) == official
 
@@ -114,7 +156,7 @@ def acdc_folders(root, train, test):
 
 def test_the_official_acdc_split_draws_validation_from_training_only(tmp_path):
     files = acdc_folders(tmp_path, train=10, test=5)
-    config = Split(scheme="official", validation=0.2, test=0)
+    config = config_of(scheme="official", validation=0.2, test=0)
     split = make_split(config, ACDC, tmp_path, files)
     assert list(split.subset[10:]) == ["test"] * 5
     assert list(split.subset[:10]).count("validation") == 3  # a fifth of all fifteen
@@ -123,7 +165,7 @@ def test_the_official_acdc_split_draws_validation_from_training_only(tmp_path):
 def test_the_official_acdc_split_needs_test_patients(tmp_path):
     files = acdc_folders(tmp_path, train=3, test=0)
     with pytest.raises(UserError, match="testing: no patients"):
-        make_split(Split(scheme="official"), ACDC, tmp_path, files)
+        make_split(config_of(scheme="official"), ACDC, tmp_path, files)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +175,12 @@ def test_the_official_acdc_split_needs_test_patients(tmp_path):
         (3, {"validation": 0, "test": 0.4}, "no validation patient"),
         (1, {"validation": 0.1, "test": 0.1}, "no validation patient"),
         (2, {"validation": 0.05, "test": 0.9}, "no train patient"),
-        (5, {"test": 0.2, "folds": 5}, "split.folds: 5 folds, but only 4 patients"),
+        (9, {"validation": 0.2, "test": 0.2}, "3 folds, but only 2 validation patients"),
+        (
+            5,
+            {"stacking": "out_of_fold", "test": 0.2, "folds": 5},
+            "split.folds: 5 folds, but only 4 development patients",
+        ),
     ],
 )
 def test_too_few_patients_are_answered(patients, settings, words):
@@ -144,9 +191,9 @@ def test_too_few_patients_are_answered(patients, settings, words):
 def test_only_test_patients_are_answered(tmp_path):
     files = acdc_folders(tmp_path, train=0, test=3)
     with pytest.raises(UserError, match="no train patient among the 3"):
-        make_split(Split(scheme="official"), ACDC, tmp_path, files)
+        make_split(config_of(scheme="official"), ACDC, tmp_path, files)
 
 
 def test_folds_need_no_validation_patients_of_their_own():
-    split = split_of("A" * 10, validation=0, test=0.2, folds=4)
+    split = split_of("A" * 10, "out_of_fold", validation=0, test=0.2, folds=4)
     assert np.bincount(split.fold[split.fold >= 0]).tolist() == [2, 2, 2, 2]

@@ -5,23 +5,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cardiac_seg.config import Split
+from cardiac_seg.config import Config
 from cardiac_seg.data.cases import CaseFile
 from cardiac_seg.data.datasets import Dataset
 from cardiac_seg.errors import UserError
 
 SUBSETS = ("train", "validation", "test")
-NO_FOLD = -1  # test patients, and everybody where there are no folds
+NO_FOLD = -1  # patients whose maps no learner is fitted on
 
 
-def make_split(config: Split, dataset: Dataset, root: Path, files: list[CaseFile]) -> pd.DataFrame:
-    """Assigns every patient to a subset and, with folds, every development patient to one.
+def make_split(config: Config, dataset: Dataset, root: Path, files: list[CaseFile]) -> pd.DataFrame:
+    """Assigns every patient to a subset, and those the learners are fitted on to a fold.
 
-    With folds, fold k of the development patients (train and validation together) is what the
-    networks of part `fold<k>` never see.
+    A fold's patients are scored by learners fitted on the other folds. With `out_of_fold` the
+    development patients (train and validation together) are divided, and the networks of part
+    `fold<k>` never see fold k; with `holdout` the validation patients are.
 
     Args:
-        config: The `split` section.
+        config: The configuration; its `split` and `stacking` sections.
         dataset: Whose official files are read with `scheme: official`.
         root: The dataset's folder.
         files: All cases.
@@ -33,36 +34,41 @@ def make_split(config: Split, dataset: Dataset, root: Path, files: list[CaseFile
     Raises:
         UserError: If a subset is empty or there are more folds than patients.
     """
+    settings, scheme = config.split, config.stacking.scheme
     strata = {file.patient: file.group for file in files}
     patients = sorted(strata)
-    rng = np.random.default_rng(config.seed)
-    shuffled = _shuffled(patients, strata if config.stratify else {}, rng)
+    rng = np.random.default_rng(settings.seed)
+    shuffled = _shuffled(patients, strata if settings.stratify else {}, rng)
 
-    if config.scheme == "official":
+    if settings.scheme == "official":
         subsets = dataset.official_split(root, patients)
     else:
-        drawn = set(_evenly(shuffled, config.test))
+        drawn = set(_evenly(shuffled, settings.test))
         subsets = {p: "test" if p in drawn else "train" for p in patients}
     if "validation" not in subsets.values() and "train" in subsets.values():
         rest = [p for p in shuffled if subsets[p] == "train"]
         test_share = 1 - len(rest) / len(patients)
-        for p in _evenly(rest, config.validation / (1 - test_share)):
+        for p in _evenly(rest, settings.validation / (1 - test_share)):
             subsets[p] = "validation"
 
-    development = [p for p in shuffled if subsets[p] != "test"]
-    if config.folds > len(development):
-        raise UserError(
-            f"split.folds: {config.folds} folds, but only {len(development)} patients to divide; "
-            "use fewer folds"
-        )
-    folds = {p: i % config.folds for i, p in enumerate(development)} if config.folds else {}
+    if scheme == "out_of_fold":
+        stacked, kind = [p for p in shuffled if subsets[p] != "test"], "development"
+    else:
+        stacked, kind = [p for p in shuffled if subsets[p] == "validation"], "validation"
     for subset in SUBSETS:
         # Folds validate each other, so they need no validation patients of their own.
-        if subset not in subsets.values() and not (config.folds and subset == "validation"):
+        spare = scheme == "out_of_fold" and subset == "validation"
+        if subset not in subsets.values() and not spare:
             raise UserError(
                 f"split: no {subset} patient among the {len(patients)} in {root}; "
                 "add patients or change split.validation and split.test"
             )
+    if settings.folds > len(stacked) and (config.stacking.learners or scheme == "out_of_fold"):
+        raise UserError(
+            f"split.folds: {settings.folds} folds, but only {len(stacked)} {kind} patients to "
+            "divide; use fewer folds or more patients"
+        )
+    folds = {p: i % settings.folds for i, p in enumerate(stacked)}
     return pd.DataFrame(
         {
             "patient": patients,
@@ -73,19 +79,42 @@ def make_split(config: Split, dataset: Dataset, root: Path, files: list[CaseFile
     )
 
 
-def part_names(split: pd.DataFrame) -> list[str]:
-    """The trainings each member needs: `full`, or `fold0`, `fold1`, ..."""
-    folds = sorted(set(split.fold) - {NO_FOLD})
-    return [f"fold{k}" for k in folds] or ["full"]
+def fold_parts(config: Config) -> list[str]:
+    """The parts whose networks make the maps that learners are fitted on."""
+    if config.stacking.scheme == "holdout":
+        return ["full"]
+    return [f"fold{k}" for k in range(config.split.folds)]
 
 
-def part_patients(split: pd.DataFrame, part: str) -> tuple[set[str], set[str]]:
-    """The patients a part's networks are trained on, and those they are validated on."""
-    if part == "full":
-        train, validation = split.subset == "train", split.subset == "validation"
-    else:
+def deployed_parts(config: Config) -> list[str]:
+    """The parts whose networks are in use: they map test cases and new images."""
+    if config.stacking.scheme == "out_of_fold" and config.stacking.deploy == "fold_mean":
+        return fold_parts(config)
+    return ["full"]
+
+
+def part_names(config: Config) -> list[str]:
+    """The trainings each member needs."""
+    return list(dict.fromkeys([*fold_parts(config), *deployed_parts(config)]))
+
+
+def part_patients(split: pd.DataFrame, part: str, scheme: str) -> tuple[set[str], set[str]]:
+    """The patients a part's networks are trained on, and those they are validated on.
+
+    Args:
+        split: The table of `make_split`.
+        part: `full`, or `fold0`, `fold1`, ...
+        scheme: `holdout` or `out_of_fold`; there, `full` has all development patients to train
+            on and none to validate on.
+    """
+    development = split.subset != "test"
+    if part != "full":
         validation = split.fold == int(part.removeprefix("fold"))
-        train = (split.fold != NO_FOLD) & ~validation
+    elif scheme == "holdout":
+        validation = split.subset == "validation"
+    else:
+        validation = np.zeros(len(split), bool)
+    train = development & ~validation
     return set(split.patient[train]), set(split.patient[validation])
 
 

@@ -1,0 +1,101 @@
+"""The `meta/` folder of a run: what was fitted on the maps, and what was chosen."""
+
+from dataclasses import replace
+
+from cardiac_seg.combination import (
+    CORE,
+    MEAN,
+    Combiner,
+    combination_names,
+    learner_names,
+    model_names,
+)
+from cardiac_seg.errors import UserError
+from cardiac_seg.features import feature_set
+from cardiac_seg.files import write_json
+from cardiac_seg.learners import Learner, load_learner, save_learner
+from cardiac_seg.run import Run, read_json
+
+
+def plain_combiner(run: Run) -> Combiner:
+    """What a run's configuration says of combining, before anything is fitted."""
+    config = run.config
+    features = feature_set(config.stacking, config.members, run.dataset)
+    return Combiner(tuple(config.members), features, config.stacking.act_below)
+
+
+def models_of(run: Run) -> list[str]:
+    """The models that a run scores."""
+    return model_names(run.config.members, run.config.stacking)
+
+
+def control_of(run: Run) -> str:
+    """The model that all others are compared with: the mean, or the only member."""
+    return MEAN if combination_names(run.config.members, run.config.stacking) else models_of(run)[0]
+
+
+def final_model(run: Run) -> str:
+    """The model whose mask is the run's answer.
+
+    Raises:
+        UserError: If none has been chosen yet.
+    """
+    return read_json(run.meta / "choice.json")["model"]
+
+
+def write_learner(run: Run, name: str, learner: Learner) -> None:
+    """Writes one fitted learner."""
+    save_learner(run.meta / f"{name}.skops", learner)
+
+
+def read_learner(run: Run, name: str) -> Learner:
+    """Reads one learner and checks that it belongs to this run.
+
+    Raises:
+        UserError: See `learners.load_learner`.
+    """
+    features = plain_combiner(run).features
+    wanted = features.core() if name.endswith(CORE) else features
+    return load_learner(run.meta / f"{name}.skops", wanted.names, len(wanted.classes))
+
+
+def write_combiner(run: Run, combiner: Combiner) -> None:
+    """Writes what is not a learner: feature names, temperatures and shares."""
+    features = combiner.features
+    write_json(run.meta / "temperature.json", combiner.temperatures)
+    write_json(run.meta / "weighted_mean.json", combiner.weights)
+    described = {
+        "members": list(features.members),
+        "classes": list(features.classes),
+        "groups": list(features.groups),
+        "context_mm": list(features.context_mm),
+        "act_below": combiner.act_below,
+        "core": features.core().names,
+        "all": features.names,
+    }
+    write_json(run.meta / "features.json", described)
+
+
+def read_combiner(run: Run, models: list[str]) -> Combiner:
+    """Reads what some models need.
+
+    Raises:
+        UserError: If a file is missing, damaged or belongs to another run.
+    """
+    learners = [m for m in models if m in learner_names(run.config.stacking)]
+    return replace(
+        plain_combiner(run),
+        temperatures=_by_member(run, "temperature.json"),
+        weights=_by_member(run, "weighted_mean.json"),
+        learners={name: read_learner(run, name) for name in learners},
+    )
+
+
+def _by_member(run: Run, name: str) -> dict[str, float]:
+    values = read_json(run.meta / name)
+    if values and list(values) != run.config.members:
+        raise UserError(
+            f"{run.meta / name}: is of {', '.join(values)}, the run has "
+            f"{', '.join(run.config.members)}; restore its file"
+        )
+    return values

@@ -1,0 +1,380 @@
+"""Fits the learners on the development maps, and scores them by cross-fitting over patients."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cardiac_seg.calibration import fit_temperature, fit_weights
+from cardiac_seg.combination import CORE, WEIGHTED_MEAN, Combiner, learner_names
+from cardiac_seg.data.cases import CaseFile
+from cardiac_seg.data.split import part_patients
+from cardiac_seg.errors import UserError
+from cardiac_seg.evaluation import Scores, mean_dice, score
+from cardiac_seg.features import pixel_features
+from cardiac_seg.files import whole_file, write_json
+from cardiac_seg.interpretation import (
+    calibration_summary,
+    count_calibration,
+    count_changes,
+    permutation_importance,
+)
+from cardiac_seg.learners import Learner, fit_learner
+from cardiac_seg.maps import CaseMaps, read_maps
+from cardiac_seg.meta import control_of, models_of, plain_combiner, read_learner, write_learner
+from cardiac_seg.progress import bar, log
+from cardiac_seg.run import Run, read_json
+from cardiac_seg.sampling import contested, draw_pixels
+
+DEVELOPMENT = "development"  # the subset whose maps the learners are fitted on
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some pixels of a development case.
+
+    Attributes:
+        index: (n,) ascending indices into the flattened case.
+        weights: (n,) float32, how many pixels each stands for.
+        labels: (n,) uint8 true classes.
+        probabilities: (members, n, classes) float16, as the networks gave them.
+    """
+
+    index: np.ndarray
+    weights: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
+class FittingPixels:
+    """The features of the sampled pixels on which learners act.
+
+    Attributes:
+        features: (pixels, features) float32.
+        labels: (pixels,) uint8 true classes.
+        weights: (pixels,) float32, how many pixels each stands for.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+
+
+def draw_samples(run: Run, files: list[CaseFile]) -> dict[str, Sample]:
+    """Draws the pixels of each development case, a case at a time.
+
+    Returns:
+        Case name -> sample; the same for a seed whatever the other cases are.
+
+    Raises:
+        UserError: If a map was made by a network that was trained on its patient, or a class is
+            missing from all cases of the other folds.
+    """
+    combiner, samples, seen = plain_combiner(run), {}, {}
+    for file in bar(files, "draw pixels", unit="case"):
+        maps = _unseen_maps(run, file)
+        raw = np.stack([maps.members[m] for m in run.config.members])
+        undecided = combiner.undecided(raw.astype(np.float32).mean(axis=0))
+        rng = np.random.default_rng([run.config.seed, *file.name.encode()])
+        index, weights = draw_pixels(
+            contested(raw, undecided), run.config.stacking.pixels_per_case, rng
+        )
+        samples[file.name] = Sample(
+            index,
+            weights,
+            maps.label.ravel()[index],
+            raw.reshape(len(raw), -1, raw.shape[-1])[:, index],
+        )
+        seen[file.name] = np.bincount(maps.label.ravel(), minlength=run.dataset.labels) > 0
+    _check_classes(run, files, seen)
+    return samples
+
+
+def fit_combiner(
+    run: Run, files: list[CaseFile], samples: dict[str, Sample], keep: bool = False
+) -> Combiner:
+    """Fits temperatures, weights and learners on the maps of some cases.
+
+    Args:
+        run: The run.
+        files: The cases.
+        samples: Their pixels, from `draw_samples`.
+        keep: Writes each learner into the run when it is fitted, and takes up those that an
+            interrupted try has left.
+
+    Raises:
+        UserError: If the learners have nothing to learn from.
+    """
+    settings, plain = run.config.stacking, plain_combiner(run)
+    if not settings.learners:
+        return plain
+    chosen = [samples[file.name] for file in files]
+    labels = np.concatenate([s.labels for s in chosen])
+    weights = np.concatenate([s.weights for s in chosen])
+    raw = np.concatenate([s.probabilities for s in chosen], axis=1).astype(np.float32)
+    temperatures, shares = {}, {}
+    if settings.temperature:
+        temperatures = {
+            m: fit_temperature(raw[i], labels, weights) for i, m in enumerate(plain.members)
+        }
+    combiner = replace(plain, temperatures=temperatures)
+    if WEIGHTED_MEAN in settings.learners:
+        fitted = fit_weights(combiner.temper(raw), labels, weights)
+        shares = dict(zip(plain.members, map(float, fitted), strict=True))
+    combiner = replace(combiner, weights=shares)
+    return replace(combiner, learners=_fit_learners(run, files, samples, combiner, keep))
+
+
+def cross_fit(run: Run, files: list[CaseFile], steps: dict[str, list[int]]) -> None:
+    """Scores each fold with what was fitted on the others; skips folds that are done.
+
+    Args:
+        run: A run with maps of the cases.
+        files: The development cases.
+        steps: Postprocessing of the native masks.
+    """
+    folds, samples = _folds(run, files), None
+    for fold, held_out in folds.items():
+        table, evidence_path = _fold_files(run, fold)
+        if evidence_path.is_file():
+            continue
+        samples = samples or draw_samples(run, files)
+        log.info("stack: fold %d of %d", fold + 1, len(folds))
+        others = [file for k, group in folds.items() if k != fold for file in group]
+        combiner = fit_combiner(run, others, samples)
+        evidence = _Evidence(combiner, control_of(run))
+        scores = score(
+            run, held_out, combiner, models_of(run), DEVELOPMENT, steps, watch=evidence.add
+        )
+        with whole_file(table) as partial:
+            scores.cases.to_csv(partial, index=False)
+        write_json(
+            evidence_path,
+            {
+                "pooled": {model: counts.tolist() for model, counts in scores.pooled.items()},
+                "seconds": scores.seconds,
+                "changes": evidence.changes,
+                "calibration": evidence.calibration,
+                "importance": _importance(run, held_out, samples, combiner),
+            },
+        )
+
+
+def cross_fitted_scores(run: Run, files: list[CaseFile]) -> Scores:
+    """The scores of all folds together."""
+    paths = [_fold_files(run, fold) for fold in _folds(run, files)]
+    folds = [read_json(evidence) for _, evidence in paths]
+    return Scores(
+        pd.concat([pd.read_csv(table, dtype={"patient": str}) for table, _ in paths]),
+        {m: sum(np.array(fold["pooled"][m]) for fold in folds) for m in models_of(run)},
+        {m: sum(fold["seconds"][m] for fold in folds) for m in models_of(run)},
+    )
+
+
+def choose_model(run: Run, files: list[CaseFile]) -> dict:
+    """The model with the best cross-fitted Dice among the combinations, or the configured one.
+
+    Returns:
+        `model`, `by` (`development` or `config`) and `development_dice` of every model.
+    """
+    dice = mean_dice(cross_fitted_scores(run, files).cases)
+    models, wanted = models_of(run), run.config.stacking.choose
+    candidates = [m for m in models if m not in run.config.members] or models
+    # The first of equals: the simplest, as the list is ordered.
+    best = max(candidates, key=lambda m: dice[m])
+    automatic = wanted == "auto" or len(candidates) == 1
+    return {
+        "model": best if automatic else wanted,
+        "by": DEVELOPMENT if automatic else "config",
+        "development_dice": {m: float(dice[m]) for m in models},
+    }
+
+
+def interpretation(run: Run, files: list[CaseFile]) -> dict:
+    """What the learners did on patients they were not fitted on.
+
+    Returns:
+        Per model: `changes` against the control over all pixels of the network grid, with the
+        shares; `calibration` on the pixels where learners act; `importance` of each feature
+        group in nats, mean and range over the folds.
+    """
+    folds = [read_json(_fold_files(run, fold)[1]) for fold in _folds(run, files)]
+    described = {}
+    for model in folds[0]["calibration"]:
+        calibration = _added([fold["calibration"][model] for fold in folds])
+        described[model] = {"calibration": calibration_summary(calibration)}
+    for model in folds[0]["changes"]:
+        counts = _added([fold["changes"][model] for fold in folds])
+        changed = max(counts["changed"], 1)
+        described[model]["changes"] = {
+            **counts,
+            "share_changed": counts["changed"] / counts["pixels"],
+            "share_better": counts["better"] / changed,
+            "share_worse": counts["worse"] / changed,
+        }
+    for model in folds[0]["importance"]:
+        described[model]["importance"] = {
+            group: {
+                "mean": float(np.mean([fold["importance"][model][group] for fold in folds])),
+                "folds": [fold["importance"][model][group] for fold in folds],
+            }
+            for group in folds[0]["importance"][model]
+        }
+    return described
+
+
+class _Evidence:
+    """Adds up over the cases of a fold what the learners changed and how sure they were."""
+
+    def __init__(self, combiner: Combiner, control: str):
+        self.combiner, self.control = combiner, control
+        self.changes: dict[str, dict] = {}
+        self.calibration: dict[str, dict] = {}
+
+    def add(self, maps: CaseMaps, by_model: dict[str, np.ndarray]) -> None:
+        mean = by_model[self.control]
+        masks = {model: p.argmax(-1) for model, p in by_model.items()}
+        pixels = self.combiner.undecided(mean)
+        for model, probabilities in by_model.items():
+            counts = count_calibration(probabilities[pixels], maps.label[pixels])
+            self.calibration[model] = _added([*self._before(self.calibration, model), counts])
+            if model != self.control:
+                changed = count_changes(maps.label, masks[self.control], masks[model])
+                self.changes[model] = _added([*self._before(self.changes, model), changed])
+
+    @staticmethod
+    def _before(sums: dict[str, dict], model: str) -> list[dict]:
+        return [sums[model]] if model in sums else []
+
+
+def _added(counts: list[dict]) -> dict:
+    """Dictionaries of numbers or lists of numbers, added key by key."""
+    return {key: np.sum([np.array(c[key]) for c in counts], axis=0).tolist() for key in counts[0]}
+
+
+def _unseen_maps(run: Run, file: CaseFile) -> CaseMaps:
+    """A development case's maps.
+
+    Raises:
+        UserError: If they come from networks that were trained on the patient: softmax maps of
+            training images are surer than those of new ones, and would mislead the learners.
+    """
+    maps = read_maps(run.map(file.name), run.config.members)
+    trained_on, _ = part_patients(run.split(), maps.part, run.config.stacking.scheme)
+    if file.patient in trained_on:
+        raise UserError(
+            f"{run.map(file.name)}: made by networks of part {maps.part}, which were trained on "
+            f"{file.patient}; delete it and resume the run"
+        )
+    return maps
+
+
+def _folds(run: Run, files: list[CaseFile]) -> dict[int, list[CaseFile]]:
+    fold_of = run.split().set_index("patient").fold
+    numbers = sorted({int(fold_of[file.patient]) for file in files})
+    return {k: [file for file in files if fold_of[file.patient] == k] for k in numbers}
+
+
+def _fold_files(run: Run, fold: int) -> tuple[Path, Path]:
+    folder = run.meta / "cross_fit"
+    return folder / f"fold{fold}.csv", folder / f"fold{fold}.json"
+
+
+def _check_classes(run: Run, files: list[CaseFile], seen: dict[str, np.ndarray]) -> None:
+    if not run.config.stacking.learners:
+        return
+    folds = _folds(run, files)
+    for fold in folds:
+        others = [file.name for k, group in folds.items() if k != fold for file in group]
+        present = np.any([seen[name] for name in others], axis=0)
+        for label, structure in enumerate(run.dataset.structures, start=1):
+            if not present[label]:
+                raise UserError(
+                    f"{run.folder}: no {structure} in any of the {len(others)} development cases "
+                    f"outside fold {fold}, so no learner can know it; check the labels, take "
+                    "another split.seed or more patients"
+                )
+
+
+def _collect(
+    run: Run, files: list[CaseFile], samples: dict[str, Sample], combiner: Combiner
+) -> FittingPixels:
+    """The features of the sampled pixels on which learners act, a case at a time."""
+    features, labels, weights = [], [], []
+    for file in bar(files, "features", unit="case"):
+        maps, sample = _unseen_maps(run, file), samples[file.name]
+        raw = np.stack([maps.members[m] for m in combiner.members]).astype(np.float32)
+        undecided = combiner.undecided(raw.mean(axis=0)).ravel()
+        acted_on = undecided[sample.index]
+        pixels = np.zeros(undecided.shape, bool)
+        pixels[sample.index[acted_on]] = True
+        features.append(
+            pixel_features(
+                combiner.temper(raw),
+                maps.image,
+                pixels.reshape(maps.label.shape),
+                combiner.features,
+            )
+        )
+        labels.append(sample.labels[acted_on])
+        weights.append(sample.weights[acted_on])
+    return FittingPixels(*(np.concatenate(values) for values in (features, labels, weights)))
+
+
+def _fit_learners(
+    run: Run,
+    files: list[CaseFile],
+    samples: dict[str, Sample],
+    combiner: Combiner,
+    keep: bool,
+) -> dict[str, Learner]:
+    settings, learners, pixels = run.config.stacking, {}, None
+    for name in bar(learner_names(settings), "fit learners", unit="learner"):
+        if keep and (run.meta / f"{name}.skops").is_file():
+            learners[name] = read_learner(run, name)
+            continue
+        pixels = pixels or _collect(run, files, samples, combiner)
+        if len(np.unique(pixels.labels)) < 2:
+            raise UserError(
+                f"stacking.act_below: {settings.act_below} leaves the learners "
+                f"{len(pixels.labels)} pixels of fewer than two classes in {len(files)} "
+                "development cases; raise it"
+            )
+        wanted = combiner.features.core() if name.endswith(CORE) else combiner.features
+        columns = len(wanted.names)  # the core comes first
+        learners[name] = fit_learner(
+            name.removesuffix(CORE),
+            settings,
+            pixels.features[:, :columns],
+            pixels.labels,
+            pixels.weights,
+            wanted.names,
+            len(wanted.classes),
+            run.config.seed,
+        )
+        if keep:
+            write_learner(run, name, learners[name])
+    return learners
+
+
+def _importance(
+    run: Run, files: list[CaseFile], samples: dict[str, Sample], combiner: Combiner
+) -> dict[str, dict[str, float]]:
+    """Permutation importance of the feature groups for the learners on the full feature set."""
+    learners = {n: v for n, v in combiner.learners.items() if not n.endswith(CORE)}
+    if not learners:
+        return {}
+    pixels = _collect(run, files, samples, combiner)
+    return {
+        name: permutation_importance(
+            learner,
+            combiner.features,
+            pixels.features,
+            pixels.labels,
+            pixels.weights,
+            run.config.seed,
+        )
+        for name, learner in learners.items()
+    }

@@ -1,0 +1,90 @@
+"""Combining: the controls by hand, where learners act, what they are given."""
+
+import numpy as np
+import pytest
+
+from cardiac_seg.combination import Combiner, combination_names, model_names
+from cardiac_seg.config import MEMBERS, Stacking
+from cardiac_seg.features import FeatureSet
+from cardiac_seg.learners import Learner
+from cardiac_seg.maps import CaseMaps
+from cardiac_seg.preprocessing import Grid, GridImage
+
+GRID = Grid((1, 2), (1, 2), (1, 2), (1.0, 1.0))
+FEATURES = FeatureSet(
+    MEMBERS, ("background", "a"), ("probability", "entropy", "confidence", "margin"), (2.0,)
+)
+# Two pixels: the members agree and are sure of the first.
+ONE = np.array([[[[1.0, 0.0], [0.75, 0.25]]]], np.float16)
+TWO = np.array([[[[1.0, 0.0], [0.25, 0.75]]]], np.float16)
+
+
+class Always:
+    """An estimator that says class 1, and remembers what it was shown."""
+
+    classes_ = np.array([0, 1])
+
+    def predict_proba(self, features):
+        self.shown = features
+        return np.tile([0.0, 1.0], (len(features), 1))
+
+
+def case():
+    pixels = np.zeros((1, 1, 2), np.uint8)
+    return CaseMaps(dict(zip(MEMBERS, (ONE, TWO), strict=True)), GridImage(pixels, 0, 1, GRID), "p")
+
+
+def combined(model, **settings):
+    combiner = Combiner(MEMBERS, FEATURES, **{"act_below": 0.99, **settings})
+    ((name, probabilities, seconds),) = combiner.combine(case(), [model])
+    assert name == model and seconds >= 0 and probabilities.dtype == np.float32
+    return probabilities[0, 0].tolist()
+
+
+def test_controls_by_hand():
+    assert combined(MEMBERS[1]) == [[1, 0], [0.25, 0.75]]
+    assert combined("mean") == [[1, 0], [0.5, 0.5]]
+    weights = dict(zip(MEMBERS, (0.25, 0.75), strict=True))
+    assert combined("weighted_mean", weights=weights) == [[1, 0], [0.375, 0.625]]
+
+
+def test_temperature_reaches_the_weighted_mean_but_no_plain_model():
+    settings = {
+        "weights": dict(zip(MEMBERS, (1.0, 0.0), strict=True)),
+        "temperatures": dict(zip(MEMBERS, (2.0, 1.0), strict=True)),
+    }
+    # sqrt(.75) : sqrt(.25) is sqrt(3) : 1
+    expected = np.sqrt(3) / (np.sqrt(3) + 1)
+    assert combined("weighted_mean", **settings)[1][0] == pytest.approx(expected, abs=1e-6)
+    assert combined(MEMBERS[0], **settings) == [[1, 0], [0.75, 0.25]]
+    assert combined("mean", **settings) == [[1, 0], [0.5, 0.5]]
+
+
+def test_learners_act_only_where_the_mean_is_unsure():
+    learners = {"logistic": Learner([], 2, Always(), 0.0)}
+    assert combined("logistic", learners=learners) == [[1, 0], [0, 1]]
+    assert combined("logistic", learners=learners, act_below=1) == [[0, 1], [0, 1]]
+    assert combined("logistic", learners=learners, act_below=0.4) == [[1, 0], [0.5, 0.5]]
+
+
+def test_core_learners_see_the_core_columns_alone():
+    full, core = Always(), Always()
+    learners = {"logistic": Learner([], 2, full, 0.0), "logistic_core": Learner([], 2, core, 0.0)}
+    combiner = Combiner(MEMBERS, FEATURES, 0.99, learners=learners)
+    assert [m for m, _, _ in combiner.combine(case(), list(learners))] == list(learners)
+    assert full.shown.shape == (1, 10) and core.shown.shape == (1, 8)
+    np.testing.assert_array_equal(full.shown[:, :8], core.shown)
+    # probability one, probability two, entropy, confidence
+    np.testing.assert_allclose(core.shown[0, :4], [0.75, 0.25, 0.25, 0.75])
+    np.testing.assert_allclose(core.shown[0, 6:], [0.75, 0.75])
+
+
+def test_the_models_follow_the_config():
+    assert combination_names(["unet_advanced"], Stacking(learners=[])) == []
+    assert model_names(list(MEMBERS), Stacking(learners=[])) == [*MEMBERS, "mean"]
+    chosen = Stacking(learners=["weighted_mean", "random_forest"])
+    names = ["mean", "weighted_mean", "random_forest_core", "random_forest"]
+    assert combination_names(list(MEMBERS), chosen) == names
+    # The core features are the full set: there is no second row to report.
+    core_only = Stacking(learners=["random_forest"], features=[])
+    assert combination_names(list(MEMBERS), core_only) == ["mean", "random_forest"]

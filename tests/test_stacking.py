@@ -1,0 +1,272 @@
+"""Stacking on maps of stand-in networks: who is fitted on what, resume, choice, bad input."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cardiac_seg import pipeline, stacking
+from cardiac_seg.config import MEMBERS, load_config
+from cardiac_seg.data.split import fold_parts, part_patients
+from cardiac_seg.errors import UserError
+from cardiac_seg.maps import CaseMaps, read_maps, write_maps
+from cardiac_seg.meta import final_model, models_of, read_combiner
+from cardiac_seg.run import create_or_join
+
+SMALL = """
+data: {dataset: acdc, root: %s, cache: %s}
+split: {validation: 0.25, test: 0.25, folds: 2}
+preprocess: {spacing: 5.0, size: [32, 32]}
+stacking:
+  pixels_per_case: 400
+  features: [margin, slices]
+  random_forest: {trees: 5}
+  gradient_boosting: {iterations: 5, min_samples_leaf: 50}
+"""
+MEMORISED = np.float16(1)  # the probability that stand-ins give to pixels they were trained on
+
+
+class StandIn:
+    """A network that knows its training images by heart and is right about most others."""
+
+    name = "stand-in"
+
+    def __init__(self, run, cache, member, part, asked):
+        trained_on, _ = part_patients(run.split(), part, run.config.stacking.scheme)
+        self.part, self.asked, self.known = part, asked, {}
+        self.strength = {"unet_advanced": 2.0, "deep_unet_improved": 1.5}[member]
+        for case in cache.cases.values():
+            image = cache.image(case, "zscore")
+            for i, (plane, label) in enumerate(zip(image, cache.label(case), strict=True)):
+                self.known[plane.tobytes()] = (case.patient, i, label, case.patient in trained_on)
+
+    def predict_on_batch(self, batch):
+        maps = np.full((*batch.shape[:3], 4), 0.25, np.float32)
+        for i, plane in enumerate(batch[..., 0]):
+            if plane.tobytes() not in self.known:
+                continue  # a batch's padding
+            patient, number, label, memorised = self.known[plane.tobytes()]
+            self.asked.append((self.part, patient))
+            one_hot = np.eye(4, dtype=np.float32)[label]
+            rng = np.random.default_rng([number, *patient.encode()])
+            logits = self.strength * one_hot + rng.normal(size=one_hot.shape)
+            guess = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+            maps[i] = one_hot * MEMORISED if memorised else guess
+        return maps
+
+
+@pytest.fixture
+def prepared(mri_root, tmp_path, monkeypatch):
+    """Makes a run whose networks are stand-ins; gives it with its files, cache and questions."""
+
+    def make(**overrides):
+        config = tmp_path / "small.yaml"
+        config.write_text(SMALL % (mri_root, tmp_path / "cache"))
+        sets = [f"{key.replace('__', '.')}={json.dumps(v)}" for key, v in overrides.items()]
+        run = create_or_join(load_config(config, sets), tmp_path / "run")
+        files = pipeline.find_cases(run)
+        cache, asked = pipeline.prepare(run, files), []
+        monkeypatch.setattr(
+            pipeline,
+            "load_network",
+            lambda run, member, part: StandIn(run, cache, member, part, asked),
+        )
+        return run, files, cache, asked
+
+    return make
+
+
+def development(run, files, cache):
+    return pipeline._development_files(run, files, cache)
+
+
+@pytest.mark.parametrize("scheme", ["holdout", "out_of_fold"])
+def test_no_training_image_of_a_network_reaches_the_learners(prepared, scheme):
+    run, files, cache, asked = prepared(stacking__scheme=scheme, stacking__learners=["logistic"])
+    pipeline.stack(run, files, cache)
+    # By construction: each network was asked for patients it had not seen, and all were covered.
+    assert asked
+    for part, patient in set(asked):
+        assert patient not in part_patients(run.split(), part, scheme)[0]
+    stacked = set(run.split().patient[run.split().fold >= 0])
+    assert {patient for _, patient in asked} == stacked
+    assert {part for part, _ in asked} == set(fold_parts(run.config))
+    # By canary: nothing that a network knows by heart is among the pixels fitted on.
+    samples = stacking.draw_samples(run, development(run, files, cache))
+    assert {name.split("_")[0] for name in samples} == stacked
+    assert all((sample.probabilities < MEMORISED).all() for sample in samples.values())
+
+
+def test_the_canary_sings(prepared):
+    # The same check fails where a network's own training images are let in.
+    run, files, cache, _ = prepared()
+    part = "full"
+    trained_on, _ = part_patients(run.split(), part, "holdout")
+    cases = cache.of_patients(trained_on)
+    pipeline._write_maps(run, cache, cases, [part], part)
+    maps = read_maps(run.map(cases[0].name), list(MEMBERS))
+    assert (maps.members["unet_advanced"] == MEMORISED).any()
+    known = [file for file in files if file.patient in trained_on]
+    with pytest.raises(UserError, match=f"trained on {known[0].patient}"):
+        stacking.draw_samples(run, known)
+
+
+def test_each_fold_is_scored_by_learners_of_the_others(prepared, monkeypatch):
+    run, files, cache, _ = prepared(stacking__learners=["weighted_mean"])
+    fitted = []
+    fit = stacking.fit_combiner
+
+    def spy(run, files, samples, keep=False):
+        fitted.append({file.patient for file in files})
+        return fit(run, files, samples, keep)
+
+    monkeypatch.setattr(stacking, "fit_combiner", spy)
+    monkeypatch.setattr(pipeline, "fit_combiner", spy)
+    pipeline.stack(run, files, cache)
+    folds = run.split().query("fold >= 0").groupby("fold").patient.apply(set)
+    assert fitted == [folds[1], folds[0], folds[0] | folds[1]]
+    for fold in (0, 1):
+        table = pd.read_csv(run.meta / "cross_fit" / f"fold{fold}.csv")
+        assert set(table.patient) == folds[fold]
+
+
+def test_an_interrupted_stack_goes_on_and_ends_the_same(prepared, monkeypatch, tmp_path):
+    run, files, cache, asked = prepared()
+    pipeline.stack(run, files, cache)
+    whole = shutil.copytree(run.folder, tmp_path / "whole")
+    run.forget_stacking()
+    shutil.rmtree(run.folder / "maps")
+
+    fit, calls = stacking.fit_learner, []
+
+    def interrupted(*args):
+        calls.append(args[0])
+        if len(calls) == 14:  # in the last of three fits of six learners
+            raise KeyboardInterrupt
+        return fit(*args)
+
+    monkeypatch.setattr(stacking, "fit_learner", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.stack(run, files, cache)
+    assert not run.is_done("stack")
+    asked.clear()
+    pipeline.stack(run, files, cache)
+    assert not asked  # maps are not made twice
+    assert len(calls) == 14 + 5  # neither are folds and the one learner that was finished
+    for name in ("choice.json", "interpretation.json", "temperature.json", "weighted_mean.json"):
+        assert (run.meta / name).read_text() == (whole / "meta" / name).read_text()
+    for folder in (run.folder, whole):
+        assert len(list((folder / "meta").glob("*.skops"))) == 6
+    maps = read_maps(next((run.folder / "maps").iterdir()), list(MEMBERS))
+    again = create_or_join(run.config, whole)
+    for model in models_of(run):
+        ((_, one, _),) = read_combiner(run, [model]).combine(maps, [model])
+        ((_, two, _),) = read_combiner(again, [model]).combine(maps, [model])
+        np.testing.assert_array_equal(one, two)
+
+
+def test_lost_maps_are_made_again(prepared):
+    run, files, cache, _ = prepared(stacking__learners=["weighted_mean"])
+    pipeline.stack(run, files, cache)
+    some = next((run.folder / "maps").iterdir())
+    some.unlink()
+    run.forget_stacking()
+    pipeline.stack(run, files, cache)
+    assert some.is_file()
+
+
+def test_learners_help_where_the_members_err_differently(prepared):
+    run, files, cache, _ = prepared()
+    pipeline.stack(run, files, cache)
+    choice = json.loads((run.meta / "choice.json").read_text())
+    dice = choice["development_dice"]
+    assert choice["by"] == "development"
+    assert dice[choice["model"]] == max(dice[m] for m in dice if m not in MEMBERS)
+    weights = json.loads((run.meta / "weighted_mean.json").read_text())
+    assert weights["unet_advanced"] > weights["deep_unet_improved"]
+    notes = json.loads((run.meta / "interpretation.json").read_text())
+    changes = notes["random_forest"]["changes"]
+    assert changes["better"] + changes["worse"] <= changes["changed"] <= changes["pixels"]
+    # All pixels of the development cases, once.
+    labels = [read_maps(p, []).label.size for p in (run.folder / "maps").iterdir()]
+    assert changes["pixels"] == sum(labels)
+    groups = ["probability", "entropy", "confidence", "margin", "slices"]
+    assert list(notes["random_forest"]["importance"]) == groups
+    calibration = notes["random_forest"]["calibration"]
+    np.testing.assert_allclose(calibration["predicted"], calibration["observed"], atol=0.05)
+    features = json.loads((run.meta / "features.json").read_text())
+    assert features["all"][: len(features["core"])] == features["core"]
+
+
+def test_the_config_may_choose_and_may_leave_out(prepared):
+    run, files, cache, _ = prepared(
+        stacking__choose="mean", stacking__temperature=False, stacking__learners=["logistic"]
+    )
+    pipeline.stack(run, files, cache)
+    assert final_model(run) == "mean"
+    assert json.loads((run.meta / "temperature.json").read_text()) == {}
+    assert models_of(run) == [*MEMBERS, "mean", "logistic_core", "logistic"]
+
+
+def test_a_changed_stacking_section_is_fitted_anew_on_the_same_maps(prepared):
+    run, files, cache, asked = prepared(stacking__learners=["weighted_mean"])
+    pipeline.stack(run, files, cache)
+    before = {p.name: p.stat().st_mtime_ns for p in (run.folder / "maps").iterdir()}
+    run, files, cache, asked = prepared(stacking__learners=["logistic"])
+    assert not run.is_done("stack") and not (run.meta / "choice.json").exists()
+    pipeline.stack(run, files, cache)
+    assert not asked
+    assert before == {p.name: p.stat().st_mtime_ns for p in (run.folder / "maps").iterdir()}
+    assert (run.meta / "logistic.skops").is_file()
+    with pytest.raises(UserError, match=r"stacking\.scheme: holdout there, out_of_fold here"):
+        prepared(stacking__scheme="out_of_fold")
+
+
+def test_a_class_missing_from_the_maps_is_named(prepared):
+    run, files, cache, _ = prepared(stacking__learners=["logistic"])
+    pipeline.stack(run, files, cache)
+    for path in (run.folder / "maps").iterdir():
+        maps = read_maps(path, list(MEMBERS))
+        label = np.where(maps.label == 1, 0, maps.label).astype(np.uint8)
+        write_maps(path, CaseMaps(maps.members, maps.image, maps.part, label))
+    run.forget_stacking()
+    with pytest.raises(UserError, match="no RV in any of the 2 development cases outside fold 0"):
+        pipeline.stack(run, files, cache)
+    assert not list(run.meta.glob("*.skops"))
+
+
+def test_a_learner_of_another_feature_set_is_refused(prepared):
+    run, files, cache, _ = prepared(stacking__learners=["logistic"])
+    pipeline.stack(run, files, cache)
+    shutil.copy(run.meta / "logistic_core.skops", run.meta / "logistic.skops")
+    with pytest.raises(UserError, match=r"logistic\.skops: fitted on 12 features"):
+        read_combiner(run, ["logistic"])
+    (run.meta / "logistic.skops").unlink()
+    with pytest.raises(UserError, match=r"logistic\.skops: missing"):
+        read_combiner(run, ["logistic"])
+
+
+def test_temperatures_of_other_members_are_refused(prepared):
+    run, files, cache, _ = prepared(stacking__learners=["logistic"])
+    pipeline.stack(run, files, cache)
+    (run.meta / "temperature.json").write_text('{"another": 1.0}')
+    with pytest.raises(UserError, match=r"temperature\.json: is of another"):
+        read_combiner(run, ["logistic"])
+
+
+def test_learners_without_a_pixel_to_act_on_are_answered(prepared):
+    run, files, cache, _ = prepared(stacking__act_below=0.01)
+    with pytest.raises(UserError, match=r"stacking\.act_below: 0\.01 leaves the learners 0 pixels"):
+        pipeline.stack(run, files, cache)
+
+
+def test_the_folder_is_the_only_thing_a_stack_writes(prepared):
+    run, files, cache, _ = prepared(stacking__learners=["weighted_mean"])
+    pipeline.stack(run, files, cache)
+    assert not list(Path(run.folder).rglob(".partial*"))
+    assert not (run.folder / "masks").exists()  # test cases are not touched
+    tested = set(run.split().patient[run.split().subset == "test"])
+    assert tested.isdisjoint(p.name.split("_")[0] for p in (run.folder / "maps").iterdir())
