@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cardiac_seg.evaluation import score_table
-from cardiac_seg.run import open_run, read_json
+from cardiac_seg.run import Run, open_run, read_json
 
 
 def describe_run(folder: Path) -> str:
@@ -26,6 +26,7 @@ def describe_run(folder: Path) -> str:
         f"{' (phantom)' if data.get('phantom') else ''}, {data.get('patients', '?')} patients, "
         f"{data.get('cases', '?')} cases",
         f"networks  {', '.join(run.config.members)}",
+        f"model     {_model(run)}",
         f"input     {run.dataset.modality}, network grid {grid}",
         f"labels    0 background, {labels}",
         f"stages    {', '.join(done) or 'none'} done",
@@ -35,3 +36,11 @@ def describe_run(folder: Path) -> str:
         metrics = read_json(folder / "metrics.json")
         lines += ["", score_table(metrics, "test")]
     return "\n".join(lines)
+
+
+def _model(run: Run) -> str:
+    path = run.meta / "choice.json"
+    if not path.is_file():
+        return "none chosen yet"
+    choice = read_json(path)
+    return f"{choice['model']} (chosen by {choice['by']}; {run.config.stacking.scheme})"

@@ -17,6 +17,7 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from cardiac_seg.config import Stacking
 from cardiac_seg.errors import UserError
@@ -58,7 +59,10 @@ class Learner:
         probabilities = np.zeros((len(features), self.classes), np.float32)
         if len(features):
             known = np.asarray(self.estimator.classes_, int)
-            probabilities[:, known] = self.estimator.predict_proba(features)
+            # Boosting starts its threads anew for every tree, and they wait busily for each
+            # other: beside another process that took twenty times as long.
+            with threadpool_limits(1, "openmp"):
+                probabilities[:, known] = self.estimator.predict_proba(features)
         return probabilities
 
 
@@ -131,7 +135,8 @@ def load_learner(path: Path, features: list[str], classes: int) -> Learner:
         UserError: If the file is missing, damaged, of other features, classes or another version
             of scikit-learn, or holds types that are not trusted.
     """
-    again = "stack again: train_ensemble.py --stage stack on a run whose meta/ was removed"
+    run = path.parent.parent
+    again = f"to stack again, delete {path.parent} and run train_ensemble.py --resume {run}"
     if not path.is_file():
         raise UserError(f"{path}: missing; {again}")
     try:

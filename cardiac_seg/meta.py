@@ -38,9 +38,17 @@ def final_model(run: Run) -> str:
     """The model whose mask is the run's answer.
 
     Raises:
-        UserError: If none has been chosen yet.
+        UserError: If none has been chosen yet, or one that the run does not have.
     """
-    return read_json(run.meta / "choice.json")["model"]
+    path, models = run.meta / "choice.json", models_of(run)
+    choice = read_json(path)
+    model = choice.get("model") if isinstance(choice, dict) else None
+    if model not in models:
+        raise UserError(
+            f"{path}: names {model!r} as the model in use, the run has {', '.join(models)}; "
+            "restore the file"
+        )
+    return model
 
 
 def write_learner(run: Run, name: str, learner: Learner) -> None:
@@ -92,10 +100,12 @@ def read_combiner(run: Run, models: list[str]) -> Combiner:
 
 
 def _by_member(run: Run, name: str) -> dict[str, float]:
-    values = read_json(run.meta / name)
-    if values and list(values) != run.config.members:
+    path, members = run.meta / name, run.config.members
+    values = read_json(path)
+    usable = isinstance(values, dict) and all(isinstance(v, float) for v in values.values())
+    if not usable or (values and list(values) != members):
         raise UserError(
-            f"{run.meta / name}: is of {', '.join(values)}, the run has "
-            f"{', '.join(run.config.members)}; restore its file"
+            f"{path}: expected one number for each of {', '.join(members)}, found {values!r}; "
+            "restore the file"
         )
     return values

@@ -68,6 +68,8 @@ def run_stages(
         member: Train only this member.
         fold: Train only this fold.
     """
+    if run.is_done("stack") and not (run.meta / "choice.json").is_file():
+        run.forget_stacking()  # its folder was deleted, to stack again
     if run.is_done("evaluate"):
         log.info("%s: finished already; its results are in metrics.json", run.folder)
         return

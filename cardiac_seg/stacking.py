@@ -138,7 +138,7 @@ def cross_fit(run: Run, files: list[CaseFile], steps: dict[str, list[int]]) -> N
     folds, samples = _folds(run, files), None
     for fold, held_out in folds.items():
         table, evidence_path = _fold_files(run, fold)
-        if evidence_path.is_file():
+        if table.is_file() and evidence_path.is_file():
             continue
         samples = samples or draw_samples(run, files)
         log.info("stack: fold %d of %d", fold + 1, len(folds))
@@ -164,12 +164,24 @@ def cross_fit(run: Run, files: list[CaseFile], steps: dict[str, list[int]]) -> N
 
 def cross_fitted_scores(run: Run, files: list[CaseFile]) -> Scores:
     """The scores of all folds together."""
-    paths = [_fold_files(run, fold) for fold in _folds(run, files)]
-    folds = [read_json(evidence) for _, evidence in paths]
+    models, tables, folds = models_of(run), [], []
+    for fold in _folds(run, files):
+        table, evidence = _fold_files(run, fold)
+        try:
+            tables.append(pd.read_csv(table, dtype={"patient": str}))
+            folds.append(read_json(evidence))
+            complete = set(tables[-1].model) == set(models) == set(folds[-1]["pooled"])
+        except (OSError, ValueError, AttributeError, KeyError, TypeError):
+            complete = False
+        if not complete:
+            raise UserError(
+                f"{table}: missing, damaged or of other models; to stack again, delete {run.meta} "
+                f"and run train_ensemble.py --resume {run.folder}"
+            )
     return Scores(
-        pd.concat([pd.read_csv(table, dtype={"patient": str}) for table, _ in paths]),
-        {m: sum(np.array(fold["pooled"][m]) for fold in folds) for m in models_of(run)},
-        {m: sum(fold["seconds"][m] for fold in folds) for m in models_of(run)},
+        pd.concat(tables),
+        {m: sum(np.array(fold["pooled"][m]) for fold in folds) for m in models},
+        {m: sum(fold["seconds"][m] for fold in folds) for m in models},
     )
 
 

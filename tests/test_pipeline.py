@@ -227,6 +227,14 @@ def test_a_retrained_network_makes_new_maps(finished, tmp_path):
     assert all(p.stat().st_mtime_ns > before[p.name] for p in (run / "maps").iterdir())
 
 
+def test_a_run_whose_meta_was_deleted_is_stacked_again(finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    shutil.rmtree(run / "meta")
+    assert train_ensemble.main(["--resume", str(run)]) == 0
+    for name in ("metrics.json", "meta/interpretation.json"):
+        assert (run / name).read_text() == (finished / name).read_text()
+
+
 def test_damage_is_named(finished, mri_root, tmp_path, capsys):
     run = copy_without(finished, tmp_path / "run", "stack", "evaluate")
     some_map = next((run / "maps").iterdir())

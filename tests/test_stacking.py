@@ -253,8 +253,27 @@ def test_temperatures_of_other_members_are_refused(prepared):
     run, files, cache, _ = prepared(stacking__learners=["logistic"])
     pipeline.stack(run, files, cache)
     (run.meta / "temperature.json").write_text('{"another": 1.0}')
-    with pytest.raises(UserError, match=r"temperature\.json: is of another"):
+    with pytest.raises(UserError, match=r"temperature\.json: expected one number for each"):
         read_combiner(run, ["logistic"])
+
+
+@pytest.mark.parametrize("content", ['{"model": "oracle"}', "[]", "{"])
+def test_a_damaged_choice_is_named(prepared, content):
+    run, *_ = prepared()
+    run.meta.mkdir()
+    (run.meta / "choice.json").write_text(content)
+    with pytest.raises(UserError, match=r"choice\.json"):
+        final_model(run)
+
+
+def test_a_damaged_fold_is_named(prepared):
+    run, files, cache, _ = prepared(stacking__learners=["weighted_mean"])
+    pipeline.stack(run, files, cache)
+    path = run.meta / "cross_fit" / "fold1.csv"
+    for damage in (lambda: path.write_text("case,model\n"), path.unlink):
+        damage()
+        with pytest.raises(UserError, match=r"fold1\.(csv|json): .*stack"):
+            stacking.cross_fitted_scores(run, development(run, files, cache))
 
 
 def test_learners_without_a_pixel_to_act_on_are_answered(prepared):
