@@ -1,7 +1,7 @@
 """Temperature: one number a member that makes its probabilities as sure as they are right."""
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 
 SMALLEST = 2.0**-24  # of float16, which maps are stored in; stands for a stored zero
 RANGE = (0.2, 5.0)
@@ -49,8 +49,7 @@ def log_loss(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray)
 def fit_weights(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The convex combination of the members with the smallest weighted log-loss.
 
-    Expectation-maximisation for the weights of a mixture whose components are fixed
-    (Dempster et al. 1977); the loss is convex, so it ends at the optimum.
+    The loss is convex in the weights, so the optimum is the only one.
 
     Args:
         probabilities: (members, pixels, classes) floats.
@@ -62,11 +61,20 @@ def fit_weights(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarr
     """
     true = probabilities[:, np.arange(len(labels)), labels].astype(np.float64)
     true = np.maximum(true, SMALLEST)
-    shares = np.full(len(true), 1 / len(true))
-    for _ in range(1000):
-        owned = shares[:, None] * true
-        updated = np.average(owned / owned.sum(0), axis=1, weights=weights)
-        if np.abs(updated - shares).max() < 1e-6:
-            return updated
-        shares = updated
-    return shares
+    portions = weights / weights.sum()
+
+    def loss(shares: np.ndarray) -> tuple[float, np.ndarray]:
+        mixed = shares @ true
+        return -portions @ np.log(mixed), -true @ (portions / mixed)
+
+    best = minimize(
+        loss,
+        np.full(len(true), 1 / len(true)),
+        jac=True,
+        method="SLSQP",
+        bounds=[(0, 1)] * len(true),
+        constraints={"type": "eq", "fun": lambda s: s.sum() - 1, "jac": np.ones_like},
+        options={"ftol": 1e-10},
+    )
+    shares = np.clip(best.x, 0, 1)
+    return shares / shares.sum()

@@ -49,21 +49,29 @@ class Combiner:
             models: Some of `model_names`.
 
         Yields:
-            Model, (slices, height, width, classes) float32, and the seconds it took, features
-            included.
+            Model, (slices, height, width, classes) float32, and the seconds it would take alone,
+            features included.
         """
-        started = time.perf_counter()
+        began = time.perf_counter()
         raw = np.stack([maps.members[m] for m in self.members]).astype(np.float32)
         mean = raw.mean(axis=0)
+        to_mean = time.perf_counter() - began
         stacked = [m for m in models if m in self.learners]
+        began = time.perf_counter()
         if stacked or WEIGHTED_MEAN in models:
             tempered = self.temper(raw)
         if stacked:
             pixels = self.undecided(mean)
-        shared = time.perf_counter() - started
-        seconds_of_features, features = {}, {}
+        to_temper = time.perf_counter() - began
+        to_features, features = {}, {}
         for model in models:
-            started = time.perf_counter()
+            core, shared = model.endswith(CORE), to_mean
+            if model in self.learners and core not in features:
+                wanted = self.features.core() if core else self.features
+                began = time.perf_counter()
+                features[core] = pixel_features(tempered, maps.image, pixels, wanted)
+                to_features[core] = time.perf_counter() - began
+            began = time.perf_counter()
             if model in self.members:
                 probabilities = raw[self.members.index(model)]
             elif model == MEAN:
@@ -71,17 +79,12 @@ class Combiner:
             elif model == WEIGHTED_MEAN:
                 shares = np.array([self.weights[m] for m in self.members], np.float32)
                 probabilities = np.tensordot(shares, tempered, axes=1)
+                shared += to_temper
             else:
-                core = model.endswith(CORE)
-                if core not in features:
-                    wanted = self.features.core() if core else self.features
-                    features[core] = pixel_features(tempered, maps.image, pixels, wanted)
-                    seconds_of_features[core] = time.perf_counter() - started
-                    started = time.perf_counter()
                 probabilities = mean.copy()
                 probabilities[pixels] = self.learners[model].predict(features[core])
-                started -= seconds_of_features[core]
-            yield model, probabilities, time.perf_counter() - started + shared
+                shared += to_temper + to_features[core]
+            yield model, probabilities, shared + time.perf_counter() - began
 
     def undecided(self, mean: np.ndarray) -> np.ndarray:
         """Where learners act: (slices, height, width) bool, from the mean's probabilities."""

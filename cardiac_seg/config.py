@@ -215,7 +215,7 @@ class Stacking(Section):
     context_mm: list[Positive] = Field([2.0, 5.0, 10.0], min_length=1)  # Gaussian sigmas
     act_below: Annotated[Number, Field(gt=0, le=1)] = 0.99  # mean's confidence; 1: everywhere
     temperature: Switch = True  # calibrate each member's map first
-    pixels_per_case: Count = 2000
+    pixels_per_case: Count = 1000
     random_forest: RandomForest = RandomForest()
     gradient_boosting: GradientBoosting = GradientBoosting()
 
@@ -253,6 +253,12 @@ class Config(Section):
     stacking: Stacking = Stacking()
     predict: Predict = Predict()
 
+    @property
+    def chosen_by_validation(self) -> bool:
+        """Whether validation patients decide anything about the networks in use."""
+        by_epoch = self.predict.checkpoint == "best" or bool(self.train.early_stopping)
+        return by_epoch or bool(self.train.reduce_lr)
+
     @model_validator(mode="after")
     def _check(self):
         if len(set(self.members)) != len(self.members):
@@ -262,10 +268,7 @@ class Config(Section):
                 f"members: only {self.members[0]}, and stacking combines two; "
                 "name both or set stacking.learners: []"
             )
-        chosen_by_validation = (
-            self.predict.checkpoint == "best" or self.train.early_stopping or self.train.reduce_lr
-        )
-        if self.stacking.scheme == "out_of_fold" and chosen_by_validation:
+        if self.stacking.scheme == "out_of_fold" and self.chosen_by_validation:
             raise ValueError(
                 "stacking.scheme: out_of_fold needs a fixed schedule; use predict.checkpoint: "
                 "last, train.early_stopping: 0 and train.reduce_lr: 0"

@@ -13,10 +13,10 @@ from cardiac_seg.data.datasets import find_inputs
 from cardiac_seg.data.split import deployed_parts
 from cardiac_seg.errors import UserError
 from cardiac_seg.maps import CaseMaps
-from cardiac_seg.meta import final_model, read_combiner
+from cardiac_seg.meta import final_model, read_combiner, read_steps
 from cardiac_seg.prediction import predict_cases
 from cardiac_seg.progress import bar, log
-from cardiac_seg.run import Run, open_run, read_json
+from cardiac_seg.run import Run, open_run
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Ensemble:
         }
         model = final_model(run)
         combiner = read_combiner(run, [model])
-        return cls(run, networks, combiner, model, read_json(run.meta / "postprocessing.json"))
+        return cls(run, networks, combiner, model, read_steps(run))
 
     def predict(self, image: str | Path | CaseFile) -> Prediction:
         """Segments one NIfTI file.

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cardiac_seg.combination import Combiner, native_mask
 from cardiac_seg.data.cases import Case, CaseFile, read_case, write_mask
+from cardiac_seg.errors import UserError
 from cardiac_seg.maps import CaseMaps, read_maps
 from cardiac_seg.overlap import accuracy_from_confusion, confusion, dice_from_confusion
 from cardiac_seg.postprocessing import STEPS, postprocess
@@ -189,6 +190,8 @@ def summarize(scores: Scores, structures: tuple[str, ...], control: str, seed: i
 
 def score_table(metrics: dict, subset: str) -> str:
     """The scores of a subset as lines of text: whose they are, then one model a line."""
+    if "control" not in metrics:
+        raise UserError("metrics.json: written by an earlier version; train in another --run-dir")
     structures, control = metrics["structures"], metrics["control"]
     kind = "phantom " if metrics["phantom"] else ""
     patients = metrics["subsets"][subset]["patients"]
@@ -209,7 +212,8 @@ def score_table(metrics: dict, subset: str) -> str:
             line += f"{against['difference']:+.4f} {_brackets(against['interval_95'], '+')}"
             line += f" {against['verdict']}"
         lines.append(line.rstrip())
-    chosen = f"chosen on the development patients: {metrics['final_model']}"
+    by = {"config": "the config"}.get(metrics["chosen_by"], "cross-fitted development Dice")
+    chosen = f"chosen by {by}: {metrics['final_model']}"
     return "\n".join([title, head.rstrip(), *lines, chosen])
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cardiac_seg.evaluation import score_table
+from cardiac_seg.meta import final_model
 from cardiac_seg.run import Run, open_run, read_json
 
 
@@ -39,8 +40,6 @@ def describe_run(folder: Path) -> str:
 
 
 def _model(run: Run) -> str:
-    path = run.meta / "choice.json"
-    if not path.is_file():
+    if not (run.meta / "choice.json").is_file():
         return "none chosen yet"
-    choice = read_json(path)
-    return f"{choice['model']} (chosen by {choice['by']}; {run.config.stacking.scheme})"
+    return f"{final_model(run)}, stacking scheme {run.config.stacking.scheme}"

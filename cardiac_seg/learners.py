@@ -4,6 +4,7 @@ import time
 import warnings
 import zipfile
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from cardiac_seg.config import Stacking
 from cardiac_seg.errors import UserError
@@ -28,7 +29,7 @@ TRUSTED = (
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
 )
-MOST_LEAVES = 4000  # of a tree: a stored forest of 100 stays under 50 MB whatever the data
+MOST_LEAVES = 4000  # of a tree: a stored forest of 100 trees stays under 50 MB whatever the data
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Learner:
             known = np.asarray(self.estimator.classes_, int)
             # Boosting starts its threads anew for every tree, and they wait busily for each
             # other: beside another process that took twenty times as long.
-            with threadpool_limits(1, "openmp"):
+            one_thread = isinstance(self.estimator, HistGradientBoostingClassifier)
+            with _threads().limit(limits=1 if one_thread else None, user_api="openmp"):
                 probabilities[:, known] = self.estimator.predict_proba(features)
         return probabilities
 
@@ -102,7 +104,10 @@ def fit_learner(
     weights = weights / weights.mean()
     key = "classifier__sample_weight" if kind == "logistic" else "sample_weight"
     started = time.perf_counter()
-    estimator.fit(features, labels, **{key: weights})
+    # The logistic fit is many products of a tall matrix with a narrow one: there BLAS threads
+    # wait longer for each other than they compute (57 s against 1 s, measured beside a training).
+    with _threads().limit(limits=1 if kind == "logistic" else None):
+        estimator.fit(features, labels, **{key: weights})
     seconds = time.perf_counter() - started
     if kind == "random_forest":
         # Threads add the trees' votes in any order, and the last bits of the sum would vary.
@@ -135,8 +140,7 @@ def load_learner(path: Path, features: list[str], classes: int) -> Learner:
         UserError: If the file is missing, damaged, of other features, classes or another version
             of scikit-learn, or holds types that are not trusted.
     """
-    run = path.parent.parent
-    again = f"to stack again, delete {path.parent} and run train_ensemble.py --resume {run}"
+    again = stack_again(path.parent.parent)
     if not path.is_file():
         raise UserError(f"{path}: missing; {again}")
     try:
@@ -171,6 +175,17 @@ def load_learner(path: Path, features: list[str], classes: int) -> Learner:
             f"the run has {len(features)} and {classes}{named}; restore its file or {again}"
         )
     return learner
+
+
+def stack_again(run: Path) -> str:
+    """What to do about a damaged `meta/` of a run."""
+    return f"to stack again, delete {run / 'meta'} and run train_ensemble.py --resume {run}"
+
+
+@lru_cache(maxsize=1)
+def _threads() -> ThreadpoolController:
+    """The libraries' thread pools; looking for them takes longer than a prediction."""
+    return ThreadpoolController()
 
 
 def _series(version: str) -> str:

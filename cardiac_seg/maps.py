@@ -79,6 +79,8 @@ def stored_members(path: Path, part: str) -> list[str]:
         with np.load(path, allow_pickle=False) as stored:
             if json.loads(str(stored["about"]))["part"] != part:
                 return []  # by networks that are not in use any more
+            if "image" not in stored.files:
+                return []  # by an earlier version
             return [name for name in stored.files if name not in NOT_MEMBERS]
     except Exception as error:
         raise UserError(f"{path}: damaged ({error}); delete it and resume the run") from None

@@ -5,6 +5,7 @@ from dataclasses import replace
 from cardiac_seg.combination import (
     CORE,
     MEAN,
+    WEIGHTED_MEAN,
     Combiner,
     combination_names,
     learner_names,
@@ -13,7 +14,8 @@ from cardiac_seg.combination import (
 from cardiac_seg.errors import UserError
 from cardiac_seg.features import feature_set
 from cardiac_seg.files import write_json
-from cardiac_seg.learners import Learner, load_learner, save_learner
+from cardiac_seg.learners import Learner, load_learner, save_learner, stack_again
+from cardiac_seg.postprocessing import STEPS
 from cardiac_seg.run import Run, read_json
 
 
@@ -46,7 +48,7 @@ def final_model(run: Run) -> str:
     if model not in models:
         raise UserError(
             f"{path}: names {model!r} as the model in use, the run has {', '.join(models)}; "
-            "restore the file"
+            f"{stack_again(run.folder)}"
         )
     return model
 
@@ -65,6 +67,23 @@ def read_learner(run: Run, name: str) -> Learner:
     features = plain_combiner(run).features
     wanted = features.core() if name.endswith(CORE) else features
     return load_learner(run.meta / f"{name}.skops", wanted.names, len(wanted.classes))
+
+
+def read_steps(run: Run) -> dict[str, list[int]]:
+    """Reads the postprocessing steps, see `postprocessing.postprocess`.
+
+    Raises:
+        UserError: If they are missing or damaged.
+    """
+    path, labels = run.meta / "postprocessing.json", set(range(1, run.dataset.labels))
+    steps = read_json(path)
+    usable = isinstance(steps, dict) and set(steps) == set(STEPS)
+    if not usable or not all(isinstance(v, list) and labels >= set(v) for v in steps.values()):
+        raise UserError(
+            f"{path}: expected lists of labels for {', '.join(STEPS)}, found {steps!r}; "
+            f"{stack_again(run.folder)}"
+        )
+    return steps
 
 
 def write_combiner(run: Run, combiner: Combiner) -> None:
@@ -90,22 +109,25 @@ def read_combiner(run: Run, models: list[str]) -> Combiner:
     Raises:
         UserError: If a file is missing, damaged or belongs to another run.
     """
-    learners = [m for m in models if m in learner_names(run.config.stacking)]
+    settings = run.config.stacking
+    tempered = bool(settings.learners) and settings.temperature
+    learners = [m for m in models if m in learner_names(settings)]
     return replace(
         plain_combiner(run),
-        temperatures=_by_member(run, "temperature.json"),
-        weights=_by_member(run, "weighted_mean.json"),
+        temperatures=_by_member(run, "temperature.json", tempered),
+        weights=_by_member(run, "weighted_mean.json", WEIGHTED_MEAN in settings.learners),
         learners={name: read_learner(run, name) for name in learners},
     )
 
 
-def _by_member(run: Run, name: str) -> dict[str, float]:
+def _by_member(run: Run, name: str, wanted: bool) -> dict[str, float]:
     path, members = run.meta / name, run.config.members
     values = read_json(path)
     usable = isinstance(values, dict) and all(isinstance(v, float) for v in values.values())
-    if not usable or (values and list(values) != members):
+    if not usable or list(values) != (members if wanted else []):
         raise UserError(
-            f"{path}: expected one number for each of {', '.join(members)}, found {values!r}; "
-            "restore the file"
+            f"{path}: expected one number for each of {', '.join(members if wanted else [])}, "
+            f"found {values!r}; "
+            f"{stack_again(run.folder)}"
         )
     return values

@@ -36,6 +36,7 @@ from cardiac_seg.meta import (
     models_of,
     plain_combiner,
     read_combiner,
+    read_steps,
     write_combiner,
 )
 from cardiac_seg.postprocessing import STEPS
@@ -68,8 +69,9 @@ def run_stages(
         member: Train only this member.
         fold: Train only this fold.
     """
-    if run.is_done("stack") and not (run.meta / "choice.json").is_file():
-        run.forget_stacking()  # its folder was deleted, to stack again
+    if run.is_done("stack") and not run.meta.exists() and "stack" in stages:
+        log.info("%s: deleted; stacked again, networks and maps are kept", run.meta)
+        run.forget_stacking()
     if run.is_done("evaluate"):
         log.info("%s: finished already; its results are in metrics.json", run.folder)
         return
@@ -183,11 +185,11 @@ def stack(run: Run, files: list[CaseFile], cache: Cache) -> None:
     with run.stage("stack"):
         for folder in ("maps", "meta"):
             remove_leftovers(run.folder / folder)
-        scheme, checkpoint = run.config.stacking.scheme, run.config.predict.checkpoint
-        if run.config.stacking.learners and checkpoint == "best":
+        if run.config.stacking.learners and run.config.chosen_by_validation:
             log.info(
-                "stack: predict.checkpoint is best, so the patients that the learners are fitted "
-                "on have chosen the networks' epoch; their maps flatter the networks a little"
+                "stack: the patients that the learners are fitted on have also watched the "
+                "training (predict.checkpoint: best, early_stopping or reduce_lr), so their maps "
+                "flatter the networks a little"
             )
         for part, cases in _unseen_cases(run, cache):
             _write_maps(run, cache, cases, [part], part)
@@ -199,11 +201,15 @@ def stack(run: Run, files: list[CaseFile], cache: Cache) -> None:
             chosen = ", ".join(names[label] for label in steps[step])
             log.info("postprocessing, %s: %s", step.replace("_", " "), chosen or "none")
         cross_fit(run, development, steps)
-        log.info("stack: %s, fitted on all %d development cases", scheme, len(development))
+        choice = choose_model(run, development)
+        log.info(
+            "stack: %s, fitting on all %d development cases",
+            run.config.stacking.scheme,
+            len(development),
+        )
         samples = draw_samples(run, development)
         write_combiner(run, fit_combiner(run, development, samples, keep=True))
         write_json(run.meta / "interpretation.json", interpretation(run, development))
-        choice = choose_model(run, development)
         write_json(run.meta / "choice.json", choice)
         log.info("chosen by %s: %s", choice["by"], choice["model"])
         run.update_manifest(
@@ -223,7 +229,7 @@ def evaluate_models(run: Run, files: list[CaseFile], cache: Cache) -> None:
             remove_leftovers(run.folder / folder)
         split, models, final = run.split(), models_of(run), final_model(run)
         combiner = read_combiner(run, models)
-        steps = read_json(run.meta / "postprocessing.json")
+        steps = read_steps(run)
         parts = deployed_parts(run.config)
         test = cache.of_patients(set(split.patient[split.subset == "test"]))
         _write_maps(run, cache, test, parts, parts[0] if len(parts) == 1 else FOLD_MEAN)
@@ -250,6 +256,7 @@ def _write_scores(run: Run, scores: dict[str, Scores], steps: dict) -> None:
         "postprocessing": {s: [names[label] for label in steps[s]] for s in STEPS},
         "control": control,
         "final_model": final_model(run),
+        "chosen_by": read_json(run.meta / "choice.json").get("by", "unknown"),
         "subsets": {
             subset: summarize(some, structures, control, run.config.seed)
             for subset, some in scores.items()
@@ -279,7 +286,7 @@ def _forget_maps(run: Run, part: str) -> None:
     """Drops the maps that an earlier network of a part left, and all that came from them."""
     made = (part, None) if part == "full" else (part, FOLD_MEAN, None)
     stale = [path for path in (run.folder / "maps").glob("*.npz") if made_by(path) in made]
-    if stale:
+    if stale or (run.is_done("stack") and part in fold_parts(run.config)):
         run.forget_stacking()
     for path in stale:
         path.unlink()

@@ -90,25 +90,35 @@ class Run:
         return self.folder / "history" / member / f"{part}.csv"
 
     def update_manifest(self, **values) -> None:
-        """Merges values into `manifest.json`, dictionaries key by key; safe beside other jobs."""
+        """Merges values into `manifest.json`, safe beside other jobs.
+
+        Dictionaries are merged key by key; None removes a key.
+        """
         folder = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)
             manifest = self.manifest
             for key, value in values.items():
                 both = isinstance(value, dict) and isinstance(manifest.get(key), dict)
-                manifest[key] = manifest[key] | value if both else value
+                merged = manifest[key] | value if both else value
+                if isinstance(merged, dict):
+                    merged = {k: v for k, v in merged.items() if v is not None}
+                manifest[key] = merged
             write_json(self.folder / "manifest.json", manifest)
         finally:
             os.close(folder)  # gives the lock back
 
     def forget_stacking(self) -> None:
         """Drops what was fitted on the maps and what was scored with it; keeps the maps."""
-        undone = {"done": False}
-        self.update_manifest(stages={"stack": undone, "evaluate": undone})
+        undone, manifest = {"done": False}, self.manifest
+        learners = {k: None for k in manifest.get("models", {}) if k.startswith("meta/")}
+        costs = dict.fromkeys(manifest.get("combining", {}))
+        self.update_manifest(
+            stages={"stack": undone, "evaluate": undone}, models=learners, combining=costs
+        )
         for name in ("metrics.json", "cases.csv"):
             (self.folder / name).unlink(missing_ok=True)
-        for name in ("meta", "masks"):
+        for name in ("meta", "masks", "analysis"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
     @contextmanager

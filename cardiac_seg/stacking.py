@@ -210,7 +210,7 @@ def interpretation(run: Run, files: list[CaseFile]) -> dict:
     Returns:
         Per model: `changes` against the control over all pixels of the network grid, with the
         shares; `calibration` on the pixels where learners act; `importance` of each feature
-        group in nats, mean and range over the folds.
+        group in nats, mean and each fold's.
     """
     folds = [read_json(_fold_files(run, fold)[1]) for fold in _folds(run, files)]
     described = {}
@@ -286,6 +286,12 @@ def _unseen_maps(run: Run, file: CaseFile) -> CaseMaps:
 def _folds(run: Run, files: list[CaseFile]) -> dict[int, list[CaseFile]]:
     fold_of = run.split().set_index("patient").fold
     numbers = sorted({int(fold_of[file.patient]) for file in files})
+    wanted = list(range(run.config.split.folds))
+    if numbers != wanted and run.config.stacking.learners:
+        raise UserError(
+            f"{run.folder / 'split.csv'}: the development patients are in {len(numbers)} folds, "
+            f"split.folds is {len(wanted)}; use another --run-dir with fewer folds or more patients"
+        )
     return {k: [file for file in files if fold_of[file.patient] == k] for k in numbers}
 
 
@@ -343,16 +349,18 @@ def _fit_learners(
     keep: bool,
 ) -> dict[str, Learner]:
     settings, learners, pixels = run.config.stacking, {}, None
+    classes = combiner.features.classes
     for name in bar(learner_names(settings), "fit learners", unit="learner"):
         if keep and (run.meta / f"{name}.skops").is_file():
             learners[name] = read_learner(run, name)
             continue
         pixels = pixels or _collect(run, files, samples, combiner)
-        if len(np.unique(pixels.labels)) < 2:
+        missing = [c for label, c in enumerate(classes) if label not in pixels.labels]
+        if missing:
             raise UserError(
                 f"stacking.act_below: {settings.act_below} leaves the learners "
-                f"{len(pixels.labels)} pixels of fewer than two classes in {len(files)} "
-                "development cases; raise it"
+                f"{len(pixels.labels)} pixels of {len(files)} development cases, and none of "
+                f"{missing[0]}; raise it or stacking.pixels_per_case"
             )
         wanted = combiner.features.core() if name.endswith(CORE) else combiner.features
         columns = len(wanted.names)  # the core comes first

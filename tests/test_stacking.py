@@ -13,7 +13,7 @@ from cardiac_seg.config import MEMBERS, load_config
 from cardiac_seg.data.split import fold_parts, part_patients
 from cardiac_seg.errors import UserError
 from cardiac_seg.maps import CaseMaps, read_maps, write_maps
-from cardiac_seg.meta import final_model, models_of, read_combiner
+from cardiac_seg.meta import final_model, models_of, read_combiner, read_steps
 from cardiac_seg.run import create_or_join
 
 SMALL = """
@@ -35,7 +35,8 @@ class StandIn:
     name = "stand-in"
 
     def __init__(self, run, cache, member, part, asked):
-        trained_on, _ = part_patients(run.split(), part, run.config.stacking.scheme)
+        # What a training is really given, not what the split says it should be.
+        trained_on = {c.patient for c in pipeline._training_job(run, cache, member, part).train}
         self.part, self.asked, self.known = part, asked, {}
         self.strength = {"unet_advanced": 2.0, "deep_unet_improved": 1.5}[member]
         for case in cache.cases.values():
@@ -221,6 +222,8 @@ def test_a_changed_stacking_section_is_fitted_anew_on_the_same_maps(prepared):
     assert not asked
     assert before == {p.name: p.stat().st_mtime_ns for p in (run.folder / "maps").iterdir()}
     assert (run.meta / "logistic.skops").is_file()
+    prepared(stacking__learners=["weighted_mean"])
+    assert not any(name.startswith("meta/") for name in run.manifest["models"])
     with pytest.raises(UserError, match=r"stacking\.scheme: holdout there, out_of_fold here"):
         prepared(stacking__scheme="out_of_fold")
 
@@ -274,6 +277,24 @@ def test_a_damaged_fold_is_named(prepared):
         damage()
         with pytest.raises(UserError, match=r"fold1\.(csv|json): .*stack"):
             stacking.cross_fitted_scores(run, development(run, files, cache))
+
+
+def test_lost_folds_are_answered(prepared):
+    run, files, cache, _ = prepared(stacking__learners=["logistic"])
+    table = run.split()
+    table.loc[table.fold == 1, "fold"] = -1
+    table.to_csv(run.folder / "split.csv", index=False)
+    with pytest.raises(UserError, match=r"split\.csv: the development patients are in 2 folds"):
+        pipeline.stack(run, files, cache)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"largest_component": [9], "fill_holes": []}'])
+def test_damaged_postprocessing_is_named(prepared, content):
+    run, *_ = prepared()
+    run.meta.mkdir()
+    (run.meta / "postprocessing.json").write_text(content)
+    with pytest.raises(UserError, match=r"postprocessing\.json: expected lists of labels"):
+        read_steps(run)
 
 
 def test_learners_without_a_pixel_to_act_on_are_answered(prepared):
