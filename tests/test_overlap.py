@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cardiac_seg.evaluation import summarize
+from cardiac_seg.evaluation import Scores, summarize
 from cardiac_seg.overlap import accuracy_from_confusion, confusion, dice_from_confusion
 
 masks = arrays(np.uint8, (2, 5, 6), elements=st.integers(0, 3))
@@ -69,10 +69,21 @@ def test_the_summary_takes_each_patient_once():
         ("q", "q_ED", "LV", 0.7),
     ]
     cases = pd.DataFrame(rows, columns=["patient", "case", "structure", "dice"])
-    summary = summarize(cases.assign(model="m"), {"m": {"accuracy": 1}}, ("RV", "LV"))
+    better = cases.assign(model="m", dice=cases.dice + 0.1)
+    pooled = {name: np.eye(3, dtype=np.int64) for name in ("mean", "m")}
+    scores = Scores(pd.concat([cases.assign(model="mean"), better]), pooled, {})
+    summary = summarize(scores, ("RV", "LV"), "mean", seed=0)
     assert (summary["patients"], summary["cases"]) == (2, 3)
-    model = summary["models"]["m"]
+    model = summary["models"]["mean"]
     assert model["dice_native_per_patient"] == pytest.approx({"RV": 0.5, "LV": 0.8})
     assert model["mean_foreground_dice"] == pytest.approx(0.65)
     assert model["undefined_cases"] == {"RV": 0, "LV": 1}
-    assert model["pooled_network_grid"] == {"accuracy": 1}
+    assert model["pooled_network_grid"]["accuracy"] == 1
+    # Two patients: a draw takes p twice, q twice or both.
+    assert model["interval_95"]["RV"] == pytest.approx([0.3, 0.7])
+    # Paired: every patient gains the same, whoever is drawn.
+    against = summary["models"]["m"]["against_mean"]
+    assert against["difference"] == pytest.approx(0.1)
+    assert against["interval_95"] == pytest.approx([0.1, 0.1])
+    assert against["verdict"] == "better"
+    assert "against_mean" not in model

@@ -244,8 +244,8 @@ def test_damage_is_named(finished, mri_root, tmp_path, capsys):
 
     models = run / "models"
     shutil.copy(
-        models / "unet_advanced" / "full" / "best.keras",
-        models / "deep_unet_improved" / "full" / "best.keras",
+        models / "unet_advanced" / "full" / "last.keras",
+        models / "deep_unet_improved" / "full" / "last.keras",
     )
     command = ["predict", str(run), str(mri_root), "--output", str(tmp_path / "out")]
     assert cardiac_seg_main(command) == 2
