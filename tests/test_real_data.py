@@ -46,5 +46,6 @@ def test_a_label_survives_the_network_grid(dataset):
 
 def test_the_official_camus_split_has_its_published_sizes():
     root, files = listed("camus")
-    split = make_split(Split(scheme="official"), DATASETS["camus"], root, files)
+    config = Config(data={"dataset": "camus", "root": str(root)}, split={"scheme": "official"})
+    split = make_split(config, DATASETS["camus"], root, files)
     assert split.subset.value_counts().to_dict() == {"train": 350, "validation": 50, "test": 50}
