@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardiac_seg.config import Split, load_config
+from cardiac_seg.config import Config, load_config
 from cardiac_seg.data.cases import read_case
 from cardiac_seg.data.datasets import DATASETS
 from cardiac_seg.data.split import make_split
