@@ -18,6 +18,7 @@ from cardiac_seg.postprocessing import postprocess
 from cardiac_seg.preprocessing import Grid, from_grid
 
 MEAN, WEIGHTED_MEAN = "mean", "weighted_mean"
+TEMPERED_MEAN = "tempered_mean"  # of the temperature-scaled members
 CORE = "_core"  # ends the name of a learner fitted on the core features alone
 
 
@@ -29,7 +30,7 @@ class Combiner:
         members: The networks.
         features: The full feature set; learners named `..._core` take its core.
         act_below: The mean's confidence below which learners act; elsewhere the mean stands.
-        temperatures: Member -> temperature, applied before weighted mean and features.
+        temperatures: Member -> temperature, applied before every combination but the plain mean.
         weights: Member -> share in the weighted mean; empty where it was not fitted.
         learners: Name -> learner.
     """
@@ -58,7 +59,7 @@ class Combiner:
         to_mean = time.perf_counter() - began
         stacked = [m for m in models if m in self.learners]
         began = time.perf_counter()
-        if stacked or WEIGHTED_MEAN in models:
+        if stacked or WEIGHTED_MEAN in models or TEMPERED_MEAN in models:
             tempered = self.temper(raw)
         if stacked:
             pixels = self.undecided(mean)
@@ -76,6 +77,9 @@ class Combiner:
                 probabilities = raw[self.members.index(model)]
             elif model == MEAN:
                 probabilities = mean
+            elif model == TEMPERED_MEAN:
+                probabilities = tempered.mean(axis=0)
+                shared += to_temper
             elif model == WEIGHTED_MEAN:
                 shares = np.array([self.weights[m] for m in self.members], np.float32)
                 probabilities = np.tensordot(shares, tempered, axes=1)
@@ -111,8 +115,9 @@ def combination_names(members: list[str], settings: Stacking) -> list[str]:
     """The combinations that a run scores; none where there is one member."""
     if len(members) == 1:
         return []
+    tempered = [TEMPERED_MEAN] if settings.learners and settings.temperature else []
     weighted = [WEIGHTED_MEAN] if WEIGHTED_MEAN in settings.learners else []
-    return [MEAN, *weighted, *learner_names(settings)]
+    return [MEAN, *tempered, *weighted, *learner_names(settings)]
 
 
 def model_names(members: list[str], settings: Stacking) -> list[str]:

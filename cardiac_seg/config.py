@@ -210,7 +210,9 @@ class Stacking(Section):
     scheme: Literal["holdout", "out_of_fold"] = "holdout"
     deploy: Literal["refit", "fold_mean"] = "refit"  # out_of_fold: the networks in use
     learners: list[Literal[LEARNERS]] = list(LEARNERS)
-    choose: Literal["auto", "mean", *LEARNERS] = "auto"  # auto: the best cross-fitted Dice
+    choose: Literal["auto", "mean", "tempered_mean", *LEARNERS] = (
+        "auto"  # auto: the best cross-fitted Dice
+    )
     features: list[Literal[MORE_FEATURES]] = list(MORE_FEATURES)  # beside the core
     context_mm: list[Positive] = Field([2.0, 5.0, 10.0], min_length=1)  # Gaussian sigmas
     act_below: Annotated[Number, Field(gt=0, le=1)] = 0.99  # mean's confidence; 1: everywhere
@@ -225,7 +227,9 @@ class Stacking(Section):
             values = getattr(self, key)
             if len(set(values)) != len(values):
                 raise ValueError(f"{key}: {values} names one twice")
-        if self.choose not in ("auto", "mean", *self.learners):
+        if self.choose == "tempered_mean" and not (self.temperature and self.learners):
+            raise ValueError("choose: 'tempered_mean' needs temperature: true and a learner")
+        if self.choose not in ("auto", "mean", "tempered_mean", *self.learners):
             raise ValueError(f"choose: '{self.choose}' is not among learners {self.learners}")
         return self
 

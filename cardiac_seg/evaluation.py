@@ -14,9 +14,10 @@ from cardiac_seg.overlap import accuracy_from_confusion, confusion, dice_from_co
 from cardiac_seg.postprocessing import STEPS, postprocess
 from cardiac_seg.progress import bar
 from cardiac_seg.run import Run
-from cardiac_seg.statistics import bootstrap_means, interval, resample
+from cardiac_seg.statistics import bootstrap_means, interval
 
 FINAL_MASKS = "ensemble"  # the folder of the chosen model's masks
+REFERENCE_MASKS = "reference"  # of the reference labels, so that a run is measured without its data
 Watch = Callable[[CaseMaps, dict[str, np.ndarray]], None]
 
 
@@ -92,14 +93,17 @@ def score(
         models: What to score.
         subset: Name of the subset, for the table.
         steps: Postprocessing of the native masks.
-        final: The chosen model; with it all masks are written into the run, its own twice.
+        final: The chosen model; with it all masks are written into the run, its own twice, and
+            the reference labels beside them.
         watch: Called with each case and all its models' probabilities.
     """
     labels = run.dataset.labels
     pooled = {model: np.zeros((labels, labels), np.int64) for model in models}
     spent, rows = dict.fromkeys(models, 0.0), []
     for case, maps in _cases_with_maps(run, files, f"score {subset}"):
-        by_model = {}
+        path, by_model = case.file.relative_path, {}
+        if final:
+            write_mask(run.folder / "masks" / REFERENCE_MASKS / path, case.label, case)
         for model, probabilities, seconds in combiner.combine(maps, models):
             by_model[model] = probabilities
             spent[model] += seconds
@@ -107,7 +111,7 @@ def score(
             mask = native_mask(probabilities, maps.grid, steps)
             if final:
                 for name in (model, FINAL_MASKS) if model == final else (model,):
-                    write_mask(run.folder / "masks" / name / case.file.relative_path, mask, case)
+                    write_mask(run.folder / "masks" / name / path, mask, case)
             dice = dice_from_confusion(confusion(case.label, mask, labels))
             for label, structure in enumerate(run.dataset.structures, start=1):
                 rows.append(
@@ -127,6 +131,32 @@ def score(
         if watch:
             watch(maps, by_model)
     return Scores(pd.DataFrame(rows), pooled, spent)
+
+
+def describe_cases(files: list[CaseFile]) -> pd.DataFrame:
+    """What is known of each case without its pixels, for `test_cases.csv`.
+
+    Returns:
+        case, patient, path (of the image under the data folder and of each mask), view, phase,
+        group, recorded_ef (percent) and heart_rate (beats a minute), both NaN where not given.
+    """
+    rows = [
+        {
+            "case": file.name,
+            "patient": file.patient,
+            "path": file.relative_path.as_posix(),
+            "view": file.view,
+            "phase": file.phase,
+            "group": file.group,
+            "recorded_ef": file.metadata.get("EF"),
+            "heart_rate": file.metadata.get("HeartRate"),
+        }
+        for file in files
+    ]
+    table = pd.DataFrame(rows)
+    for column in ("recorded_ef", "heart_rate"):
+        table[column] = pd.to_numeric(table[column], errors="coerce")
+    return table
 
 
 def mean_dice(cases: pd.DataFrame) -> pd.Series:
@@ -153,12 +183,11 @@ def summarize(scores: Scores, structures: tuple[str, ...], control: str, seed: i
     cases = scores.cases
     undefined = cases.dice.isna().groupby([cases.model, cases.structure]).sum()
     table = cases.pivot_table("dice", "patient", ["model", "structure"], "mean", dropna=False)
-    draws = resample(len(table), seed)
-    means, replicates = {}, {}
-    for model in scores.pooled:
-        values = table[model][list(structures)].to_numpy(np.float64)
-        means[model] = bootstrap_means(values, np.ones((1, len(values))))[0]
-        replicates[model] = bootstrap_means(values, draws)
+    columns = [(model, structure) for model in scores.pooled for structure in structures]
+    table = table[columns].astype(np.float64)
+    by_column = pd.DataFrame(bootstrap_means(table.to_numpy(), seed), columns=table.columns)
+    means = {model: table[model].mean().to_numpy() for model in scores.pooled}
+    replicates = {model: by_column[model].to_numpy() for model in scores.pooled}
     models = {}
     for model, counts in scores.pooled.items():
         defined = ~np.isnan(means[model])

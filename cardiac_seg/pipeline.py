@@ -27,7 +27,14 @@ from cardiac_seg.data.split import (
 )
 from cardiac_seg.ensemble import load_network
 from cardiac_seg.errors import UserError
-from cardiac_seg.evaluation import Scores, choose_steps, score, score_table, summarize
+from cardiac_seg.evaluation import (
+    Scores,
+    choose_steps,
+    describe_cases,
+    score,
+    score_table,
+    summarize,
+)
 from cardiac_seg.files import remove_leftovers, whole_file, write_json
 from cardiac_seg.maps import CaseMaps, made_by, read_maps, stored_members, write_maps
 from cardiac_seg.meta import (
@@ -43,7 +50,7 @@ from cardiac_seg.postprocessing import STEPS
 from cardiac_seg.prediction import predict_cases
 from cardiac_seg.preprocessing import GridImage
 from cardiac_seg.progress import bar, log
-from cardiac_seg.run import Run, describe_environment, file_sha256, read_json
+from cardiac_seg.run import RESULTS, Run, describe_environment, file_sha256, read_json
 from cardiac_seg.stacking import (
     DEVELOPMENT,
     choose_model,
@@ -72,6 +79,10 @@ def run_stages(
     if run.is_done("stack") and not run.meta.exists() and "stack" in stages:
         log.info("%s: deleted; stacked again, networks and maps are kept", run.meta)
         run.forget_stacking()
+    lost = [name for name in RESULTS if not (run.folder / name).is_file()]
+    if run.is_done("evaluate") and lost and "evaluate" in stages:
+        log.info("%s: deleted; the test cases are scored again", run.folder / lost[0])
+        run.update_manifest(stages={"evaluate": {"done": False}})
     if run.is_done("evaluate"):
         log.info("%s: finished already; its results are in metrics.json", run.folder)
         return
@@ -239,6 +250,8 @@ def evaluate_models(run: Run, files: list[CaseFile], cache: Cache) -> None:
             DEVELOPMENT: cross_fitted_scores(run, _development_files(run, files, cache)),
             "test": score(run, chosen, combiner, models, "test", steps, final),
         }
+        with whole_file(run.folder / "test_cases.csv") as partial:
+            describe_cases(chosen).to_csv(partial, index=False)
         _write_scores(run, scores, steps)
         run.update_manifest(combining=_costs(run, combiner, scores["test"]))
         log.info("%s", score_table(read_json(run.folder / "metrics.json"), "test"))

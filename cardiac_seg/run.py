@@ -26,6 +26,7 @@ from cardiac_seg.errors import UserError
 from cardiac_seg.files import whole_directory, write_json, write_text
 from cardiac_seg.progress import clock, log
 
+RESULTS = ("metrics.json", "cases.csv", "test_cases.csv")  # of the evaluate stage
 LOCAL_KEYS = ("root", "cache")  # of the data section: they belong to a machine, not to a run
 # Keys that no result depends on; a run may be continued with other values.
 NEUTRAL_KEYS = (("train", "workers"), ("train", "tensorboard"), ("predict", "batch_size"))
@@ -116,7 +117,7 @@ class Run:
         self.update_manifest(
             stages={"stack": undone, "evaluate": undone}, models=learners, combining=costs
         )
-        for name in ("metrics.json", "cases.csv"):
+        for name in RESULTS:
             (self.folder / name).unlink(missing_ok=True)
         for name in ("meta", "masks", "analysis"):
             shutil.rmtree(self.folder / name, ignore_errors=True)

@@ -48,7 +48,7 @@ def test_controls_by_hand():
     assert combined("weighted_mean", weights=weights) == [[1, 0], [0.375, 0.625]]
 
 
-def test_temperature_reaches_the_weighted_mean_but_no_plain_model():
+def test_temperature_reaches_the_combinations_but_no_plain_model():
     settings = {
         "weights": dict(zip(MEMBERS, (1.0, 0.0), strict=True)),
         "temperatures": dict(zip(MEMBERS, (2.0, 1.0), strict=True)),
@@ -56,6 +56,8 @@ def test_temperature_reaches_the_weighted_mean_but_no_plain_model():
     # sqrt(.75) : sqrt(.25) is sqrt(3) : 1
     expected = np.sqrt(3) / (np.sqrt(3) + 1)
     assert combined("weighted_mean", **settings)[1][0] == pytest.approx(expected, abs=1e-6)
+    tempered = (expected + 0.25) / 2
+    assert combined("tempered_mean", **settings)[1][0] == pytest.approx(tempered, abs=1e-6)
     assert combined(MEMBERS[0], **settings) == [[1, 0], [0.75, 0.25]]
     assert combined("mean", **settings) == [[1, 0], [0.5, 0.5]]
 
@@ -83,8 +85,14 @@ def test_the_models_follow_the_config():
     assert combination_names(["unet_advanced"], Stacking(learners=[])) == []
     assert model_names(list(MEMBERS), Stacking(learners=[])) == [*MEMBERS, "mean"]
     chosen = Stacking(learners=["weighted_mean", "random_forest"])
-    names = ["mean", "weighted_mean", "random_forest_core", "random_forest"]
+    names = ["mean", "tempered_mean", "weighted_mean", "random_forest_core", "random_forest"]
     assert combination_names(list(MEMBERS), chosen) == names
+    untempered = chosen.model_copy(update={"temperature": False})
+    assert "tempered_mean" not in combination_names(list(MEMBERS), untempered)
     # The core features are the full set: there is no second row to report.
     core_only = Stacking(learners=["random_forest"], features=[])
-    assert combination_names(list(MEMBERS), core_only) == ["mean", "random_forest"]
+    assert combination_names(list(MEMBERS), core_only) == [
+        "mean",
+        "tempered_mean",
+        "random_forest",
+    ]

@@ -76,8 +76,8 @@ def test_the_run_directory_holds_what_the_interface_promises(finished):
     learners |= {f"{name}_core" for name in learners}
     assert {p.stem for p in (finished / "meta").glob("*.skops")} == learners
     assert len(manifest["models"]) == 4 + len(learners)
-    models = {*MEMBERS, "mean", "weighted_mean", *learners}
-    assert {p.name for p in (finished / "masks").iterdir()} == {*models, "ensemble"}
+    models = {*MEMBERS, "mean", "tempered_mean", "weighted_mean", *learners}
+    assert {p.name for p in (finished / "masks").iterdir()} == {*models, "ensemble", "reference"}
     assert set(manifest["combining"]) == models
     assert manifest["combining"]["random_forest"]["mib_on_disk"] < 50
     assert all(stage["done"] for stage in manifest["stages"].values())

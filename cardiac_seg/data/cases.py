@@ -112,13 +112,11 @@ def read_case(file: CaseFile, labels: int, with_label: bool = True) -> Case:
         label_nifti, label = _read_nifti(file.label_path)
         _check_label(file, nifti, label_nifti, label, labels)
         label = _to_slices(label).astype(np.uint8)
-    zooms = [float(z) for z in nifti.header.get_zooms()[: image.ndim]]
-    spacing = (zooms[2] if image.ndim == 3 else 1.0, zooms[1], zooms[0])
     return Case(
         file=file,
         image=_to_slices(image).astype(np.float32),
         label=label,
-        spacing=spacing,
+        spacing=_spacing(nifti),
         affine=nifti.affine,
         shape=image.shape,
     )
@@ -128,6 +126,19 @@ def read_cases(files: list[CaseFile], labels: int) -> Iterator[Case]:
     """Reads cases one after the other; only one is in memory."""
     for file in files:
         yield read_case(file, labels)
+
+
+def read_mask(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
+    """Reads a mask that `write_mask` wrote.
+
+    Returns:
+        (slices, height, width) uint8, and the (slice, row, column) spacing in mm.
+
+    Raises:
+        UserError: If the file is missing or damaged.
+    """
+    nifti, values = _read_nifti(path)
+    return _to_slices(values).astype(np.uint8), _spacing(nifti)
 
 
 def write_mask(path: Path, mask: np.ndarray, case: Case) -> None:
@@ -152,6 +163,12 @@ def write_mask(path: Path, mask: np.ndarray, case: Case) -> None:
 def _to_slices(array: np.ndarray) -> np.ndarray:
     """(x, y) or (x, y, z) to (slices, height, width)."""
     return np.ascontiguousarray(np.atleast_3d(array).T)
+
+
+def _spacing(nifti: nib.Nifti1Image) -> tuple[float, float, float]:
+    """(slice, row, column) distance in mm; a single image is 1 mm thick."""
+    zooms = [float(z) for z in nifti.header.get_zooms()[:3]]
+    return (zooms[2] if len(zooms) == 3 else 1.0, zooms[1], zooms[0])
 
 
 def _read_nifti(path: Path) -> tuple[nib.Nifti1Image, np.ndarray]:
