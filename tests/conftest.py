@@ -9,6 +9,21 @@ from threadpoolctl import threadpool_limits
 
 from cardiac_seg.data.phantom import write_phantoms
 
+TINY = """
+data: {dataset: acdc, root: %s, cache: %s}
+split: {validation: 0.25, test: 0.25, folds: 2}
+preprocess: {spacing: 5.0, size: [32, 32]}
+augment: {rotation: 10}
+networks:
+  unet_advanced: {filters: 4}
+  deep_unet_improved: {filters: 4}
+stacking:
+  pixels_per_case: 500
+  random_forest: {trees: 5}
+  gradient_boosting: {iterations: 5}
+train: {epochs: 2, warmup: 1, learning_rate: 0.01}
+"""
+
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("steady")
 
@@ -50,3 +65,11 @@ def echo_copy(echo_root, tmp_path):
     for name in ("database_nifti/patient0001", "database_split"):
         shutil.copytree(echo_root / name, tmp_path / "camus" / name)
     return tmp_path / "camus"
+
+
+@pytest.fixture(scope="session")
+def config_file(mri_root, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("config")
+    path = folder / "tiny.yaml"
+    path.write_text(TINY % (mri_root, folder / "cache"))
+    return path

@@ -1,0 +1,43 @@
+"""A run with out-of-fold networks: whom they see, what is deployed."""
+
+import json
+
+import pandas as pd
+
+import train_ensemble
+from cardiac_seg.config import MEMBERS
+from cardiac_seg.maps import read_maps
+
+
+def test_folds_keep_patients_unseen_and_deploy_can_change(config_file, tmp_path):
+    run = tmp_path / "run"
+    command = ["--config", str(config_file), "--run-dir", str(run)]
+    command += ["--set", "stacking.scheme=out_of_fold", "--set", "stacking.learners=[]"]
+    command += ["--set", "members=[unet_advanced]", "--set", "train.epochs=1"]
+    command += ["--set", "train.warmup=0", "--set", "train.tensorboard=true"]
+    fold_mean = [*command, "--set", "stacking.deploy=fold_mean"]
+
+    def parts():
+        return {path.name: read_maps(path, MEMBERS[:1]).part for path in (run / "maps").iterdir()}
+
+    # Two jobs share the run, then a third puts it together.
+    assert train_ensemble.main([*fold_mean, "--fold", "1"]) == 0
+    models = run / "models" / "unet_advanced"
+    assert {p.name for p in models.iterdir()} == {"fold1"}
+    assert train_ensemble.main(fold_mean) == 0
+    assert {p.name for p in models.iterdir()} == {"fold0", "fold1"}
+    split = pd.read_csv(run / "split.csv").set_index("patient")
+    for name, part in parts().items():
+        patient = split.loc[name.split("_")[0]]
+        assert part == ("fold_mean" if patient.subset == "test" else f"fold{patient.fold}")
+    assert list((run / "tensorboard").rglob("events.*"))
+
+    # The refitted network has no validation patients; development maps stay as they are.
+    before = {p.name: p.stat().st_mtime_ns for p in (run / "maps").iterdir()}
+    assert train_ensemble.main(command) == 0
+    assert (models / "full" / "best.keras").is_file()
+    for name, part in parts().items():
+        is_test = split.subset[name.split("_")[0]] == "test"
+        assert (part == "full") == is_test
+        assert is_test == ((run / "maps" / name).stat().st_mtime_ns > before[name])
+    assert json.loads((run / "meta" / "choice.json").read_text())["model"] == "unet_advanced"
