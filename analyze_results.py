@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Draw the figures of a finished run from what it saved.
+"""Draw the figures, tables and report of a finished run, or compare several runs.
 
 python analyze_results.py outputs/acdc
+python analyze_results.py outputs/seed1 outputs/seed2 outputs/seed3 --output outputs/seeds
 """
 
 import sys
@@ -14,13 +15,23 @@ from cardiac_seg.commands import guarded, parser
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
     p = parser(__doc__)
-    p.add_argument("run", type=Path, help="a finished run directory")
-    p.add_argument("--output", type=Path, help="folder for the figures (default: RUN/analysis)")
+    p.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a finished run directory")
+    p.add_argument(
+        "--output", type=Path, help="folder for the results (default for one run: RUN/analysis)"
+    )
     args = p.parse_args(argv)
+    if len(args.runs) > 1 and args.output is None:
+        p.error("comparing runs needs --output DIR")
 
-    from cardiac_seg.analysis import analyze
+    from cardiac_seg.analysis.compare import compare_runs
+    from cardiac_seg.analysis.single import analyze_run
+    from cardiac_seg.progress import start_log
 
-    print(analyze(args.run, args.output))
+    start_log()
+    if len(args.runs) > 1:
+        print(compare_runs(args.runs, args.output))
+    else:
+        print(analyze_run(args.runs[0], args.output))
     return 0
 
 

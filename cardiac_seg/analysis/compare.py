@@ -1,0 +1,301 @@
+"""Several runs on the test patients they share: ablations and seeds, in one run's format."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from cardiac_seg.analysis import figures as draw
+from cardiac_seg.analysis import report, words
+from cardiac_seg.analysis.measure import measure_run
+from cardiac_seg.analysis.published import dice_scores, numerical_results, target_table
+from cardiac_seg.analysis.single import (
+    Drawing,
+    case_rows,
+    draw_all,
+    open_finished,
+    provenance,
+    write_tables,
+)
+from cardiac_seg.analysis.tables import (
+    COMPARISON,
+    ENSEMBLE,
+    build_tables,
+    compare,
+    corrected,
+    patient_values,
+    summary_table,
+)
+from cardiac_seg.config import dump_config
+from cardiac_seg.errors import UserError
+from cardiac_seg.files import whole_file, write_json, write_text
+from cardiac_seg.meta import control_of
+from cardiac_seg.progress import log
+from cardiac_seg.run import LOCAL_KEYS, Run
+
+METRICS = ("dice", "hd95_mm", "band_ece")
+
+
+def compare_runs(folders: list[Path], output: Path) -> str:
+    """Compares runs of one dataset on their common test patients; the first is the control.
+
+    Args:
+        folders: Finished runs.
+        output: Where tables, figures and the report go. What each run's own analysis measures is
+            kept in that run.
+
+    Returns:
+        Lines of text for the terminal.
+
+    Raises:
+        UserError: If a run is not finished, the structures differ or no patient is common.
+    """
+    runs = _named(folders)
+    parts, measured = {}, {}
+    for name, run in runs.items():
+        log.info("%s", name)
+        measured[name] = measure_run(run, run.folder / "analysis")
+        parts[name] = build_tables(run, measured[name])
+    common = _common_patients(runs, parts)
+    shown = {n: _shown(parts[n]["cases"], runs[n], common) for n in runs}
+    tables = {
+        "cases": _stacked(shown),
+        "summary": _stacked(
+            {
+                n: summary_table(shown[n], run.dataset.structures, run.config.seed)
+                for n, run in runs.items()
+            }
+        ),
+        "comparisons": _comparisons(runs, parts, shown),
+        "differences": _differences(runs),
+    }
+    tables["runs"] = _dice_rows(tables["summary"])
+    tables["seeds"] = _over_seeds(runs, tables["summary"])
+    write_tables(tables, output / "tables")
+    results = {
+        f"{name}: {model}": told
+        for name in runs
+        for model, told in numerical_results(parts[name]["confusion"]).items()
+    }
+    first = next(iter(runs))
+    classes = list(dict.fromkeys(parts[first]["confusion"].truth))
+    write_json(output / "numerical_results.json", results)
+    with whole_file(output / "dice_scores.csv") as partial:
+        dice_scores(results, classes).to_csv(partial, index=False)
+    missing = _missing(runs, parts, common)
+    verdicts = [
+        _verdict(row, first) for row in tables["comparisons"].itertuples() if row.metric == "dice"
+    ]
+    lines = [f"{len(runs)} runs, {len(common)} common test patients; control: {first}", ""]
+    lines += [_line(row) for row in tables["runs"].itertuples()]
+    lines += ["", *(f"{v.question} {v.answer}" for v in verdicts), *missing]
+    write_text(output / "summary_report.txt", "\n".join([*lines, ""]))
+    drawn = draw_all(_drawings(runs, tables), output / "figures")
+    page = report.Report(
+        title=f"{len(runs)} runs: {runs[first].config.data.dataset.upper()}",
+        subtitle=f"{len(common)} common test patients; control: {first}",
+        verdicts=verdicts,
+        targets=target_table(numerical_results(parts[first]["confusion"]), classes).assign(
+            run=first
+        ),
+        missing=missing,
+        sections=_sections(tables, drawn, output),
+        cases=[
+            _with_page(row, runs[first], output)
+            for row in case_rows(measured[first], parts[first])
+            if row.patient in common
+        ],
+        methods=f"{first}: {words.methods(runs[first], parts[first])}",
+        provenance={
+            f"{name}, {k}": v for name, run in runs.items() for k, v in provenance(run).items()
+        },
+    )
+    report.write_report(output / "report.html", page)
+    return "\n".join([*lines, "", f"report: {output / 'report.html'}"])
+
+
+def _named(folders: list[Path]) -> dict[str, Run]:
+    """Runs by folder name, with the parent's where two are the same.
+
+    Raises:
+        UserError: If a run is given twice or the runs have different structures.
+    """
+    paths = [folder.resolve() for folder in folders]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UserError(f"{path}: given twice; name each run once")
+    plain = [path.name for path in paths]
+    names = [p.name if plain.count(p.name) == 1 else f"{p.parent.name}/{p.name}" for p in paths]
+    runs = {name: open_finished(folder) for name, folder in zip(names, folders, strict=True)}
+    first, *others = runs
+    for name in others:
+        here, there = runs[name].config.data.dataset, runs[first].config.data.dataset
+        if here != there:
+            raise UserError(f"{name}: a run on {here}, {first} is on {there}; compare one dataset")
+    return runs
+
+
+def _common_patients(runs: dict[str, Run], parts: dict[str, dict]) -> set[str]:
+    """Test patients of every run.
+
+    Raises:
+        UserError: If there is none.
+    """
+    common = set.intersection(*(set(parts[name]["cases"].patient) for name in runs))
+    if not common:
+        raise UserError(
+            f"{', '.join(runs)}: no test patient in common; train them on the same split"
+        )
+    return common
+
+
+def _shown(cases: pd.DataFrame, run: Run, common: set[str]) -> pd.DataFrame:
+    """The rows of the common patients, of members, control and ensemble."""
+    models = [*run.config.members, control_of(run), ENSEMBLE]
+    return cases[cases.patient.isin(common) & cases.model.isin(models)].reset_index(drop=True)
+
+
+def _stacked(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tables of several runs under each other, the run's name first."""
+    together = pd.concat(tables, names=["run", None]).reset_index(level="run")
+    return together.reset_index(drop=True)
+
+
+def _comparisons(
+    runs: dict[str, Run], parts: dict[str, dict], shown: dict[str, pd.DataFrame]
+) -> pd.DataFrame:
+    """Each run's ensemble against the first run's; `model` and `against` name the runs."""
+    values = {}
+    for name, cases in shown.items():
+        calibration = parts[name]["calibration_patients"]
+        values[name] = patient_values(cases, calibration[calibration.patient.isin(cases.patient)])
+    first, *others = runs
+    rows = [
+        {"role": "runs", "model": name, "against": first, "metric": metric}
+        | compare(
+            values[name][metric][ENSEMBLE],
+            values[first][metric][ENSEMBLE],
+            metric,
+            runs[first].config.seed,
+        )
+        for name in others
+        for metric in METRICS
+        if all(ENSEMBLE in values[n][metric] for n in (name, first))
+    ]
+    return corrected(pd.DataFrame(rows))[COMPARISON]
+
+
+def _dice_rows(summary: pd.DataFrame) -> pd.DataFrame:
+    of_dice = summary[(summary.metric == "dice") & (summary.structure == "mean")]
+    return of_dice[["run", "model", "mean", "low", "high", "patients"]].reset_index(drop=True)
+
+
+def _over_seeds(runs: dict[str, Run], summary: pd.DataFrame) -> pd.DataFrame:
+    """Mean and SD over runs whose configurations differ in nothing but the seed."""
+    groups: dict[str, list[str]] = {}
+    for name, run in runs.items():
+        groups.setdefault(yaml.safe_dump({**_settings(run), "seed": None}), []).append(name)
+    tables = []
+    for names in groups.values():
+        if len(names) < 2:
+            continue
+        some = summary[summary.run.isin(names)]
+        keys = ["model", "structure", "metric"]
+        table = some.groupby(keys, sort=False)["mean"].agg(["count", "mean", "std"]).reset_index()
+        table = table.rename(columns={"count": "seeds", "std": "sd"})
+        tables.append(table.assign(runs=", ".join(names)))
+    columns = ["runs", "model", "structure", "metric", "seeds", "mean", "sd"]
+    return pd.concat(tables)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def _differences(runs: dict[str, Run]) -> pd.DataFrame:
+    """The keys in which the configurations differ, a column a run."""
+    flat = {name: _flat(_settings(run)) for name, run in runs.items()}
+    keys = dict.fromkeys(key for values in flat.values() for key in values)
+    rows = [
+        {"key": key} | {name: values.get(key, "-") for name, values in flat.items()}
+        for key in keys
+        if len({values.get(key) for values in flat.values()}) > 1
+    ]
+    return pd.DataFrame(rows, columns=["key", *runs])
+
+
+def _settings(run: Run) -> dict:
+    values = yaml.safe_load(dump_config(run.config))
+    for key in LOCAL_KEYS:
+        values["data"].pop(key, None)
+    return values
+
+
+def _flat(values: dict, path: str = "") -> dict[str, str]:
+    flat = {}
+    for key, value in values.items():
+        nested = isinstance(value, dict)
+        flat |= _flat(value, f"{path}{key}.") if nested else {f"{path}{key}": str(value)}
+    return flat
+
+
+def _missing(runs: dict[str, Run], parts: dict[str, dict], common: set[str]) -> list[str]:
+    lines = []
+    for name, run in runs.items():
+        own = parts[name]["cases"].patient.nunique()
+        if own > len(common):
+            lines.append(
+                f"{name}: {own - len(common)} of its {own} test patients are not in every run and "
+                "left out; its pooled scores (numerical_results.json, dice_scores.csv) hold them."
+            )
+        lines += [f"{name}: {line}" for line in words.missing(run, parts[name])]
+    return lines
+
+
+def _verdict(row, first: str) -> report.Verdict:
+    return report.Verdict(
+        f"{row.model}: ensemble better than that of {first}?",
+        f"{row.verdict}: Dice {row.difference:+.4f} {words.in_brackets(row)}",
+        words.STATUS[row.verdict],
+        f"{row.patients} patients, p {words.p_value(row.p)}, after Holm over all comparisons here "
+        f"{words.p_value(row.p_holm)}, effect {row.effect:+.2f}.",
+    )
+
+
+def _line(row) -> str:
+    interval = "[no interval]" if pd.isna(row.low) else f"[{row.low:.3f} {row.high:.3f}]"
+    return f"{row.run:<24} {row.model:<20} {row.mean:.4f} {interval}"
+
+
+def _drawings(runs: dict[str, Run], tables: dict[str, pd.DataFrame]) -> list[Drawing]:
+    models = list(dict.fromkeys(tables["runs"].model))
+    caption = "Common test patients; mean Dice of the structures with 95 % bootstrap intervals."
+    return [
+        Drawing(
+            "dice_runs",
+            "runs",
+            "Dice of the runs",
+            caption,
+            lambda: draw.run_dots(tables["runs"], models),
+        )
+    ]
+
+
+def _sections(tables: dict[str, pd.DataFrame], drawn: dict, output: Path) -> list[report.Section]:
+    captions = {
+        "runs": "Mean Dice of the structures",
+        "comparisons": "Ensembles, paired over patients, against the first run's",
+        "seeds": "Mean and SD over runs that differ in the seed alone",
+        "differences": "What differs between the configurations",
+        "summary": "All metrics, mean over patients",
+    }
+    listed = [
+        report.Table(caption, tables[name], output / "tables" / f"{name}.csv")
+        for name, caption in captions.items()
+        if len(tables[name])
+    ]
+    return [report.Section("Runs", words.NOT_INDEPENDENT, drawn.get("runs", []), listed)]
+
+
+def _with_page(row: report.CaseRow, run: Run, output: Path) -> report.CaseRow:
+    """The row, linked to the page in the run's own analysis."""
+    page = run.folder.resolve() / "analysis" / row.page
+    return dataclasses.replace(row, page=os.path.relpath(page, output.resolve()))
