@@ -389,6 +389,14 @@ def test_patients_that_differ_by_the_same_leave_no_interval_but_a_point():
     assert found["low"] == pytest.approx(0.125) and found["high"] == pytest.approx(0.125)
 
 
+def test_a_structure_without_any_pair_is_left_out():
+    model = values_of({"LV": [0.9, 0.8, 0.6], "MYO": [0.7, np.nan, np.nan]})
+    control = values_of({"LV": [0.8, 0.5, 0.4], "MYO": [np.nan, 0.1, np.nan]})
+    alone = tables.compare(model[["LV"]], control[["LV"]], "dice", seed=0)
+    assert tables.compare(model, control, "dice", seed=0) == alone
+    assert alone["low"] < alone["difference"] < alone["high"]
+
+
 def test_no_pair_at_all_is_undefined():
     model = values_of({"LV": [0.9, np.nan]})
     control = values_of({"LV": [np.nan, 0.5]})

@@ -117,7 +117,7 @@ def compare_runs(folders: list[Path], output: Path) -> str:
 
 
 def _named(folders: list[Path]) -> dict[str, Run]:
-    """Runs by folder name, with the parent's where two are the same.
+    """Runs by folder name, with the parents' where two are the same.
 
     Raises:
         UserError: If a run is given twice or the runs have different structures.
@@ -126,8 +126,10 @@ def _named(folders: list[Path]) -> dict[str, Run]:
     for path in paths:
         if paths.count(path) > 1:
             raise UserError(f"{path}: given twice; name each run once")
-    plain = [path.name for path in paths]
-    names = [p.name if plain.count(p.name) == 1 else f"{p.parent.name}/{p.name}" for p in paths]
+    names, length = [path.name for path in paths], 1
+    while len(set(names)) < len(names):  # as much of the path as tells them apart
+        length += 1
+        names = ["/".join(path.parts[-length:]).lstrip("/") for path in paths]
     runs = {name: open_finished(folder) for name, folder in zip(names, folders, strict=True)}
     first, *others = runs
     for name in others:

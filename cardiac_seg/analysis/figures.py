@@ -86,6 +86,7 @@ sns.set_theme(
         "legend.fontsize": SMALL,
         "legend.title_fontsize": SMALL,
         "legend.frameon": False,
+        "axes.formatter.useoffset": False,
         "axes.linewidth": 0.6,
         "axes.titlepad": 3,
         "axes.labelpad": 2,
@@ -130,7 +131,7 @@ def confusion_matrices(
     if not models:
         return None
     classes = ["background", *structures]
-    figure, panels = _panels(len(models), 1.75, sharex=True, sharey=True)
+    figure, panels = _panels(len(models), 1.6, 0.85, sharex=True, sharey=True)
     for axes, model in zip(panels, models, strict=True):
         rows = confusion[confusion.model == model]
         shares = rows.pivot(index="truth", columns="predicted", values="share")
@@ -177,11 +178,12 @@ def roc_curves(
             rates = curve.false_positive_rate, curve.true_positive_rate
             axes.plot(*rates, color=COLOURS[name], linewidth=1, label=label)
         axes.set_xscale("symlog", linthresh=1e-5, linscale=0.5)
-        axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=[0, 1e-4, 1e-3, 1e-2, 1e-1, 1])
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=[0, 1e-4, 1e-2, 1])
         axes.minorticks_off()
+        axes.xaxis.set_major_formatter("{x:g}")  # powers would be set below the smallest size
         axes.set_title(MODEL_NAMES[model])
         axes.legend(title="AUC", loc="lower right", handlelength=1.2, labelspacing=0.25)
-    figure.supxlabel("False-positive rate (linear below 1e-5, then logarithmic)")
+    figure.supxlabel("False-positive rate (linear below 0.00001, then logarithmic)")
     figure.supylabel("True-positive rate")
     return figure
 
@@ -200,7 +202,7 @@ def dice_bars(
         structures: Groups in order; `mean` is put last.
         cases: patient, model, structure, dice; a patient's dot is the mean of its cases.
     """
-    table = _metric(summary, "dice")
+    table = _rows(summary, metric="dice")
     models = _present(table, models)
     if not models:
         return None
@@ -214,7 +216,7 @@ def dice_bars(
             dice = _rows(cases, model=model, structure=name).groupby("patient").dice.mean()
             # Side by side, or patients with like values would hide each other.
             beside = position + width * 0.6 * (np.arange(len(dice)) / max(len(dice) - 1, 1) - 0.5)
-            axes.plot(beside, dice, ".", ms=1.8, mew=0.2, mfc=_colour(model), mec="white")
+            axes.plot(beside, dice, "o", ms=1.4, mew=0.25, mfc="white", mec="black")
         whiskers = axes.vlines(x, rows.low, rows.high, color="black", linewidth=0.8, zorder=3)
         whiskers.set_path_effects([withStroke(linewidth=1.8, foreground="white")])
         dark = not _is_hollow(model) and _luminance(_colour(model)) < 0.45
@@ -240,7 +242,7 @@ def dice_of_model(
         structures: Bars in order; `mean` is put last.
         model: Whose.
     """
-    rows = _rows(_metric(summary, "dice"), model=model)
+    rows = _rows(summary, metric="dice", model=model)
     if rows.empty:
         return None
     names = [*structures, "mean"]
@@ -295,7 +297,7 @@ def dice_by_group(
         axes.set_title(f"by {kind} (patients)")
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper center", ncols=len(names))
-    figure.supxlabel(f"Dice of {MODEL_NAMES[model]} (axis does not start at 0; printed: mean)")
+    figure.supxlabel(f"{MODEL_NAMES[model]}: Dice (axis does not start at 0; printed: mean)")
     return figure
 
 
@@ -531,7 +533,8 @@ def forest_plot(comparisons: pd.DataFrame, models: list[str]) -> Figure | None:
     axes.axvline(0, **GUIDE)
     headings = {"Difference [95 % interval]": 8, "p (Holm)": 122, "Verdict": 162, "Comparison": 207}
     for heading, points in headings.items():
-        _beside(axes, -1, heading, points, weight="bold")
+        where = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        axes.annotate(heading, (1, 1), (points, 3), **where, fontsize=SMALL, weight="bold")
     for y, row in enumerate(rows):
         _interval_dot(axes, row.difference, row.low, row.high, y, row.model)
         difference = f"{_number(row.difference, 4, '+')} {_interval(row.low, row.high, 4, '+')}"
@@ -664,7 +667,7 @@ def run_dots(runs: pd.DataFrame, models: list[str]) -> Figure | None:
             y += 1.3 if texts else 0.3
             texts.append(row.run)
             where = axes.get_yaxis_transform()
-            heading = f"{row.run} ({row.patients} patients)"
+            heading = f"{row.run} (patients: {row.patients})"
             axes.text(0.005, y - 1, heading, transform=where, va="center", weight="bold")
         _interval_dot(axes, row.mean, row.low, row.high, y, row.model)
         _beside(axes, y, f"{_number(row.mean, 3)} {_interval(row.low, row.high, 3)}")
@@ -693,10 +696,6 @@ def _value(table: pd.DataFrame, column: str, **wanted: str) -> float:
     return float(rows[column].iloc[0]) if len(rows) else np.nan
 
 
-def _metric(summary: pd.DataFrame, metric: str) -> pd.DataFrame:
-    return _rows(summary, metric=metric)
-
-
 def _present(table: pd.DataFrame, models: list[str]) -> list[str]:
     return [m for m in models if len(_rows(table, model=m))]
 
@@ -710,11 +709,13 @@ def _axes(
     return figure, figure.subplots(rows, columns, squeeze=False, **shared).ravel()
 
 
-def _panels(count: int, height: float, **shared) -> tuple[Figure, list[Axes]]:
-    """As many panels of a height, at most four beside each other."""
+def _panels(count: int, height: float, around: float = 0.4, **shared) -> tuple[Figure, list[Axes]]:
+    """As many panels of a height, at most four beside each other, and room for labels around."""
     rows = -(-count // 4)
     columns = -(-count // rows)
-    figure = Figure((SINGLE if columns == 1 else DOUBLE, 0.4 + rows * height), layout="constrained")
+    figure = Figure(
+        (SINGLE if columns == 1 else DOUBLE, around + rows * height), layout="constrained"
+    )
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
     grid = figure.subplots(rows, columns, squeeze=False, **shared)
     for axes in grid.ravel()[count:]:

@@ -80,13 +80,15 @@ def test_cases(run: Run) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"{path}: missing; write it with train_ensemble.py --resume {run.folder}")
     text = dict.fromkeys(("case", "patient", "path", "view", "phase", "group"), str)
-    cases = pd.read_csv(path, dtype=text).fillna(dict.fromkeys(text, ""))
+    try:
+        cases = pd.read_csv(path, dtype=text).fillna(dict.fromkeys(text, ""))
+    except (ValueError, OSError) as error:  # pandas' own errors are among them
+        raise UserError(f"{path}: cannot be read ({error}); {_score_again(run)}") from None
+    if not {*text, "recorded_ef", "heart_rate"} <= set(cases.columns) or cases.empty:
+        raise UserError(f"{path}: columns or cases are missing; {_score_again(run)}")
     for name in cases.case:
         if not run.map(name).is_file():
-            raise UserError(
-                f"{run.map(name)}: missing; delete {run.folder / 'metrics.json'} and run "
-                f"train_ensemble.py --resume {run.folder} to make it again"
-            )
+            raise UserError(f"{run.map(name)}: missing; {_score_again(run)}")
     return cases
 
 
@@ -184,8 +186,15 @@ def thirds(label: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(REGIONS, np.array_split(held, len(REGIONS)), strict=True))
 
 
+def _score_again(run: Run) -> str:
+    return (
+        f"delete {run.folder / 'metrics.json'} and run train_ensemble.py --resume {run.folder} to "
+        "score the test cases again"
+    )
+
+
 def _measure_and_keep(run_folder: Path, cases: pd.DataFrame, output: Path, key: str) -> None:
-    run, combiner, final = _opened(run_folder)
+    run, combiner, final = _opened(run_folder, key)
     measured = _measure(run, combiner, final, cases, output)
     arrays = {}
     for field in fields(Measured):
@@ -199,8 +208,8 @@ def _measure_and_keep(run_folder: Path, cases: pd.DataFrame, output: Path, key: 
 
 
 @cache
-def _opened(run_folder: Path) -> tuple[Run, Combiner, str]:
-    """Learners take a second to read: once a process."""
+def _opened(run_folder: Path, key: str) -> tuple[Run, Combiner, str]:
+    """Learners take a second to read: once a process and state of the run."""
     run = open_run(run_folder)
     return run, read_combiner(run, models_of(run)), final_model(run)
 
@@ -296,12 +305,16 @@ def _masks(run: Run, path: str, models: list[str]) -> tuple[dict[str, np.ndarray
     """All native masks of a case, the reference among them, and the spacing."""
     masks = {}
     for name in (REFERENCE_MASKS, FINAL_MASKS, *models):
-        masks[name], spacing = read_mask(run.folder / "masks" / name / path)
-        if masks[name].shape != masks[REFERENCE_MASKS].shape:
+        try:
+            masks[name], spacing = read_mask(run.folder / "masks" / name / path)
+        except UserError as error:
+            raise UserError(f"{error}; or {_score_again(run)}") from None
+        reference, largest = masks[REFERENCE_MASKS], masks[name].max(initial=0)
+        if masks[name].shape != reference.shape or largest >= run.dataset.labels:
             raise UserError(
-                f"{run.folder / 'masks' / name / path}: shape {masks[name].shape}, the reference "
-                f"has {masks[REFERENCE_MASKS].shape}; delete {run.folder / 'metrics.json'} and "
-                f"run train_ensemble.py --resume {run.folder}"
+                f"{run.folder / 'masks' / name / path}: shape {masks[name].shape} and labels up to "
+                f"{largest}, expected {reference.shape} and at most {run.dataset.labels - 1}; "
+                f"{_score_again(run)}"
             )
     return masks, spacing
 

@@ -18,11 +18,11 @@ from cardiac_seg.run import Run
 
 MEMBERS_AND_ENSEMBLE = {MEMBERS[0]: MEMBERS[0], MEMBERS[1]: MEMBERS[1], "Ensemble": ENSEMBLE}
 CAMUS_CLASSES = ("background", "LV", "MYO", "LA")
-# Dice of CAMUS_CLASSES, then pixel accuracy.
-PUBLISHED = {
-    MEMBERS[0]: ((0.9797, 0.9324, 0.8529, 0.8612), 0.9557),
-    MEMBERS[1]: ((0.9776, 0.9251, 0.8385, 0.8497), 0.9512),
-    ENSEMBLE: ((0.9801, 0.9339, 0.8563, 0.8662), 0.9567),
+QUANTITIES = (*CAMUS_CLASSES, "mean of 4", "pixel accuracy")
+PUBLISHED = {  # of QUANTITIES
+    MEMBERS[0]: (0.9797, 0.9324, 0.8529, 0.8612, 0.9066, 0.9557),
+    MEMBERS[1]: (0.9776, 0.9251, 0.8385, 0.8497, 0.8977, 0.9512),
+    ENSEMBLE: (0.9801, 0.9339, 0.8563, 0.8662, 0.9091, 0.9567),
 }
 TARGETS = {"mean": 0.85, "LV": 0.90, "MYO": 0.80, "background": 0.95, "accuracy": 0.90}
 
@@ -89,16 +89,12 @@ def published_table(results: dict[str, dict]) -> pd.DataFrame:
     for title, model in MEMBERS_AND_ENSEMBLE.items():
         if title not in results:
             continue
-        told, (dice, accuracy) = results[title], PUBLISHED[model]
-        here = dict(zip(CAMUS_CLASSES, told["dice_scores"].values(), strict=True))
-        here |= {"mean of 4": told["mean_dice"], "pixel accuracy": told["accuracy"]}
-        there = dict(zip(CAMUS_CLASSES, dice, strict=True))
-        there |= {"mean of 4": round(float(np.mean(dice)), 4), "pixel accuracy": accuracy}
-        for quantity, value in here.items():
+        told = results[title]
+        here = (*told["dice_scores"].values(), told["mean_dice"], told["accuracy"])
+        for quantity, value, there in zip(QUANTITIES, here, PUBLISHED[model], strict=True):
             value = np.nan if value is None else value
             row = {"model": model, "quantity": quantity, "here": value}
-            row |= {"published": there[quantity], "difference": value - there[quantity]}
-            rows.append(row)
+            rows.append(row | {"published": there, "difference": value - there})
     return pd.DataFrame(rows)
 
 

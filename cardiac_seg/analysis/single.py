@@ -143,7 +143,7 @@ def _drawings(run: Run, tables: dict[str, pd.DataFrame]) -> list[Drawing]:
     ranked = samples.ranked_samples(run, t["cases"])
     typical = samples.typical_samples(run, t["cases"])
     functions = {
-        "dice_test": lambda: draw.dice_bars(t["summary"], shown, structures, t["cases"]),
+        "dice_test": lambda: draw.dice_bars(t["summary"], shown, structures, t["patients"]),
         "dice_ensemble": lambda: draw.dice_of_model(t["summary"], structures),
         "dice_groups": lambda: draw.dice_by_group(t["groups"], structures),
         "distances_test": lambda: draw.surface_distances(t["cases"], shown, structures),
@@ -193,17 +193,17 @@ def _sections(
     wide = wide.loc[list(dict.fromkeys(of_ensemble.metric)), order].reset_index()
     dice = summary[summary.metric == "dice"].drop(columns="metric")
     unit = "mL" if run.dataset.modality == "mri" else "cm2"
-    groups = tables["groups"]
-    groups = groups[(groups.model == ENSEMBLE)].pivot(
-        index=["by", "value", "patients"], columns="structure", values="dice"
-    )
+    groups = tables["groups"][tables["groups"].model == ENSEMBLE]
+    of_all = groups[groups.structure == "mean"].set_index(["by", "value"]).patients
+    groups = groups.pivot(index=["by", "value"], columns="structure", values="dice")
+    groups = groups.loc[of_all.index].assign(patients=of_all)[["patients", *order]]
     agreement = tables["agreement"]
     control = control_of(run)
     shown = agreement.model.isin([ENSEMBLE, control, "reference"])
     overlap = [
         table("summary", f"Ensemble, mean over patients; size difference in {unit}", wide),
         table("summary", "Dice of every model with 95 % intervals", dice),
-        table("groups", "Dice of the ensemble by group", groups[order].reset_index()),
+        table("groups", "Dice of the ensemble by group", groups.reset_index()),
         table("auc", "Area under the ROC curve"),
     ]
     if published is not None:

@@ -417,8 +417,10 @@ def risk_coverage(quality: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         curves.append((name, risk))
         # The entropy as it is: it falls where the Dice rises.
         plain = known.get(name, known.dice)
+        constant = n < 3 or plain.nunique() < 2 or known.dice.nunique() < 2
         spearman, pearson = (
-            plain.corr(known.dice, method=m) if n > 2 else np.nan for m in ("spearman", "pearson")
+            np.nan if constant else plain.corr(known.dice, method=m)
+            for m in ("spearman", "pearson")
         )
         agreed.append({"score": name, "spearman": spearman, "pearson": pearson})
     if n:

@@ -178,12 +178,13 @@ def missing(run: Run, tables: dict[str, pd.DataFrame]) -> list[str]:
     for structure in run.dataset.structures:
         of = cases[cases.structure == structure]
         if not (of.tp + of.fn).any():
-            lines.append(f"{structure}: in no reference mask of the test cases.")
+            lines.append(f"{structure}: in no reference mask of the test cases; Dice 0 or undefined.")
         for model in dict.fromkeys(shown):
             some = of[of.model == model]
             name = MODEL_NAMES.get(model, model)
             if not (some.tp + some.fp).any():
-                lines.append(f"{structure}: never predicted by {name}; its Dice is 0.")
+                if (some.tp + some.fn).any():
+                    lines.append(f"{structure}: never predicted by {name}; its Dice is 0.")
                 continue
             lost = some[some.hd95_mm.isna() & some.dice.notna()]
             if len(lost):
@@ -207,7 +208,7 @@ def methods(run: Run, tables: dict[str, pd.DataFrame]) -> str:
     count = split.subset.value_counts()
     data, train, stacking = config.data, config.train, config.stacking
     kind = "phantom " if run.manifest["dataset"]["phantom"] else ""
-    images = ", ".join([*data.views, *data.phases])
+    images = ", ".join([*(data.views if run.dataset.modality == "echo" else []), *data.phases])
     grid = f"{config.preprocess.size[0]} x {config.preprocess.size[1]} pixels"
     spacing = config.preprocess.spacing
     resampled = f"at {spacing:g} mm" if spacing else "by resizing the whole image"
@@ -259,12 +260,12 @@ def _beats(run: Run, tables: dict, final: str) -> Verdict:
         f"mean on these test patients: {', '.join(better) or 'none'}."
     )
     if final == control:
-        return Verdict(
-            question,
-            "not shown: no learner beat the mean on development patients, so the mean is in use",
-            "open",
-            others.strip() if some else "",
-        )
+        why = "no combination beat the mean on development patients, so the mean is in use"
+        if not run.config.stacking.learners:
+            why = "no learner is configured, the mean is in use"
+        elif read_json(run.meta / "choice.json").get("by") == "config":
+            why = "the configuration chose the mean"
+        return Verdict(question, f"not shown: {why}", "open", others.strip() if some else "")
     return Verdict(
         question,
         f"{row.verdict}: Dice {row.difference:+.4f} {in_brackets(row)}",
