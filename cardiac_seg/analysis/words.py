@@ -178,7 +178,7 @@ def missing(run: Run, tables: dict[str, pd.DataFrame]) -> list[str]:
     for structure in run.dataset.structures:
         of = cases[cases.structure == structure]
         if not (of.tp + of.fn).any():
-            lines.append(f"{structure}: in no reference mask of the test cases; Dice 0 or undefined.")
+            lines.append(f"{structure}: in no reference mask of the test cases.")
         for model in dict.fromkeys(shown):
             some = of[of.model == model]
             name = MODEL_NAMES.get(model, model)
