@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-# Key -> label and unit. Echo has the first four.
+# Key -> label and unit. Echo has the first four and the last.
 INDICES = {
     "lv_edv_ml": ("LV EDV", "mL"),
     "lv_esv_ml": ("LV ESV", "mL"),
@@ -16,7 +16,9 @@ INDICES = {
     "rv_ef_percent": ("RV ejection fraction", "%"),
     "myocardial_mass_g": ("Myocardial mass", "g"),
     "cardiac_output_l_min": ("Cardiac output", "L/min"),
+    "lv_ef_one_height_percent": ("LV EF, one disc height", "%"),
 }
+EF_AS_RECORDED = "lv_ef_one_height_percent"  # echo: how CAMUS's recorded EF was computed
 DENSITY = 1.05  # of myocardium, g/mL
 DISCS = 20
 VIEWS, PHASES = ("2CH", "4CH"), ("ED", "ES")
@@ -77,8 +79,9 @@ def echo_indices(
     Both phases come from the same views: a view without a cavity in a phase that the other view
     shows is left out, and the volumes are monoplane.
 
-    The EF that CAMUS records is another one. It is what discs as high at ES as at ED give, without
-    the shortening of the long axis, and 7.8 points lower on average (450 patients).
+    The EF that CAMUS records is another one: what discs as high at ES as at ED give, without the
+    shortening of the long axis, and 7.8 points lower on average (450 patients). It is given too
+    (`EF_AS_RECORDED`), for comparison with that record alone.
 
     Args:
         masks: View (`2CH`, `4CH`) and phase (`ED`, `ES`) -> label image (height, width) uint8
@@ -96,9 +99,13 @@ def echo_indices(
     views = [view for view in VIEWS if all((view, p) in shown for p in phases)]
     if not phases or not views:
         return {}, "none"
-    volumes = {p: biplane_volume_ml(*(discs(*masks[view, p]) for view in views)) for p in phases}
-    method = "biplane" if len(views) == 2 else f"monoplane {views[0]}"
-    return _ventricle_indices("lv", volumes), method
+    cut = {p: [discs(*masks[view, p]) for view in views] for p in phases}
+    indices = _ventricle_indices("lv", {p: biplane_volume_ml(*cut[p]) for p in phases})
+    if len(phases) == 2:
+        # The height that the discs share cancels out.
+        ed, es = (float((cut[p][0][1] * cut[p][-1][1]).sum()) for p in PHASES)
+        indices[EF_AS_RECORDED] = 100 * (1 - es / ed)
+    return indices, "biplane" if len(views) == 2 else f"monoplane {views[0]}"
 
 
 def biplane_volume_ml(discs_2ch: Discs | None = None, discs_4ch: Discs | None = None) -> float:

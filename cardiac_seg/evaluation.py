@@ -208,7 +208,6 @@ def summarize(scores: Scores, structures: tuple[str, ...], control: str, seed: i
             models[model][f"against_{control}"] = {
                 "difference": float(apart.mean()),
                 "interval_95": difference,
-                "verdict": _verdict(difference),
             }
     return {
         "patients": int(cases.patient.nunique()),
@@ -239,7 +238,6 @@ def score_table(metrics: dict, subset: str) -> str:
         line += f"{_brackets(scores['interval_95']['mean_foreground_dice'], ''):<17}"
         if against := scores.get(f"against_{control}"):
             line += f"{against['difference']:+.4f} {_brackets(against['interval_95'], '+')}"
-            line += f" {against['verdict']}"
         lines.append(line.rstrip())
     by = {"config": "the config"}.get(metrics["chosen_by"], "cross-fitted development Dice")
     chosen = f"chosen by {by}: {metrics['final_model']}"
@@ -248,13 +246,6 @@ def score_table(metrics: dict, subset: str) -> str:
 
 def _brackets(bounds: list[float] | None, sign: str) -> str:
     return "[undefined]" if bounds is None else f"[{bounds[0]:{sign}.3f} {bounds[1]:{sign}.3f}]"
-
-
-def _verdict(difference: list[float] | None) -> str:
-    """Better or worse only where the whole interval is on that side."""
-    if difference and difference[0] > 0:
-        return "better"
-    return "worse" if difference and difference[1] < 0 else "not better"
 
 
 def _cases_with_maps(

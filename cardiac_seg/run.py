@@ -38,6 +38,8 @@ PACKAGES = (
     "opencv-python-headless",
     "nibabel",
     "pandas",
+    "surface-distance",
+    "matplotlib",
 )
 
 
@@ -192,21 +194,23 @@ def open_run(folder: Path) -> Run:
 
 def describe_environment() -> dict:
     """Versions, platform and commit, for the manifest."""
-    from cardiac_seg import __version__, backend
+    from cardiac_seg import backend
 
-    packages = {d: v for d in PACKAGES if (v := _installed_version(d))}
     return {
-        "versions": {
-            "cardiac_seg": __version__,
-            "python": platform.python_version(),
-            **backend.versions(),
-            **packages,
-        },
+        "versions": package_versions() | backend.versions(),
         "backend": backend.BACKEND,
         "device": backend.device_line(),
         "git_commit": _git_commit(),
         "updated": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def package_versions() -> dict[str, str]:
+    """This package, Python and what results hang on; not the Keras backend."""
+    from cardiac_seg import __version__
+
+    packages = {d: v for d in PACKAGES if (v := _installed_version(d))}
+    return {"cardiac_seg": __version__, "python": platform.python_version(), **packages}
 
 
 def _installed_version(distribution: str) -> str | None:

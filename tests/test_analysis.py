@@ -301,8 +301,8 @@ def test_echo_has_ejection_fractions_an_oracle_and_no_regions(echo):
     agreement = table(echo, "agreement").set_index(["model", "against", "index"])
     for key in (
         ("ensemble", "reference masks", "lv_ef_percent"),
-        ("ensemble", "recorded EF", "lv_ef_percent"),
-        ("reference", "recorded EF", "lv_ef_percent"),
+        ("ensemble", "recorded EF", "lv_ef_one_height_percent"),
+        ("reference", "recorded EF", "lv_ef_one_height_percent"),
     ):
         assert agreement.patients[key] == 3
     values = table(echo, "clinical").query("index == 'lv_ef_percent'")
@@ -514,7 +514,7 @@ def test_only_common_patients_are_compared(copied, tmp_path, capsys):
         assert analyze(left, right, output=tmp_path / "out") == 0
     told = capsys.readouterr().out
     assert "2 runs, 1 common test patients" in told
-    assert "left: 1 of its 2 test patients are not in every run and left out" in told
+    assert "left: 4 of its 8 test cases are not in every run and left out" in told
     cases = pd.read_csv(tmp_path / "out" / "tables" / "cases.csv")
     assert set(cases.patient) == {second}
     assert len(pd.read_csv(tmp_path / "out" / "tables" / "seeds.csv")) > 0
@@ -542,7 +542,7 @@ def test_runs_that_cannot_be_compared_are_refused(mri, echo, copied, tmp_path, c
     )
     with without_figures():
         line = refused(capsys, left, right, output=output)
-    assert "left, right: no test patient in common" in line
+    assert "left, right: no test case in common" in line
     assert not output.exists()
     with pytest.raises(SystemExit) as ended:
         analyze(left, right)
@@ -664,7 +664,13 @@ def test_a_structure_that_is_never_predicted_is_said(echo_root, tmp_path, capsys
         assert f"LV: never predicted by {name}; its Dice is 0." in told
     assert "MYO: never" not in told
     assert "no learner beat the mean" not in told  # there is none
-    for line in ("No learner was fitted", "No training history", "volumes are monoplane there"):
+    for line in (
+        "No learner was fitted",
+        "No training history",
+        "3 patients: reference volumes by method 'monoplane 2CH'",
+        "3 patients: the ensemble's volumes come by another method",
+        "ED and ES are not both in the run",
+    ):
         assert line in told
     summary = table(run, "summary").query("model == 'ensemble' and structure == 'LV'")
     summary = summary.set_index("metric")

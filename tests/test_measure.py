@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import classification_report, roc_auc_score
 
 from cardiac_seg.analysis import measure, published, tables
-from cardiac_seg.clinical import agreement
+from cardiac_seg.clinical import EF_AS_RECORDED, agreement
 from cardiac_seg.config import MEMBERS, load_config
 from cardiac_seg.overlap import confusion
 from cardiac_seg.run import Run
@@ -393,7 +393,9 @@ def test_a_structure_without_any_pair_is_left_out():
     model = values_of({"LV": [0.9, 0.8, 0.6], "MYO": [0.7, np.nan, np.nan]})
     control = values_of({"LV": [0.8, 0.5, 0.4], "MYO": [np.nan, 0.1, np.nan]})
     alone = tables.compare(model[["LV"]], control[["LV"]], "dice", seed=0)
-    assert tables.compare(model, control, "dice", seed=0) == alone
+    found = tables.compare(model, control, "dice", seed=0)
+    assert (found.pop("excluded"), alone.pop("excluded")) == (2, 0)
+    assert found == alone
     assert alone["low"] < alone["difference"] < alone["high"]
 
 
@@ -401,7 +403,7 @@ def test_no_pair_at_all_is_undefined():
     model = values_of({"LV": [0.9, np.nan]})
     control = values_of({"LV": [np.nan, 0.5]})
     found = tables.compare(model, control, "dice", seed=0)
-    assert found.pop("patients") == 0
+    assert (found.pop("patients"), found.pop("excluded")) == (0, 2)
     assert all(np.isnan(value) for value in found.values())
     found |= {"role": "primary", "metric": "dice"}
     assert tables.corrected(pd.DataFrame([found])).verdict.tolist() == ["not shown"]
@@ -576,17 +578,16 @@ def test_groups_average_patients_and_regions_come_from_their_pixels(run):
     ]
 
 
-def test_the_reference_has_its_own_row_against_the_recorded_ef(run):
-    cases = pd.DataFrame({"patient": ["0001", "0002", "0003"], "recorded_ef": [50.0, 60.0, 40.0]})
-    here = run(dataset="camus")
-    cases.to_csv(here.folder / "test_cases.csv", index=False)
+def test_the_reference_has_its_own_row_against_the_recorded_ef():
+    recorded = pd.Series([50.0, 60.0, 40.0], index=["0001", "0002", "0003"])
     values = {"reference": [55.0, 63.0, 47.0], "ensemble": [54.0, 66.0, 44.0]}
     clinical = pd.DataFrame(
-        {"patient": patient, "model": model, "index": "lv_ef_percent", "value": value}
+        {"patient": patient, "model": model, "index": EF_AS_RECORDED, "value": value}
         for model, of in values.items()
-        for patient, value in zip(cases.patient, of, strict=True)
+        for patient, value in zip(recorded.index, of, strict=True)
     )
-    table = tables.agreement_table(here, clinical).set_index(["model", "against"])
+    clinical = clinical.assign(method="biplane")
+    table = tables.agreement_table(clinical, recorded).set_index(["model", "against"])
     assert list(table.index) == [
         ("reference", "recorded EF"),
         ("ensemble", "reference masks"),
@@ -599,16 +600,25 @@ def test_the_reference_has_its_own_row_against_the_recorded_ef(run):
     assert table.unit.unique().tolist() == ["%"]
 
 
-def test_indices_without_a_recorded_ef_have_no_oracle(run):
-    here = run()
-    cases = pd.DataFrame({"patient": ["p1", "p2"], "recorded_ef": [np.nan, np.nan]})
-    cases.to_csv(here.folder / "test_cases.csv", index=False)
+def test_volumes_by_another_method_are_left_out_of_the_agreement():
+    rows = [("reference", "biplane", [100.0, 120.0]), ("mean", None, [110.0, 150.0])]
+    clinical = pd.DataFrame(
+        {"patient": p, "model": m, "method": how or w, "index": "lv_edv_ml", "value": v}
+        for m, how, of in rows
+        for p, w, v in zip(("p1", "p2"), ("biplane", "monoplane 2CH"), of, strict=True)
+    )
+    table = tables.agreement_table(clinical, pd.Series(np.nan, index=["p1", "p2"]))
+    assert table[["patients", "bias"]].to_numpy().tolist() == [[1, 10]]
+
+
+def test_indices_without_a_recorded_ef_have_no_oracle():
     clinical = pd.DataFrame(
         {"patient": p, "model": m, "index": "lv_edv_ml", "value": v}
         for m, of in (("reference", [100.0, 120.0]), ("mean", [110.0, np.nan]))
         for p, v in zip(("p1", "p2"), of, strict=True)
     )
-    table = tables.agreement_table(here, clinical)
+    clinical = clinical.assign(method="voxels")
+    table = tables.agreement_table(clinical, pd.Series(np.nan, index=["p1", "p2"]))
     assert table[["model", "against", "patients"]].to_numpy().tolist() == [
         ["mean", "reference masks", 1]
     ]

@@ -1,9 +1,10 @@
 """Several runs on the test patients they share: ablations and seeds, in one run's format."""
 
-import dataclasses
 import os
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -25,13 +26,13 @@ from cardiac_seg.analysis.tables import (
     build_tables,
     compare,
     corrected,
-    patient_values,
+    paired_values,
     summary_table,
 )
 from cardiac_seg.config import dump_config
 from cardiac_seg.errors import UserError
 from cardiac_seg.files import whole_file, write_json, write_text
-from cardiac_seg.meta import control_of
+from cardiac_seg.meta import control_of, read_steps
 from cardiac_seg.progress import log
 from cardiac_seg.run import LOCAL_KEYS, Run
 
@@ -56,10 +57,11 @@ def compare_runs(folders: list[Path], output: Path) -> str:
     parts, measured = {}, {}
     for name, run in runs.items():
         log.info("%s", name)
-        measured[name] = measure_run(run, run.folder / "analysis")
+        measured[name] = measure_run(run, _home(run, output / "runs" / name))
         parts[name] = build_tables(run, measured[name])
-    common = _common_patients(runs, parts)
+    common = _common_cases(runs, parts)
     shown = {n: _shown(parts[n]["cases"], runs[n], common) for n in runs}
+    patients = set(shown[next(iter(runs))].patient)
     tables = {
         "cases": _stacked(shown),
         "summary": _stacked(
@@ -88,14 +90,14 @@ def compare_runs(folders: list[Path], output: Path) -> str:
     verdicts = [
         _verdict(row, first) for row in tables["comparisons"].itertuples() if row.metric == "dice"
     ]
-    lines = [f"{len(runs)} runs, {len(common)} common test patients; control: {first}", ""]
+    lines = [f"{len(runs)} runs, {len(patients)} common test patients; control: {first}", ""]
     lines += [_line(row) for row in tables["runs"].itertuples()]
     lines += ["", *(f"{v.question} {v.answer}" for v in verdicts), *missing]
     write_text(output / "summary_report.txt", "\n".join([*lines, ""]))
     drawn = draw_all(_drawings(runs, tables), output / "figures")
     page = report.Report(
         title=f"{len(runs)} runs: {runs[first].config.data.dataset.upper()}",
-        subtitle=f"{len(common)} common test patients; control: {first}",
+        subtitle=f"{len(patients)} common test patients; control: {first}",
         verdicts=verdicts,
         targets=target_table(numerical_results(parts[first]["confusion"]), classes).assign(
             run=first
@@ -103,14 +105,13 @@ def compare_runs(folders: list[Path], output: Path) -> str:
         missing=missing,
         sections=_sections(tables, drawn, output),
         cases=[
-            _with_page(row, runs[first], output)
+            _with_page(row, _home(runs[first], output / "runs" / first), output)
             for row in case_rows(measured[first], parts[first])
-            if row.patient in common
+            if row.case in common
         ],
         methods=f"{first}: {words.methods(runs[first], parts[first])}",
-        provenance={
-            f"{name}, {k}": v for name, run in runs.items() for k, v in provenance(run).items()
-        },
+        provenance={"comparison": f"python analyze_results.py {' '.join(runs)} --output DIR"}
+        | {f"{name}, {k}": v for name, run in runs.items() for k, v in provenance(run).items()},
     )
     report.write_report(output / "report.html", page)
     return "\n".join([*lines, "", f"report: {output / 'report.html'}"])
@@ -139,24 +140,41 @@ def _named(folders: list[Path]) -> dict[str, Run]:
     return runs
 
 
-def _common_patients(runs: dict[str, Run], parts: dict[str, dict]) -> set[str]:
-    """Test patients of every run.
+def _home(run: Run, elsewhere: Path) -> Path:
+    """Where a run is measured: in its own analysis, or elsewhere if it is read only."""
+    return run.folder / "analysis" if os.access(run.folder, os.W_OK) else elsewhere
+
+
+def _common_cases(runs: dict[str, Run], parts: dict[str, dict]) -> set[str]:
+    """Test cases of every run.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there is none, or the runs' references for one differ.
     """
-    common = set.intersection(*(set(parts[name]["cases"].patient) for name in runs))
+    common = set.intersection(*(set(parts[name]["cases"].case) for name in runs))
     if not common:
         raise UserError(
-            f"{', '.join(runs)}: no test patient in common; train them on the same split"
+            f"{', '.join(runs)}: no test case in common; train them on the same split and images"
         )
+    sizes = {}
+    for name in runs:
+        cases = parts[name]["cases"]
+        own = cases[(cases.model == ENSEMBLE) & cases.case.isin(common)]
+        sizes[name] = own.set_index(["case", "structure"]).size_reference.sort_index()
+    first, *others = runs
+    for name in others:
+        if not np.allclose(sizes[first], sizes[name]):
+            raise UserError(
+                f"{name}: its reference masks are not those of {first} (other data under the same "
+                "names, phantoms perhaps); compare runs on the same data"
+            )
     return common
 
 
 def _shown(cases: pd.DataFrame, run: Run, common: set[str]) -> pd.DataFrame:
-    """The rows of the common patients, of members, control and ensemble."""
+    """The rows of the common cases, of members, control and ensemble."""
     models = [*run.config.members, control_of(run), ENSEMBLE]
-    return cases[cases.patient.isin(common) & cases.model.isin(models)].reset_index(drop=True)
+    return cases[cases.case.isin(common) & cases.model.isin(models)].reset_index(drop=True)
 
 
 def _stacked(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -172,7 +190,7 @@ def _comparisons(
     values = {}
     for name, cases in shown.items():
         calibration = parts[name]["calibration_patients"]
-        values[name] = patient_values(cases, calibration[calibration.patient.isin(cases.patient)])
+        values[name] = paired_values(cases, calibration[calibration.patient.isin(cases.patient)])
     first, *others = runs
     rows = [
         {"role": "runs", "model": name, "against": first, "metric": metric}
@@ -213,8 +231,11 @@ def _over_seeds(runs: dict[str, Run], summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def _differences(runs: dict[str, Run]) -> pd.DataFrame:
-    """The keys in which the configurations differ, a column a run."""
-    flat = {name: _flat(_settings(run)) for name, run in runs.items()}
+    """The keys in which the runs differ, chosen postprocessing included, a column a run."""
+    flat = {
+        name: _flat(_settings(run) | {"postprocessing, chosen": read_steps(run)})
+        for name, run in runs.items()
+    }
     keys = dict.fromkeys(key for values in flat.values() for key in values)
     rows = [
         {"key": key} | {name: values.get(key, "-") for name, values in flat.items()}
@@ -242,11 +263,11 @@ def _flat(values: dict, path: str = "") -> dict[str, str]:
 def _missing(runs: dict[str, Run], parts: dict[str, dict], common: set[str]) -> list[str]:
     lines = []
     for name, run in runs.items():
-        own = parts[name]["cases"].patient.nunique()
+        own = parts[name]["cases"].case.nunique()
         if own > len(common):
             lines.append(
-                f"{name}: {own - len(common)} of its {own} test patients are not in every run and "
-                "left out; its pooled scores (numerical_results.json, dice_scores.csv) hold them."
+                f"{name}: {own - len(common)} of its {own} test cases are not in every run and "
+                "left out; its pooled scores and calibration hold them."
             )
         lines += [f"{name}: {line}" for line in words.missing(run, parts[name])]
     return lines
@@ -286,7 +307,7 @@ def _sections(tables: dict[str, pd.DataFrame], drawn: dict, output: Path) -> lis
         "runs": "Mean Dice of the structures",
         "comparisons": "Ensembles, paired over patients, against the first run's",
         "seeds": "Mean and SD over runs that differ in the seed alone",
-        "differences": "What differs between the configurations",
+        "differences": "What differs between the runs; calibration is on each run's own grid",
         "summary": "All metrics, mean over patients",
     }
     listed = [
@@ -297,7 +318,8 @@ def _sections(tables: dict[str, pd.DataFrame], drawn: dict, output: Path) -> lis
     return [report.Section("Runs", words.NOT_INDEPENDENT, drawn.get("runs", []), listed)]
 
 
-def _with_page(row: report.CaseRow, run: Run, output: Path) -> report.CaseRow:
-    """The row, linked to the page in the run's own analysis."""
-    page = run.folder.resolve() / "analysis" / row.page
-    return dataclasses.replace(row, page=os.path.relpath(page, output.resolve()))
+def _with_page(row: report.CaseRow, home: Path, output: Path) -> report.CaseRow:
+    """The row, its page copied, so that the report can be moved."""
+    with whole_file(output / row.page) as partial:
+        shutil.copyfile(home / row.page, partial)
+    return row

@@ -1,10 +1,15 @@
 """Measures every test patient once, from the saved maps and masks; kept, so figures are quick."""
 
+import fcntl
 import io
 import itertools
 import os
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import joblib
@@ -13,7 +18,7 @@ import pandas as pd
 from scipy.ndimage import distance_transform_edt
 
 from cardiac_seg.analysis.pictures import case_page, thumbnail
-from cardiac_seg.clinical import echo_indices, mri_indices, volume_ml
+from cardiac_seg.clinical import EF_AS_RECORDED, echo_indices, mri_indices, volume_ml
 from cardiac_seg.combination import CORE, Combiner
 from cardiac_seg.data.cases import read_mask
 from cardiac_seg.errors import UserError
@@ -21,20 +26,22 @@ from cardiac_seg.evaluation import FINAL_MASKS, REFERENCE_MASKS
 from cardiac_seg.features import entropy
 from cardiac_seg.files import remove_leftovers, whole_file
 from cardiac_seg.interpretation import BINS, count_calibration
-from cardiac_seg.maps import CaseMaps, read_maps
+from cardiac_seg.maps import read_maps
 from cardiac_seg.meta import control_of, final_model, models_of, read_combiner
 from cardiac_seg.overlap import confusion, dice_from_confusion
 from cardiac_seg.progress import bar
 from cardiac_seg.run import Run, file_sha256, open_run
 from cardiac_seg.surface import surface_metrics
 
-VERSION = 1  # of what is measured; another number measures anew
+VERSION = 2  # of what is measured; another number measures anew
 BAND_MM = 5.0  # to either side of the reference boundary
-ROC_BINS = 4096  # of probability
+HALF = int(np.float16(0.5).view(np.uint16))
+ROC_BINS = (2 * HALF >> 3) + 1  # of probability, see `probability_bins`
 DISTANCES_MM = (0.0, 2.0, 4.0, 6.0, 10.0, np.inf)  # of changed pixels to the reference boundary
 AREAS = ("image", "band")
 OUTCOMES = ("better", "worse", "neither")
 REGIONS = ("base", "mid", "apex")
+ECHO_INDICES = ("lv_edv_ml", "lv_esv_ml", "lv_sv_ml", "lv_ef_percent", EF_AS_RECORDED)
 
 
 @dataclass(frozen=True)
@@ -66,8 +73,9 @@ class Measured:
 
 
 def pixel_models(run: Run) -> list[str]:
-    """The models whose probabilities are looked at; learners on the core features are not."""
-    return [model for model in models_of(run) if not model.endswith(CORE)]
+    """The models whose probabilities are looked at; other learners on the core features are not."""
+    final = final_model(run)
+    return [m for m in models_of(run) if not m.endswith(CORE) or m == final]
 
 
 def test_cases(run: Run) -> pd.DataFrame:
@@ -104,20 +112,48 @@ def measure_run(run: Run, output: Path) -> list[Measured]:
         One item a patient, in the order of `test_cases`.
     """
     cases = test_cases(run)
-    folder, key = output / "measured", f"{VERSION} {file_sha256(run.folder / 'metrics.json')}"
+    folder, key = output / "measured", _key(run)
     for written in (folder, output / "cases"):
         written.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(written)
+    with _only_one(output):
+        for written in (folder, output / "cases"):
+            remove_leftovers(written)
+        _measure_missing(run, cases, output, key)
+    return [_read(folder / f"{patient}.npz")[1] for patient in dict.fromkeys(cases.patient)]
+
+
+@contextmanager
+def _only_one(output: Path) -> Iterator[None]:
+    """Keeps a second analysis of the same folder out.
+
+    Raises:
+        UserError: If one is running.
+    """
+    folder = os.open(output, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise UserError(f"{output}: another analysis is at work there; wait for it") from None
+    finally:
+        os.close(folder)  # gives the lock back
+
+
+def _measure_missing(run: Run, cases: pd.DataFrame, output: Path, key: str) -> None:
     patients = list(dict.fromkeys(cases.patient))
     of = {p: cases[cases.patient == p] for p in patients}
     missing = [p for p in patients if not _is_measured(output, of[p], key)]
     jobs = joblib.Parallel(
-        n_jobs=min(os.cpu_count() or 1, len(missing) or 1), return_as="generator_unordered"
+        n_jobs=min(joblib.cpu_count(), len(missing) or 1), return_as="generator_unordered"
     )
     work = (joblib.delayed(_measure_and_keep)(run.folder, of[p], output, key) for p in missing)
-    for _ in bar(jobs(work), "measure", total=len(missing), unit="patient"):
-        pass
-    return [_read(folder / f"{patient}.npz")[1] for patient in patients]
+    try:
+        for _ in bar(jobs(work), "measure", total=len(missing), unit="patient"):
+            pass
+    except BrokenProcessPool:
+        raise UserError(
+            f"{run.folder}: a worker was killed, perhaps for memory; the same command goes on"
+        ) from None
 
 
 def boundary_distance(label: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
@@ -142,6 +178,23 @@ def boundary_distance(label: np.ndarray, spacing: tuple[float, float]) -> np.nda
     for i in np.flatnonzero(edges.any(axis=(1, 2))):
         distance[i] = distance_transform_edt(~edges[i], sampling=spacing)
     return distance
+
+
+def probability_bins(probabilities: np.ndarray) -> np.ndarray:
+    """Bins that get narrower towards 0 and 1, where most pixels lie.
+
+    The bits of a positive float16 grow with it, so their upper part is a logarithmic scale (eight
+    values of float16 a bin); above 0.5 it is that of 1 - p.
+
+    Args:
+        probabilities: Floats from 0 to 1.
+
+    Returns:
+        Integers from 0 to ROC_BINS - 1, growing with the probability.
+    """
+    smaller = np.minimum(probabilities, 1 - probabilities).astype(np.float16)
+    bits = smaller.view(np.uint16).astype(np.int64)
+    return np.where(probabilities <= 0.5, bits, 2 * HALF - bits) >> 3
 
 
 def overlap_metrics(counts: np.ndarray, label: int) -> dict[str, float]:
@@ -184,6 +237,13 @@ def thirds(label: np.ndarray) -> dict[str, np.ndarray]:
     """
     held = np.flatnonzero(label.any(axis=(1, 2)))
     return dict(zip(REGIONS, np.array_split(held, len(REGIONS)), strict=True))
+
+
+def _key(run: Run) -> str:
+    """What the measures of a run hang on; another key measures anew."""
+    files = [file_sha256(run.folder / name) for name in ("metrics.json", "test_cases.csv")]
+    made_by = metadata.version("surface-distance")
+    return " ".join([str(VERSION), *files, f"{BAND_MM:g}", str(ROC_BINS), made_by])
 
 
 def _score_again(run: Run) -> str:
@@ -256,7 +316,7 @@ def _measure(
         about |= {"phase": case.phase, "group": case.group}
         rows += _case_rows(run, masks, spacing, about, models)
         regions += _region_rows(run, masks, about, models)
-        used = probabilities[final] if final in probabilities else _alone(combiner, maps, final)
+        used = probabilities[final]
         quality.append(about | _quality(run, masks, used, maps.grid.spacing))
         dice = {
             r["structure"]: r["dice"]
@@ -294,11 +354,6 @@ def _measure(
         thumbnails=np.array(thumbnails),
         **sums,
     )
-
-
-def _alone(combiner: Combiner, maps: CaseMaps, model: str) -> np.ndarray:
-    ((_, probabilities, _),) = combiner.combine(maps, [model])
-    return probabilities
 
 
 def _masks(run: Run, path: str, models: list[str]) -> tuple[dict[str, np.ndarray], tuple]:
@@ -390,7 +445,7 @@ def _add_pixels(
         for k, area in enumerate(areas.values()):
             sums["bins"][i, k] += count_calibration(some[area], label[area])["bins"]
             sums["brier"][i, k] += errors[area].sum()
-        steps = np.minimum((some * ROC_BINS).astype(np.int64), ROC_BINS - 1)
+        steps = probability_bins(some)
         for c in range(classes):
             index = (label == c) * ROC_BINS + steps[..., c]
             counts = np.bincount(index.ravel(), minlength=2 * ROC_BINS)
@@ -422,6 +477,7 @@ def _clinical_rows(run: Run, masks_of: dict, cases: pd.DataFrame) -> list[dict]:
                 at: (masks[model][0], spacing[1:]) for at, (masks, spacing) in masks_of.items()
             }
             indices, method = echo_indices(views)
+            indices = {k: indices.get(k, np.nan) for k in ECHO_INDICES}
         patient = cases.patient.iloc[0]
         rows += [
             {"patient": patient, "model": model, "method": method, "index": k, "value": v}

@@ -20,5 +20,5 @@ MODEL_NAMES = {
 METRIC_NAMES = {
     "dice": "Dice",
     "hd95_mm": "HD95",
-    "band_ece": "Calibration error in the boundary band",
+    "band_ece": "Per-patient calibration error in the boundary band",
 }

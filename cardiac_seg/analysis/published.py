@@ -54,7 +54,7 @@ def dice_scores(results: dict[str, dict], classes: list[str]) -> pd.DataFrame:
 
 
 def target_table(results: dict[str, dict], classes: list[str]) -> pd.DataFrame:
-    """The targets that the publication states, and whether the ensemble meets them.
+    """The targets that the publication states (for CAMUS 2CH ED), and whether they are met.
 
     Returns:
         target, value (NaN where the dataset has no such class), met (`met`, `missed`, `-`).

@@ -157,16 +157,19 @@ def write_report(path: Path, report: Report) -> None:
 def table_cells(frame: pd.DataFrame) -> list[list[_Cell]]:
     """What is shown of each cell and what it is sorted by.
 
-    Numbers of a column share their decimals, so that they line up; a number that would be shown
-    as 0 but is not is shown as `< 0.001`.
+    Numbers of a column share their decimals, so that they line up, and columns `low` and `high`
+    those of the column before them; a number that would be shown as 0 but is not is shown as
+    `< 0.001`.
 
     Returns:
         Rows of cells. `sort` is empty for undefined cells, which sorts them last.
     """
-    rows = [[] for _ in range(len(frame))]
-    for i in range(frame.shape[1]):
+    rows, along = [[] for _ in range(len(frame))], []
+    for i, name in enumerate(frame.columns):
         values = frame.iloc[:, i].tolist()
-        decimals = _decimals([value for value in values if _is_number(value)])
+        # A value and the ends of its interval are read together.
+        along = along if name in ("low", "high") else values
+        decimals = _decimals([value for value in along if _is_number(value)])
         for row, value in zip(rows, values, strict=True):
             row.append(_cell(value, decimals))
     return rows

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from cardiac_seg.analysis import pictures
 from cardiac_seg.analysis.figures import DOUBLE, SMALL
+from cardiac_seg.analysis.measure import test_cases
 from cardiac_seg.analysis.names import COLOURS, ERRORS, MODEL_NAMES
 from cardiac_seg.analysis.tables import ENSEMBLE, group_name
 from cardiac_seg.combination import Combiner
@@ -131,7 +132,7 @@ def uncertainty_figure(run: Run, samples: list[Sample]) -> Figure | None:
 def _samples(run: Run, cases: pd.DataFrame, titles: dict[str, str]) -> list[Sample]:
     final = final_model(run)
     combiner = read_combiner(run, [final])
-    paths = pd.read_csv(run.folder / "test_cases.csv").set_index("case").path
+    paths = test_cases(run).set_index("case").path
     dice = cases.groupby(["case", "model"]).dice.mean()
     return [
         _sample(run, combiner, final, case, paths[case], title, dice[case].to_dict())

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from cardiac_seg.analysis import figures as draw
 from cardiac_seg.analysis import report, samples, words
 from cardiac_seg.analysis.measure import Measured, measure_run, pixel_models
-from cardiac_seg.analysis.names import MODEL_NAMES
+from cardiac_seg.analysis.names import METRIC_NAMES, MODEL_NAMES
 from cardiac_seg.analysis.published import (
     follows_publication,
     published_table,
@@ -26,11 +27,9 @@ from cardiac_seg.evaluation import score_table
 from cardiac_seg.files import whole_file
 from cardiac_seg.meta import control_of, final_model, models_of
 from cardiac_seg.progress import bar
-from cardiac_seg.run import Run, open_run, read_json
+from cardiac_seg.run import Run, open_run, package_versions, read_json
 
 FAILED_BELOW = 0.5  # Dice of a structure: the case is listed as a failure
-NATIVE = "Per patient, native grid, after postprocessing."
-POOLED = "Pooled over all test pixels, network grid, before postprocessing, as published."
 
 
 @dataclass(frozen=True)
@@ -197,7 +196,7 @@ def _sections(
     of_all = groups[groups.structure == "mean"].set_index(["by", "value"]).patients
     groups = groups.pivot(index=["by", "value"], columns="structure", values="dice")
     groups = groups.loc[of_all.index].assign(patients=of_all)[["patients", *order]]
-    agreement = tables["agreement"]
+    agreement, comparisons = tables["agreement"], tables["comparisons"]
     control = control_of(run)
     shown = agreement.model.isin([ENSEMBLE, control, "reference"])
     overlap = [
@@ -216,7 +215,11 @@ def _sections(
         stacking = [
             table("models_test", "Test patients: what each model reaches and costs"),
             table("models_development", "Development patients, cross-fitted"),
-            table("comparisons", "Paired comparisons"),
+            *(
+                table("comparisons", f"Paired comparisons: {name}", some)
+                for metric, name in METRIC_NAMES.items()
+                if len(some := comparisons[comparisons.metric == metric].drop(columns="metric"))
+            ),
             table("changes", "Changed pixels"),
             table("importance", "Importance of the feature groups in nats"),
         ]
@@ -272,7 +275,8 @@ def case_rows(measured: list[Measured], tables: dict[str, pd.DataFrame]) -> list
                 name, first.patient, group, columns, pictures[name], f"cases/{name}.png", failure
             )
         )
-    return sorted(rows, key=lambda row: row.columns["Dice mean"])
+    # A case without any structure in mask and reference has no Dice: last.
+    return sorted(rows, key=lambda row: np.nan_to_num(row.columns["Dice mean"], nan=2.0))
 
 
 def _summary(run: Run, verdicts: list[report.Verdict], tables: dict[str, pd.DataFrame]) -> str:
@@ -310,12 +314,13 @@ def provenance(run: Run) -> dict[str, str]:
     peak = max((s.get("peak_memory_mib", 0) for s in stages.values()), default=0)
     return {
         "analysis": f"python analyze_results.py {name}",
+        "analysis versions": ", ".join(f"{k} {v}" for k, v in package_versions().items()),
         "training": f"python train_ensemble.py --config {name}/config.yaml",
         "dataset": f"{data['name']}{' (phantom)' if data['phantom'] else ''}, {data['patients']} "
         f"patients, {data['cases']} cases",
         "dataset fingerprint": data["fingerprint"],
-        "commit": manifest.get("git_commit") or "unknown",
-        "versions": ", ".join(f"{k} {v}" for k, v in manifest.get("versions", {}).items()),
+        "training commit": manifest.get("git_commit") or "unknown",
+        "training versions": ", ".join(f"{k} {v}" for k, v in manifest.get("versions", {}).items()),
         "hardware": str(manifest.get("device", "unknown")),
         "stages": ", ".join(f"{k} {s.get('seconds', '?')} s" for k, s in stages.items())
         + f"; peak memory {peak} MiB",

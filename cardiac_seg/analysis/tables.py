@@ -10,8 +10,9 @@ from cardiac_seg.analysis.measure import (
     REGIONS,
     Measured,
     pixel_models,
+    test_cases,
 )
-from cardiac_seg.clinical import INDICES, agreement
+from cardiac_seg.clinical import EF_AS_RECORDED, INDICES, agreement
 from cardiac_seg.combination import TEMPERED_MEAN
 from cardiac_seg.data.split import part_names
 from cardiac_seg.evaluation import FINAL_MASKS, REFERENCE_MASKS
@@ -27,8 +28,8 @@ METRICS = (*OVERLAP, *DISTANCES, "size_difference")
 SMALLER_IS_BETTER = ("hd95_mm", "band_ece")
 SIGNIFICANT = 0.05
 COMPARISON = [
-    *("role", "model", "against", "metric", "patients", "difference", "low", "high"),
-    *("p", "p_holm", "effect", "verdict"),
+    *("role", "model", "against", "metric", "patients", "model_value", "against_value"),
+    *("difference", "low", "high", "p", "p_holm", "effect", "verdict", "excluded"),
 ]
 ROC_POINTS = 300
 RECORDED_EF = "recorded EF"
@@ -50,6 +51,7 @@ def build_tables(run: Run, measured: list[Measured]) -> dict[str, pd.DataFrame]:
     pixels = _Pixels(run, measured, final)
     clinical = pd.concat([m.clinical for m in measured], ignore_index=True)
     clinical = with_ensemble(clinical, final)
+    recorded_ef = test_cases(run).groupby("patient").recorded_ef.first()
     quality = quality_table(pd.concat([m.quality for m in measured], ignore_index=True), cases)
     risk, quality_agreement = risk_coverage(quality)
     roc, auc = roc_tables(pixels.ranked, ("background", *run.dataset.structures))
@@ -78,7 +80,7 @@ def build_tables(run: Run, measured: list[Measured]) -> dict[str, pd.DataFrame]:
         "changes": change_table(pixels.changes),
         "importance": importance_table(run),
         "clinical": clinical,
-        "agreement": agreement_table(run, clinical),
+        "agreement": agreement_table(clinical, recorded_ef),
         **{
             f"models_{subset}": model_table(metrics, run.manifest.get("combining", {}), subset)
             for subset in metrics["subsets"]
@@ -191,39 +193,41 @@ def comparison_table(
         calibration_patients: model, patient, band_ece.
 
     Returns:
-        role, model, against, metric, patients, difference (model minus control; of the mean of
-        the structures), low, high, p, p_holm, effect (positive: the model is better), verdict,
-        see `verdict`. No rows where there is nothing to combine.
+        role, model, against, metric, patients, model_value, against_value, difference (model
+        minus control), low, high, p, p_holm, effect (positive: the model is better), verdict, see
+        `verdict`, excluded, see `compare`. No rows where there is nothing to combine.
     """
     control, models = control_of(run), models_of(run)
     if len(run.config.members) == 1:
         return pd.DataFrame(columns=COMPARISON)
-    planned = [("primary", ENSEMBLE, control, "dice")]
-    planned += [("secondary", ENSEMBLE, control, m) for m in ("hd95_mm", "band_ece")]
+    final = final_model(run)
+    planned = [("primary", control, "dice"), ("secondary", control, "hd95_mm")]
+    planned += [("secondary", control, "band_ece")]
     if TEMPERED_MEAN in models:
-        tests = ("dice", "hd95_mm", "band_ece")
-        planned += [("secondary", ENSEMBLE, TEMPERED_MEAN, m) for m in tests]
-    named = (control, final_model(run))
-    planned += [("exploratory", m, control, "dice") for m in models if m not in named]
-    values = patient_values(cases, calibration_patients)
+        planned += [("secondary", TEMPERED_MEAN, m) for m in ("dice", "hd95_mm", "band_ece")]
+    # A model is not tested against itself.
+    tests = [(role, ENSEMBLE, against, m) for role, against, m in planned if against != final]
+    others = [m for m in models if m not in (control, final)]
+    tests += [("exploratory", m, control, "dice") for m in others]
+    values = paired_values(cases, calibration_patients)
     rows = [
         {"role": role, "model": model, "against": against, "metric": metric}
         | compare(values[metric][model], values[metric][against], metric, run.config.seed)
-        for role, model, against, metric in planned
-        if {model, against} <= set(values[metric].columns.get_level_values("model"))
+        for role, model, against, metric in tests
     ]
     return corrected(pd.DataFrame(rows))[COMPARISON]
 
 
-def patient_values(
+def paired_values(
     cases: pd.DataFrame, calibration_patients: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
-    """Metric -> (patients, (model, structure)) values that comparisons are made of."""
-    by_patient = patient_table(cases)
-    calibration = calibration_patients.assign(structure="all").rename_axis(columns=None)
-    tables = {"dice": by_patient, "hd95_mm": by_patient, "band_ece": calibration}
+    """Metric -> ((patient, case), (model, structure)) values that comparisons are made of."""
+    calibration = calibration_patients.assign(case="all", structure="all")
+    tables = {"dice": cases, "hd95_mm": cases, "band_ece": calibration}
     return {
-        metric: table.pivot(index="patient", columns=["model", "structure"], values=metric)
+        metric: table.pivot(
+            index=["patient", "case"], columns=["model", "structure"], values=metric
+        )
         for metric, table in tables.items()
     }
 
@@ -248,15 +252,21 @@ def compare(model: pd.DataFrame, control: pd.DataFrame, metric: str, seed: int) 
     """A paired comparison over patients.
 
     Args:
-        model, control: (patients, structures) values, NaN where undefined; a pair counts where
-            both are defined.
+        model, control: (cases, structures) values, patients the first level of the index; NaN
+            where undefined. A case counts where both are defined: a model that fails on a hard
+            case must not gain by leaving it out.
         metric: Says which direction is better.
         seed: Of the bootstrap.
 
     Returns:
-        patients, difference (mean over patients, then structures), low, high, p, effect.
+        patients, model_value and against_value (means over these pairs), difference (mean of a
+        patient's cases, of patients, of structures), low, high, p, effect, excluded (pairs of
+        which only one side is defined).
     """
-    apart = model - control
+    defined = model.notna() & control.notna()
+    excluded = int((model.notna() ^ control.notna()).sum().sum())
+    sides = [some.where(defined).groupby(level=0, sort=False).mean() for some in (model, control)]
+    apart = sides[0] - sides[1]
     apart = apart.loc[:, apart.notna().any()]
     per_patient = apart.mean(axis=1).to_numpy(float)
     low, high = np.nan, np.nan
@@ -266,11 +276,14 @@ def compare(model: pd.DataFrame, control: pd.DataFrame, metric: str, seed: int) 
     p, effect = wilcoxon(-per_patient if metric in SMALLER_IS_BETTER else per_patient)
     return {
         "patients": int((~np.isnan(per_patient)).sum()),
+        "model_value": sides[0].mean().mean(),
+        "against_value": sides[1].mean().mean(),
         "difference": apart.mean().mean(),
         "low": low,
         "high": high,
         "p": p,
         "effect": effect,
+        "excluded": excluded,
     }
 
 
@@ -458,26 +471,32 @@ def importance_table(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "group", "mean", "low", "high"])
 
 
-def agreement_table(run: Run, clinical: pd.DataFrame) -> pd.DataFrame:
+def agreement_table(clinical: pd.DataFrame, recorded_ef: pd.Series) -> pd.DataFrame:
     """Clinical indices of models against the reference masks, and of both against recorded EF.
 
-    The reference's own row against the recorded EF is the oracle: what masks without any error
-    would reach.
+    A patient counts where a model's volumes come by the same method as the reference's (a model
+    that misses a view's cavity has monoplane ones). The reference's own row against the recorded
+    EF is the oracle: what masks without any error would reach.
+
+    Args:
+        clinical: patient, model, method, index, value.
+        recorded_ef: By patient, percent; NaN where there is none.
     """
     columns = ["model", "against", "index", "unit", "patients", "r", "bias", "sd", "low", "high"]
     wide = clinical.pivot_table("value", "patient", ["model", "index"], dropna=False)
-    rows, cases = [], pd.read_csv(run.folder / "test_cases.csv", dtype={"patient": str})
-    recorded = cases.groupby("patient").recorded_ef.first().reindex(wide.index)
+    methods = clinical.groupby(["patient", "model"]).method.first().unstack()
+    rows, recorded = [], recorded_ef.reindex(wide.index)
     for model in dict.fromkeys(clinical.model):
+        same = (methods[model] == methods[REFERENCE_MASKS]).reindex(wide.index)
         for index, (_, unit) in INDICES.items():
             if (model, index) not in wide or (REFERENCE_MASKS, index) not in wide:
                 continue
             about = {"model": model, "index": index, "unit": unit}
             if model != REFERENCE_MASKS:
-                against = wide[REFERENCE_MASKS, index].to_numpy(float)
+                against = wide[REFERENCE_MASKS, index].where(same).to_numpy(float)
                 told = agreement(wide[model, index].to_numpy(float), against)
                 rows.append(about | {"against": "reference masks"} | told)
-            if index == "lv_ef_percent" and recorded.notna().any():
+            if index == EF_AS_RECORDED and recorded.notna().any():
                 told = agreement(wide[model, index].to_numpy(float), recorded.to_numpy(float))
                 rows.append(about | {"against": RECORDED_EF} | told)
     return pd.DataFrame(rows, columns=[*columns, "mae"])
@@ -507,7 +526,7 @@ def model_table(metrics: dict, costs: dict, subset: str) -> pd.DataFrame:
         for name, value in values.items():
             low, high = intervals[name] or (np.nan, np.nan)
             row |= {name: value, f"{name}_low": low, f"{name}_high": high}
-        rows.append(row | {"verdict": against["verdict"] if against else ""} | costs.get(model, {}))
+        rows.append(row | costs.get(model, {}))
     return pd.DataFrame(rows)
 
 
@@ -535,9 +554,7 @@ class _Pixels:
 
     def _by_model(self, values: np.ndarray) -> dict[str, np.ndarray]:
         named = dict(zip(self.models, values, strict=True))
-        if self.final in named:  # a learner on the core features alone is not looked at
-            named[ENSEMBLE] = named[self.final]
-        return named
+        return named | {ENSEMBLE: named[self.final]}
 
 
 def _calibration_error(bins: np.ndarray) -> float:

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from cardiac_seg.analysis.measure import BAND_MM, ROC_BINS
+from cardiac_seg.analysis.measure import BAND_MM, ROC_BINS, test_cases
 from cardiac_seg.analysis.names import METRIC_NAMES, MODEL_NAMES
 from cardiac_seg.analysis.report import Verdict
 from cardiac_seg.analysis.tables import ENSEMBLE, RECORDED_EF
-from cardiac_seg.combination import TEMPERED_MEAN
+from cardiac_seg.combination import TEMPERED_MEAN, WEIGHTED_MEAN
 from cardiac_seg.evaluation import REFERENCE_MASKS
 from cardiac_seg.meta import control_of, final_model, models_of
 from cardiac_seg.run import Run, read_json
@@ -34,10 +34,10 @@ SECTIONS = {  # key -> title, text
     "uncertainty": ("Uncertainty and quality control", ""),
     "clinical": (
         "Clinical indices",
-        "Against the reference masks; the EF also against the recorded one where there is any. The "
-        "reference masks' own row is the oracle: what masks without error would reach. Its bias in "
-        "echo is one of method: here each phase's long axis is its own (ASE/EACVI), while CAMUS's "
-        "recorded EF agrees with discs of one height in both phases.",
+        "Against the reference masks. Echo volumes are by biplane discs, each phase with its own "
+        "long axis (ASE/EACVI). CAMUS's recorded EF agrees with discs of one height in both "
+        "phases, so that one is compared with it; the reference masks' own row there is the "
+        "oracle: what masks without error would reach.",
     ),
     "training": ("Training", ""),
 }
@@ -72,8 +72,8 @@ CAPTIONS = {  # file -> section, title, caption
     "roc_test": (
         "overlap",
         "ROC",
-        f"{POOLED} One class against the rest, from probabilities in {ROC_BINS} bins; the table "
-        "of areas states the error that binning allows.",
+        f"{POOLED} One class against the rest, from probabilities in {ROC_BINS} bins, narrow "
+        "towards 0 and 1; the table of areas states the error that binning allows.",
     ),
     "samples_best_median_worst": (
         "cases",
@@ -95,7 +95,7 @@ CAPTIONS = {  # file -> section, title, caption
         "stacking",
         "What is changed against the mean",
         "Test pixels whose class a combination changes, network grid, by distance to the reference "
-        "boundary. Neither: wrong before and after.",
+        "boundary; 'over' holds slices without any structure too. Neither: wrong before and after.",
     ),
     "stacking_importance": (
         "stacking",
@@ -121,8 +121,8 @@ CAPTIONS = {  # file -> section, title, caption
     "uncertainty_quality": (
         "uncertainty",
         "Predicted and true quality",
-        "Cases. The members' Dice with each other, and the mean entropy at the ensemble's "
-        "boundary: neither needs a reference.",
+        "Cases. The members' Dice with each other, the mean entropy at the ensemble's boundary, "
+        "and the mean of both ranks among these cases: none needs a reference.",
     ),
     "uncertainty_risk_coverage": (
         "uncertainty",
@@ -135,7 +135,11 @@ CAPTIONS = {  # file -> section, title, caption
         "Ensemble minus reference masks; volumes from voxels (MRI) or biplane discs (echo). Lines: "
         "bias and 95 % limits of agreement.",
     ),
-    "training_curves": ("training", "Training", "Validation Dice on the network grid."),
+    "training_curves": (
+        "training",
+        "Training",
+        "Training loss, and validation Dice on the network grid.",
+    ),
 }
 
 
@@ -203,7 +207,7 @@ def missing(run: Run, tables: dict[str, pd.DataFrame]) -> list[str]:
 
 
 def methods(run: Run, tables: dict[str, pd.DataFrame]) -> str:
-    """A methods paragraph, from the configuration alone."""
+    """A methods paragraph, from the configuration and what the run chose."""
     config, split = run.config, run.split()
     count = split.subset.value_counts()
     data, train, stacking = config.data, config.train, config.stacking
@@ -251,28 +255,31 @@ def methods(run: Run, tables: dict[str, pd.DataFrame]) -> str:
 def _beats(run: Run, tables: dict, final: str) -> Verdict:
     question = "Does the meta-learner beat the mean?"
     comparisons, control = tables["comparisons"], control_of(run)
-    row = next(comparisons[comparisons.role == "primary"].itertuples())
+    by_config = read_json(run.meta / "choice.json").get("by") == "config"
     explored = comparisons[comparisons.role == "exploratory"]
-    some = [r for r in explored.itertuples() if r.model not in (*run.config.members, TEMPERED_MEAN)]
-    better = [MODEL_NAMES.get(r.model, r.model) for r in some if r.verdict == "better"]
+    better = [MODEL_NAMES[r.model] for r in explored.itertuples() if r.verdict == "better"]
     others = (
-        f" Among the {len(some)} other combinations, corrected for their number, better than the "
-        f"mean on these test patients: {', '.join(better) or 'none'}."
+        f" Of the {len(explored)} other models, tested on the same patients and corrected for "
+        f"their number, better than the mean: {', '.join(better) or 'none'}."
     )
     if final == control:
         why = "no combination beat the mean on development patients, so the mean is in use"
         if not run.config.stacking.learners:
             why = "no learner is configured, the mean is in use"
-        elif read_json(run.meta / "choice.json").get("by") == "config":
+        elif by_config:
             why = "the configuration chose the mean"
-        return Verdict(question, f"not shown: {why}", "open", others.strip() if some else "")
+        return Verdict(question, f"not shown: {why}", "open", f"No primary test.{others}")
+    if final in (TEMPERED_MEAN, WEIGHTED_MEAN):
+        question = "Does the combination in use, which is no meta-learner, beat the mean?"
+    row = next(comparisons[comparisons.role == "primary"].itertuples())
+    chosen = "by the configuration" if by_config else "on development patients"
     return Verdict(
         question,
         f"{row.verdict}: Dice {row.difference:+.4f} {in_brackets(row)}",
         STATUS[row.verdict],
-        f"{MODEL_NAMES.get(final, final)}, chosen on development patients, minus the mean, "
-        f"{row.patients} test patients, Wilcoxon p {p_value(row.p)}, rank-biserial effect "
-        f"{row.effect:+.2f}; the one primary test.{others}",
+        f"{MODEL_NAMES[final]}, chosen {chosen}, minus the mean, {row.patients} test patients, "
+        f"Wilcoxon p {p_value(row.p)}, rank-biserial effect {row.effect:+.2f} (positive: better); "
+        f"the one primary test.{others}",
     )
 
 
@@ -284,8 +291,9 @@ def _secondary(row) -> Verdict:
         f"{metric}: ensemble against the {against}?",
         f"{row.verdict}: {row.difference:+.4f}{unit} {in_brackets(row)}",
         STATUS[row.verdict],
-        f"Secondary; {row.patients} patients, p {p_value(row.p)}, after Holm "
-        f"{p_value(row.p_holm)}, effect {row.effect:+.2f}.",
+        f"{row.model_value:.4f}{unit} against {row.against_value:.4f}{unit}. Secondary; "
+        f"{row.patients} patients, p {p_value(row.p)}, after Holm {p_value(row.p_holm)}, effect "
+        f"{row.effect:+.2f} (positive: better).",
     )
 
 
@@ -305,18 +313,24 @@ def _quality(agreement: pd.DataFrame) -> Verdict:
 
 
 def _missing_indices(run: Run, tables: dict) -> list[str]:
-    cases = pd.read_csv(run.folder / "test_cases.csv")
-    clinical, lines = tables["clinical"], []
+    cases, clinical, lines = test_cases(run), tables["clinical"], []
     if run.dataset.modality == "mri" and cases.heart_rate.isna().all():
         lines.append("No heart rate in the data: no cardiac output.")
     if run.dataset.modality == "echo":
-        own = clinical[clinical.model == REFERENCE_MASKS]
-        single = own[own.method != "biplane"].patient.nunique()
-        if single:
-            lines.append(f"{single} patients with one view only: volumes are monoplane there.")
         told = tables["agreement"]
-        if not (told.against == RECORDED_EF).any():
+        methods = clinical.groupby(["patient", "model"]).method.first().unstack()
+        reference = methods[REFERENCE_MASKS]
+        for method, count in reference[reference != "biplane"].value_counts().items():
+            lines.append(f"{count} patients: reference volumes by method '{method}'.")
+        if differ := int((methods[ENSEMBLE] != reference).sum()):
+            lines.append(
+                f"{differ} patients: the ensemble's volumes come by another method than the "
+                "reference's (a view without LV), so they are left out of the agreement."
+            )
+        if cases.recorded_ef.isna().all():
             lines.append("No recorded EF in the data: no oracle row.")
+        elif not told[told.against == RECORDED_EF].patients.any():
+            lines.append("ED and ES are not both in the run: no EF.")
     return lines
 
 
