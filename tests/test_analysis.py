@@ -35,7 +35,7 @@ PLAIN = ["stacking.learners=[]", "stacking.choose=auto"]
 MODELS = [*MEMBERS, "mean", "tempered_mean", "logistic_core", "logistic"]
 FIGURES = {
     *("accuracy_test", "bland_altman_ensemble", "calibration_reliability", "calibration_scores"),
-    *("confusion_test", "dice_ensemble", "dice_groups", "dice_test", "distances_test"),
+    *("confusion_test", "dice_ensemble", "dice_groups", "dice_test", "accuracy_distances"),
     *("overlays_typical", "roc_test", "samples_best_median_worst", "stacking_changes"),
     *("stacking_difference", "stacking_importance", "uncertainty_maps", "uncertainty_quality"),
     *("uncertainty_risk_coverage", "training_curves"),

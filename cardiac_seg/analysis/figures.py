@@ -182,7 +182,10 @@ def roc_curves(
         axes.minorticks_off()
         axes.xaxis.set_major_formatter("{x:g}")  # powers would be set below the smallest size
         axes.set_title(MODEL_NAMES[model])
-        axes.legend(title="AUC", loc="lower right", handlelength=1.2, labelspacing=0.25)
+        # Curves may pass below it: a background keeps the numbers legible.
+        legend = axes.legend(title="AUC", loc="lower right", handlelength=1.2, labelspacing=0.25)
+        legend.set(frame_on=True)
+        legend.get_frame().set(facecolor="white", alpha=0.85, linewidth=0)
     figure.supxlabel("False-positive rate (linear below 0.00001, then logarithmic)")
     figure.supylabel("True-positive rate")
     return figure

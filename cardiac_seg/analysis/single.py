@@ -145,7 +145,7 @@ def _drawings(run: Run, tables: dict[str, pd.DataFrame]) -> list[Drawing]:
         "dice_test": lambda: draw.dice_bars(t["summary"], shown, structures, t["patients"]),
         "dice_ensemble": lambda: draw.dice_of_model(t["summary"], structures),
         "dice_groups": lambda: draw.dice_by_group(t["groups"], structures),
-        "distances_test": lambda: draw.surface_distances(t["cases"], shown, structures),
+        "accuracy_distances": lambda: draw.surface_distances(t["cases"], shown, structures),
         "confusion_test": lambda: draw.confusion_matrices(t["confusion"], shown, structures),
         "accuracy_test": lambda: draw.pixel_accuracies(t["accuracy"], every),
         "roc_test": lambda: draw.roc_curves(t["roc"], t["auc"], shown, structures),

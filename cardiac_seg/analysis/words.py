@@ -58,7 +58,7 @@ CAPTIONS = {  # file -> section, title, caption
         f"{NATIVE} Mean over the patients of each group. Base, mid and apex (MRI) are thirds of "
         "the slices that hold LV in the reference.",
     ),
-    "distances_test": (
+    "accuracy_distances": (
         "overlap",
         "Surface distances",
         "Cases, native grid, real spacing; undefined distances (an empty mask) are left out.",
