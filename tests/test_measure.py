@@ -14,6 +14,7 @@ from sklearn.metrics import classification_report, roc_auc_score
 from cardiac_seg.analysis import measure, published, tables
 from cardiac_seg.clinical import EF_AS_RECORDED, agreement
 from cardiac_seg.config import MEMBERS, load_config
+from cardiac_seg.interpretation import BINS
 from cardiac_seg.overlap import confusion
 from cardiac_seg.run import Run
 from cardiac_seg.statistics import holm
@@ -163,9 +164,21 @@ def counted(probabilities, label, spacing=(1.0, 1.0), control="mean"):
 def calibration_of(probability, label):
     sums = counted({"mean": probability}, label)
     reliability, scores = tables.calibration_tables(
-        {"mean": sums["bins"][0]}, {"mean": sums["brier"][0]}
+        {"mean": sums["bins"][0][None]}, {"mean": sums["brier"][0][None]}, seed=0
     )
     return reliability, scores.set_index("area")
+
+
+def test_calibration_has_intervals_over_patients():
+    # Two patients of 10 pixels in one bin: one calibrated, one sure and wrong in half of them.
+    bins = np.zeros((2, 2, BINS, 3))
+    bins[0, :, -1], bins[1, :, -1] = (10, 10, 10), (10, 10, 5)
+    brier = np.array([[0.0, 0.0], [10.0, 10.0]])
+    _, scores = tables.calibration_tables({"mean": bins}, {"mean": brier}, seed=0)
+    row = scores.set_index("area").loc["band"]
+    # A draw takes the first twice, the second twice, or both.
+    assert row[["ece", "ece_low", "ece_high"]].tolist() == pytest.approx([0.25, 0, 0.5])
+    assert row[["brier", "brier_low", "brier_high"]].tolist() == pytest.approx([0.5, 0, 1])
 
 
 def test_calibration_by_hand():
@@ -570,6 +583,7 @@ def test_groups_average_patients_and_regions_come_from_their_pixels(run):
     assert "patient2" not in table.index and len(table.loc["group"]) == 4  # no group known
     assert table.dice["phase", "ED", "mean"] == pytest.approx(0.75)
     assert table.patients["phase", "ED", "mean"] == 2
+    assert table.low["phase", "ED", "mean"] < 0.75 < table.high["phase", "ED", "mean"]
     assert table.dice["region", "apex", "LV"] == pytest.approx((6 / 8 + 2 / 4) / 2)
     assert table.dice["region", "base", "LV"] == 1
     assert np.isnan(table.dice["region", "mid", "LV"])

@@ -193,16 +193,19 @@ def _sections(
     dice = summary[summary.metric == "dice"].drop(columns="metric")
     unit = "mL" if run.dataset.modality == "mri" else "cm2"
     groups = tables["groups"][tables["groups"].model == ENSEMBLE]
-    of_all = groups[groups.structure == "mean"].set_index(["by", "value"]).patients
+    of_all = groups[groups.structure == "mean"].set_index(["by", "value"])
     groups = groups.pivot(index=["by", "value"], columns="structure", values="dice")
-    groups = groups.loc[of_all.index].assign(patients=of_all)[["patients", *order]]
+    groups = groups.loc[of_all.index].assign(**of_all[["patients", "low", "high"]])
+    groups = groups[["patients", *order, "low", "high"]]
     agreement, comparisons = tables["agreement"], tables["comparisons"]
     control = control_of(run)
     shown = agreement.model.isin([ENSEMBLE, control, "reference"])
     overlap = [
         table("summary", f"Ensemble, mean over patients; size difference in {unit}", wide),
         table("summary", "Dice of every model with 95 % intervals", dice),
-        table("groups", "Dice of the ensemble by group", groups.reset_index()),
+        table(
+            "groups", "Dice of the ensemble by group; interval of the mean", groups.reset_index()
+        ),
         table("auc", "Area under the ROC curve"),
     ]
     if published is not None:

@@ -55,7 +55,7 @@ def build_tables(run: Run, measured: list[Measured]) -> dict[str, pd.DataFrame]:
     quality = quality_table(pd.concat([m.quality for m in measured], ignore_index=True), cases)
     risk, quality_agreement = risk_coverage(quality)
     roc, auc = roc_tables(pixels.ranked, ("background", *run.dataset.structures))
-    reliability, calibration = calibration_tables(pixels.bins, pixels.brier)
+    reliability, calibration = calibration_tables(pixels.bins, pixels.brier, run.config.seed)
     pooled = {m: s["pooled_network_grid"] for m, s in metrics["subsets"]["test"]["models"].items()}
     pooled[ENSEMBLE] = pooled[final]
     return {
@@ -157,16 +157,21 @@ def summary_table(cases: pd.DataFrame, structures: tuple[str, ...], seed: int) -
 
 
 def group_table(run: Run, cases: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:
-    """Dice by what is known of the cases: the mean over patients of the cases in each group."""
+    """Dice by what is known of the cases: the mean over the patients of each group.
+
+    Returns:
+        by, value, model, structure (`mean`: of the structures), dice, low, high, patients.
+    """
     stratum = run.dataset.stratum
     known = cases.assign(**{stratum: cases.group.map(group_name)})
     by = [stratum, "phase"] if run.dataset.modality == "mri" else ["view", "phase", stratum]
-    tables = [_grouped(known, column) for column in by]
+    seed = run.config.seed
+    tables = [_grouped(known, column, seed) for column in by]
     if len(regions):
         total = 2 * regions.tp + regions.fp + regions.fn
         dice = (2 * regions.tp / total.where(total > 0)).rename("dice")
         # Base, mid, apex; alphabetical order would mix them.
-        table = _grouped(regions.assign(dice=dice), "region")
+        table = _grouped(regions.assign(dice=dice), "region", seed)
         order = table.value.map({region: i for i, region in enumerate(REGIONS)})
         tables.append(table.iloc[np.argsort(order, kind="stable")])
     return pd.concat(tables, ignore_index=True)
@@ -340,18 +345,26 @@ def roc_tables(
 
 
 def calibration_tables(
-    bins: dict[str, np.ndarray], brier: dict[str, np.ndarray]
+    bins: dict[str, np.ndarray], brier: dict[str, np.ndarray], seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Reliability by bin of confidence, and expected calibration error and Brier score.
 
     Args:
-        bins: Model -> (areas, bins, 3) pixels, summed confidence, right pixels.
-        brier: Model -> (areas,) summed squared errors of all classes (Brier 1950).
+        bins: Model -> (patients, areas, bins, 3) pixels, summed confidence, right pixels.
+        brier: Model -> (patients, areas) summed squared errors of all classes (Brier 1950).
+        seed: Of the bootstrap.
+
+    Returns:
+        The lines of a reliability diagram, and per model and area: pixels, ece, brier, each of
+        the two with its interval over patients (`ece_low`, ...). All are of the patients' pixels
+        together; a patient's own calibration error is in `calibration_patients`.
     """
     lines, scores = [], []
     for model, counts in bins.items():
-        for area, some, squared in zip(AREAS, counts, brier[model], strict=True):
-            pixels, confidence, right = some.T
+        for area, of_patients, squares in zip(
+            AREAS, counts.swapaxes(0, 1), brier[model].T, strict=True
+        ):
+            pixels, confidence, right = of_patients.sum(axis=0).T
             filled = pixels > 0
             line = {"model": model, "area": area, "bin": np.flatnonzero(filled)}
             line |= {"pixels": pixels[filled].astype(int)}
@@ -359,15 +372,22 @@ def calibration_tables(
             line |= {"accuracy": right[filled] / pixels[filled]}
             lines.append(pd.DataFrame(line))
             total = pixels.sum()
-            scores.append(
-                {
-                    "model": model,
-                    "area": area,
-                    "pixels": int(total),
-                    "ece": _calibration_error(some),
-                    "brier": squared / total if total else np.nan,
-                }
-            )
+            row = {"model": model, "area": area, "pixels": int(total)}
+            row |= {"ece": _calibration_error(of_patients.sum(axis=0))}
+            row |= {"brier": squares.sum() / total if total else np.nan}
+            # A draw's sums are its means times the number of patients: ratios stay.
+            sums = np.column_stack([of_patients.reshape(len(squares), -1), squares])
+            draws = bootstrap_means(sums, seed)
+            drawn = draws[:, :-1].reshape(len(draws), *of_patients.shape[1:])
+            drawn_pixels = drawn[..., 0].sum(axis=1)
+            apart = np.abs(drawn[..., 1] - drawn[..., 2]).sum(axis=1)
+            for name, sizes in (("ece", apart), ("brier", draws[:, -1])):
+                share = np.divide(
+                    sizes, drawn_pixels, out=np.full(len(draws), np.nan), where=drawn_pixels > 0
+                )
+                low, high = interval(share) or (np.nan, np.nan)
+                row |= {f"{name}_low": low, f"{name}_high": high}
+            scores.append(row)
     return pd.concat(lines, ignore_index=True), pd.DataFrame(scores)
 
 
@@ -531,12 +551,12 @@ def model_table(metrics: dict, costs: dict, subset: str) -> pd.DataFrame:
 
 
 class _Pixels:
-    """Sums over patients of the per-pixel measures, by model; the ensemble is one of them."""
+    """The per-pixel measures by model; the ensemble is one of them."""
 
     def __init__(self, run: Run, measured: list[Measured], final: str):
         self.models, self.final = pixel_models(run), final
-        self.bins = self._by_model(sum(m.bins for m in measured))
-        self.brier = self._by_model(sum(m.brier for m in measured))
+        self.bins = self._by_model(np.stack([m.bins for m in measured], axis=1))
+        self.brier = self._by_model(np.stack([m.brier for m in measured], axis=1))
         shown = {*run.config.members, control_of(run), ENSEMBLE}
         ranked = self._by_model(sum(m.ranked for m in measured))
         self.ranked = {model: counts for model, counts in ranked.items() if model in shown}
@@ -565,16 +585,19 @@ def _calibration_error(bins: np.ndarray) -> float:
     return calibration_summary(counts)["expected_calibration_error"]
 
 
-def _grouped(cases: pd.DataFrame, column: str) -> pd.DataFrame:
+def _grouped(cases: pd.DataFrame, column: str, seed: int) -> pd.DataFrame:
+    """Dice by one column: mean over the patients of each group, with its interval."""
     known = cases[cases[column] != ""]
-    keys = ["model", "structure"]
-    patients = known.groupby([*keys, column, "patient"], sort=False).dice.mean()
-    table = patients.groupby([*keys, column], sort=False).agg(dice="mean", patients="count")
-    overall = table.groupby(["model", column], sort=False).agg(
-        dice=("dice", "mean"), patients=("patients", "max")
-    )
-    overall = overall.assign(structure="mean").reset_index()
-    table = pd.concat([table.reset_index(), overall])
-    table = table.rename(columns={column: "value"}).assign(by=column)
-    table = table.sort_values("value", kind="stable")
-    return table[["by", "value", *keys, "dice", "patients"]]
+    keys = [column, "model", "structure"]
+    wide = known.pivot_table("dice", "patient", keys, "mean", dropna=False, sort=False)
+    draws = pd.DataFrame(bootstrap_means(wide.to_numpy(float), seed), columns=wide.columns)
+    means, rows = wide.mean(), []
+    for value, model in dict.fromkeys((v, m) for v, m, _ in sorted(wide.columns)):
+        of = {s: [(value, model, s)] for s in dict.fromkeys(known.structure)}
+        of["mean"] = [one[0] for one in of.values() if not np.isnan(means[one[0]])]
+        for structure, some in of.items():
+            low, high = interval(draws[some].mean(axis=1).to_numpy()) or (np.nan, np.nan)
+            row = {"by": column, "value": value, "model": model, "structure": structure}
+            row |= {"dice": means[some].mean(), "low": low, "high": high}
+            rows.append(row | {"patients": int(wide[some].notna().any(axis=1).sum())})
+    return pd.DataFrame(rows)
