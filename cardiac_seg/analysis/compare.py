@@ -95,6 +95,8 @@ def compare_runs(folders: list[Path], output: Path) -> str:
     lines += ["", *(f"{v.question} {v.answer}" for v in verdicts), *missing]
     write_text(output / "summary_report.txt", "\n".join([*lines, ""]))
     drawn = draw_all(_drawings(runs, tables), output / "figures")
+    rows = [row for row in case_rows(measured[first], parts[first]) if row.case in common]
+    _copy_pages(rows, _home(runs[first], output / "runs" / first), output)
     page = report.Report(
         title=f"{len(runs)} runs: {runs[first].config.data.dataset.upper()}",
         subtitle=f"{len(patients)} common test patients; control: {first}",
@@ -104,12 +106,8 @@ def compare_runs(folders: list[Path], output: Path) -> str:
         ),
         missing=missing,
         sections=_sections(tables, drawn, output),
-        cases=[
-            _with_page(row, _home(runs[first], output / "runs" / first), output)
-            for row in case_rows(measured[first], parts[first])
-            if row.case in common
-        ],
-        methods=f"{first}: {words.methods(runs[first], parts[first])}",
+        cases=rows,
+        methods=f"{first}: {words.methods(runs[first])}",
         provenance={"comparison": f"python analyze_results.py {' '.join(runs)} --output DIR"}
         | {f"{name}, {k}": v for name, run in runs.items() for k, v in provenance(run).items()},
     )
@@ -318,8 +316,8 @@ def _sections(tables: dict[str, pd.DataFrame], drawn: dict, output: Path) -> lis
     return [report.Section("Runs", words.NOT_INDEPENDENT, drawn.get("runs", []), listed)]
 
 
-def _with_page(row: report.CaseRow, home: Path, output: Path) -> report.CaseRow:
-    """The row, its page copied, so that the report can be moved."""
-    with whole_file(output / row.page) as partial:
-        shutil.copyfile(home / row.page, partial)
-    return row
+def _copy_pages(rows: list[report.CaseRow], home: Path, output: Path) -> None:
+    """Copies the cases' pages beside the report, so that it can be moved."""
+    for row in rows:
+        with whole_file(output / row.page) as partial:
+            shutil.copyfile(home / row.page, partial)

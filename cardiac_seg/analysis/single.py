@@ -60,8 +60,10 @@ def analyze_run(folder: Path, output: Path | None = None) -> str:
     measured = measure_run(run, output)
     tables = build_tables(run, measured)
     write_tables(tables, output / "tables")
-    verdicts = words.verdicts(run, tables)
-    results = write_published(output, tables["confusion"], _summary(run, verdicts, tables))
+    verdicts, missing = words.verdicts(run, tables), words.missing(run, tables)
+    methods = words.methods(run)
+    summary = _summary(run, verdicts, missing, methods)
+    results = write_published(output, tables["confusion"], summary)
     classes = list(dict.fromkeys(tables["confusion"].truth))
     targets = target_table(results, classes)
     published = published_table(results) if follows_publication(run) else None
@@ -73,10 +75,10 @@ def analyze_run(folder: Path, output: Path | None = None) -> str:
         subtitle=_subtitle(run, tables),
         verdicts=verdicts,
         targets=targets,
-        missing=words.missing(run, tables),
+        missing=missing,
         sections=_sections(run, tables, drawn, published, output),
         cases=case_rows(measured, tables),
-        methods=words.methods(run, tables),
+        methods=methods,
         provenance=provenance(run),
     )
     report.write_report(output / "report.html", page)
@@ -85,7 +87,7 @@ def analyze_run(folder: Path, output: Path | None = None) -> str:
             score_table(read_json(run.folder / "metrics.json"), "test"),
             "",
             *(f"{v.question} {v.answer}" for v in verdicts),
-            *words.missing(run, tables),
+            *missing,
             "",
             f"report: {output / 'report.html'}",
         ]
@@ -256,6 +258,7 @@ def _sections(
 
 
 def case_rows(measured: list[Measured], tables: dict[str, pd.DataFrame]) -> list[report.CaseRow]:
+    """The report's table of cases by the ensemble, worst Dice first; pages are in `cases/`."""
     cases = tables["cases"][tables["cases"].model == ENSEMBLE]
     quality = tables["quality"].set_index("case").predicted_quality
     pictures = {
@@ -282,7 +285,7 @@ def case_rows(measured: list[Measured], tables: dict[str, pd.DataFrame]) -> list
     return sorted(rows, key=lambda row: np.nan_to_num(row.columns["Dice mean"], nan=2.0))
 
 
-def _summary(run: Run, verdicts: list[report.Verdict], tables: dict[str, pd.DataFrame]) -> str:
+def _summary(run: Run, verdicts: list[report.Verdict], missing: list[str], methods: str) -> str:
     """`summary_report.txt`."""
     metrics = read_json(run.folder / "metrics.json")
     lines = [f"{run.folder.resolve().name}: {run.config.data.dataset.upper()}", ""]
@@ -295,9 +298,8 @@ def _summary(run: Run, verdicts: list[report.Verdict], tables: dict[str, pd.Data
             f"{pooled['mean_dice']:.4f}"
         )
     lines += ["", *(f"{v.question}\n    {v.answer}. {v.detail}" for v in verdicts)]
-    missing = words.missing(run, tables)
     lines += ["", "Missing or undefined:", *missing] if missing else []
-    return "\n".join([*lines, "", words.methods(run, tables), ""])
+    return "\n".join([*lines, "", methods, ""])
 
 
 def _subtitle(run: Run, tables: dict[str, pd.DataFrame]) -> str:
@@ -311,6 +313,7 @@ def _subtitle(run: Run, tables: dict[str, pd.DataFrame]) -> str:
 
 
 def provenance(run: Run) -> dict[str, str]:
+    """Where a run and its analysis come from: commands, data, versions, hardware; no paths."""
     manifest, name = run.manifest, run.folder.resolve().name
     data = manifest["dataset"]
     stages = manifest.get("stages", {})

@@ -561,8 +561,7 @@ class _Pixels:
         ranked = self._by_model(sum(m.ranked for m in measured))
         self.ranked = {model: counts for model, counts in ranked.items() if model in shown}
         changes = self._by_model(sum(m.changes for m in measured))
-        plain = {*run.config.members, control_of(run), ENSEMBLE}
-        self.changes = {model: counts for model, counts in changes.items() if model not in plain}
+        self.changes = {model: counts for model, counts in changes.items() if model not in shown}
         band = AREAS.index("band")
         errors = np.array([[_calibration_error(some[band]) for some in m.bins] for m in measured])
         patients = [m.cases.patient.iloc[0] for m in measured]

@@ -206,7 +206,7 @@ def missing(run: Run, tables: dict[str, pd.DataFrame]) -> list[str]:
     return lines + _missing_indices(run, tables) + _missing_stacking(run, tables)
 
 
-def methods(run: Run, tables: dict[str, pd.DataFrame]) -> str:
+def methods(run: Run) -> str:
     """A methods paragraph, from the configuration and what the run chose."""
     config, split = run.config, run.split()
     count = split.subset.value_counts()
