@@ -1,9 +1,19 @@
 """`python -m cardiac_seg predict | phantom | info`."""
 
+import argparse
 import sys
 from pathlib import Path
 
 from cardiac_seg.commands import guarded, parser
+
+PREDICT = """\
+Segment new images with a trained run.
+
+INPUT may be a NIfTI file (image, stack, or cine with the phases last), a DICOM file, or a folder
+with any number of NIfTI files and DICOM series at any depth. Of each image DIR receives a mask
+with the image's grid, and of DICOM also a DICOM segmentation; of a cine a drawn volume curve.
+summary.csv and summary.json hold volumes, EF where ED and ES are known or found, a quality score
+and whether to review the mask. Exit code 1: some images failed, each with one line."""
 
 
 def arguments(argv: list[str] | None):
@@ -11,16 +21,46 @@ def arguments(argv: list[str] | None):
     p = parser("Use a trained run, look at one, or generate phantoms.", prog="cardiac_seg")
     commands = p.add_subparsers(dest="command", required=True)
 
-    predict = commands.add_parser("predict", help="masks for NIfTI images")
-    predict.add_argument("run", type=Path, help="a run directory")
-    predict.add_argument("input", type=Path, help="NIfTI file, folder or dataset root")
-    predict.add_argument("--output", type=Path, required=True, help="folder for the masks")
+    predict = commands.add_parser(
+        "predict",
+        help="masks, volumes and EF for new images",
+        description=PREDICT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    predict.add_argument("run", type=Path, help="a finished run directory")
+    predict.add_argument("input", type=Path, help="an image, a DICOM series or a folder of them")
+    predict.add_argument("--output", type=Path, required=True, help="folder for the results")
+    more = predict.add_argument_group("written beside the masks")
+    more.add_argument("--overlay", action="store_true", help="a picture of the outlines")
+    more.add_argument("--uncertainty", action="store_true", help="entropy: 0 sure, 1 no idea")
+    more.add_argument("--probabilities", action="store_true", help="probability of each class")
+    more.add_argument("--members", action="store_true", help="each network's own mask")
+    about = predict.add_argument_group("about the images")
+    about.add_argument(
+        "--spacing",
+        type=_spacing,
+        metavar="ROW,COLUMN[,SLICE]",
+        help="distances in mm, instead of what the headers of all images say",
+    )
+    about.add_argument(
+        "--heart-rate",
+        type=_positive(float),
+        metavar="BPM",
+        help="beats a minute, for the cardiac output, instead of what the headers say",
+    )
+    about.add_argument(
+        "--batch-size",
+        type=_positive(int),
+        metavar="N",
+        help="slices at a time; fewer take less memory",
+    )
 
     phantom = commands.add_parser("phantom", help="generate a dataset of phantoms")
     phantom.add_argument("folder", type=Path, help="a folder that does not exist yet")
     phantom.add_argument("--patients", type=int, default=24)
     phantom.add_argument("--modality", choices=("mri", "echo"), default="mri")
     phantom.add_argument("--seed", type=int, default=0)
+    phantom.add_argument("--cine", action="store_true", help="also the phases between ED and ES")
 
     info = commands.add_parser("info", help="what a run was trained on and how it scores")
     info.add_argument("run", type=Path, help="a run directory")
@@ -37,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.command == "phantom":
         from cardiac_seg.data.phantom import write_phantoms
 
-        write_phantoms(args.folder, args.patients, args.modality, args.seed)
+        write_phantoms(args.folder, args.patients, args.modality, args.seed, args.cine)
         return 0
     if args.command == "info":
         from cardiac_seg.info import describe_run
@@ -45,9 +85,35 @@ def main(argv: list[str] | None = None) -> int:
         print(describe_run(args.run))
         return 0
     from cardiac_seg import backend  # noqa: F401  before Keras, see there
-    from cardiac_seg.ensemble import predict_folder
+    from cardiac_seg.inference import Wanted, predict_folder
 
-    return 1 if predict_folder(args.run, args.input, args.output) else 0
+    switches = ("probabilities", "uncertainty", "members", "overlay", "heart_rate", "batch_size")
+    wanted = Wanted(spacing=args.spacing, **{name: getattr(args, name) for name in switches})
+    return 1 if predict_folder(args.run, args.input, args.output, wanted) else 0
+
+
+def _positive(kind: type):
+    """An argument type: a positive number."""
+
+    def read(text: str):
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise ValueError
+        return value
+
+    read.__name__ = "positive number"  # argparse's word for it
+    return read
+
+
+def _spacing(text: str) -> tuple[float, float, float]:
+    """(slice, row, column) distance in mm from the switch; 0 for a slice distance not given."""
+    row, column, *more = map(_positive(float), text.split(","))
+    if len(more) > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} has {len(more) + 2} numbers; expected 2 or 3")
+    return (more[0] if more else 0.0, row, column)
+
+
+_spacing.__name__ = "spacing"
 
 
 if __name__ == "__main__":

@@ -84,19 +84,21 @@ def echo_indices(
     (`EF_AS_RECORDED`), for comparison with that record alone.
 
     Args:
-        masks: View (`2CH`, `4CH`) and phase (`ED`, `ES`) -> label image (height, width) uint8
-            (1 LV, 2 MYO, 3 LA) on the native grid, and its (row, column) spacing in mm.
+        masks: View (`2CH`, `4CH`, or empty where nothing says which it is) and phase (`ED`, `ES`)
+            -> label image (height, width) uint8 (1 LV, 2 MYO, 3 LA) on the native grid, and its
+            (row, column) spacing in mm. An unknown view counts only where there is no other.
 
     Returns:
         Key of `INDICES` -> value (only the volume where only one phase is known), and the method:
-        `biplane`, `monoplane 2CH`, `monoplane 4CH`, or `none` with no indices.
+        `biplane`, `monoplane 2CH`, `monoplane 4CH`, `monoplane`, or `none` with no indices.
 
     Raises:
         ValueError: If a label image or a spacing is malformed.
     """
     shown = {key for key, (label, _) in masks.items() if (label == _LV).any()}
-    phases = [p for p in PHASES if any((view, p) in shown for view in VIEWS)]
-    views = [view for view in VIEWS if all((view, p) in shown for p in phases)]
+    known = VIEWS if any(view for view, _ in shown) else ("",)
+    phases = [p for p in PHASES if any((view, p) in shown for view in known)]
+    views = [view for view in known if all((view, p) in shown for p in phases)]
     if not phases or not views:
         return {}, "none"
     cut = {p: [discs(*masks[view, p]) for view in views] for p in phases}
@@ -105,7 +107,7 @@ def echo_indices(
         # The height that the discs share cancels out.
         ed, es = (float((cut[p][0][1] * cut[p][-1][1]).sum()) for p in PHASES)
         indices[EF_AS_RECORDED] = 100 * (1 - es / ed)
-    return indices, "biplane" if len(views) == 2 else f"monoplane {views[0]}"
+    return indices, "biplane" if len(views) == 2 else f"monoplane {views[0]}".strip()
 
 
 def biplane_volume_ml(discs_2ch: Discs | None = None, discs_4ch: Discs | None = None) -> float:

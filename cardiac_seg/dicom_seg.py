@@ -82,10 +82,8 @@ def write_seg(
         ValueError: If the mask is not of the series' shape or holds other labels.
         UserError: If an image cannot be read again, or the file not be written.
     """
-    if mask.shape != series.image.shape[1:] or mask.dtype != np.uint8:
-        raise ValueError(
-            f"mask of {mask.dtype} {mask.shape}; expected uint8 {series.image.shape[1:]}"
-        )
+    if mask.shape != series.shape[1:] or mask.dtype != np.uint8:
+        raise ValueError(f"mask of {mask.dtype} {mask.shape}; expected uint8 {series.shape[1:]}")
     if mask.max() > len(structures):
         raise ValueError(f"mask holds label {mask.max()}; there are {len(structures)} structures")
     labels = [label for label in np.unique(mask).tolist() if label]
@@ -176,7 +174,7 @@ def _stand_in(series: Series, k: int, header: Dataset) -> Dataset:
     image.StudyInstanceUID = header.StudyInstanceUID
     image.SeriesInstanceUID = "2.25.0"
     image.SOPInstanceUID = f"2.25.{k + 1}"
-    image.Rows, image.Columns = series.image.shape[2:]
+    image.Rows, image.Columns = series.shape[2:]
     image.PixelSpacing = list(series.spacing[1:])
     image.SliceThickness = series.spacing[0]
     if series.modality == "echo":  # it has no place in the patient

@@ -1,5 +1,8 @@
 """A trained run in use: images in, masks out."""
 
+import itertools
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,55 +11,95 @@ import numpy as np
 
 from cardiac_seg import backend, preprocessing
 from cardiac_seg.combination import Combiner, native_mask
-from cardiac_seg.data.cases import Case, CaseFile, read_case, write_mask
-from cardiac_seg.data.datasets import find_inputs
+from cardiac_seg.data.scans import Scan, find_scans, open_scan
 from cardiac_seg.data.split import deployed_parts
 from cardiac_seg.errors import UserError
+from cardiac_seg.examination import SIZE_UNITS, Measured, clinical_indices, measure
+from cardiac_seg.features import entropy
 from cardiac_seg.maps import CaseMaps
-from cardiac_seg.meta import final_model, read_combiner, read_steps
+from cardiac_seg.meta import final_model, read_combiner, read_quality, read_steps
 from cardiac_seg.prediction import predict_cases
-from cardiac_seg.progress import bar, log
+from cardiac_seg.preprocessing import GridImage
+from cardiac_seg.quality import quality
 from cardiac_seg.run import Run, open_run
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What a run says about one image.
+class Phase:
+    """What a run says about one phase of a scan.
 
     Attributes:
         mask: (slices, height, width) uint8 label values of the dataset on the native grid.
-        case: The image it belongs to, with spacing and affine.
         maps: The members' maps and the image on the network grid.
         probabilities: (slices, height, width, classes) float32 of the model in use, there.
+        quality: See `quality.quality`.
     """
 
     mask: np.ndarray
-    case: Case
     maps: CaseMaps
     probabilities: np.ndarray
+    quality: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a run says about one scan; arrays begin with the phases where there are several.
+
+    Attributes:
+        scan: The scan, with spacing and layout.
+        phases: Each phase's result on the network grid.
+        measured: Sizes, ED and ES.
+        indices: Size of each structure, and of `clinical.INDICES` what one scan alone can tell.
+        review: Why a person should look at it; empty where nothing speaks for that.
+    """
+
+    scan: Scan
+    phases: tuple[Phase, ...]
+    measured: Measured
+    indices: dict[str, float]
+    review: tuple[str, ...]
+
+    @property
+    def mask(self) -> np.ndarray:
+        """([phases,] slices, height, width) uint8 label values on the native grid."""
+        return self._of_phases(lambda phase: phase.mask)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """([phases,] slices, height, width, classes) float32 on the native grid."""
+        return self._of_phases(native_probabilities)
+
+    @property
+    def entropy(self) -> np.ndarray:
+        """([phases,] slices, height, width) float32 on the native grid: 0 certain, 1 uniform."""
+        return self._of_phases(lambda phase: relative_entropy(native_probabilities(phase)))
+
+    @property
+    def quality(self) -> float:
+        """The Dice to expect, of the worse of ED and ES in a cine."""
+        return min(self.measured.quality[k] for k in self.measured.shown.values())
+
+    def _of_phases(self, compute: Callable[[Phase], np.ndarray]) -> np.ndarray:
+        arrays = [compute(phase) for phase in self.phases]
+        return arrays[0] if len(arrays) == 1 else np.stack(arrays)
 
 
 class Ensemble:
     """The networks of a run and what combines them, loaded once.
 
     Example:
-        >>> ensemble = Ensemble.load("outputs/acdc")                  # doctest: +SKIP
-        >>> mask = ensemble.predict("patient101_frame01.nii.gz").mask  # doctest: +SKIP
+        >>> ensemble = Ensemble.load("outputs/acdc")                # doctest: +SKIP
+        >>> result = ensemble.predict("patient101_4d.nii.gz")       # doctest: +SKIP
+        >>> result.mask.shape, result.indices["lv_ef_percent"]      # doctest: +SKIP
     """
 
-    def __init__(
-        self,
-        run: Run,
-        networks: dict[str, list[keras.Model]],
-        combiner: Combiner,
-        model: str,
-        steps: dict[str, list[int]],
-    ):
+    def __init__(self, run: Run, networks: dict[str, list[keras.Model]], combiner: Combiner):
         self.run = run
         self.networks = networks
         self.combiner = combiner
-        self.model = model
-        self.steps = steps
+        self.model = final_model(run)
+        self.steps = read_steps(run)
+        self.quality = read_quality(run)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Ensemble":
@@ -75,40 +118,102 @@ class Ensemble:
             member: [load_network(run, member, part) for part in deployed_parts(run.config)]
             for member in run.config.members
         }
-        model = final_model(run)
-        combiner = read_combiner(run, [model])
-        return cls(run, networks, combiner, model, read_steps(run))
+        return cls(run, networks, read_combiner(run, [final_model(run)]))
 
-    def predict(self, image: str | Path | CaseFile) -> Prediction:
-        """Segments one NIfTI file.
+    def predict(self, path: str | Path, heart_rate: float | None = None) -> Prediction:
+        """Segments one scan.
 
         Args:
-            image: A 2D image or a 3D stack of the kind the run was trained on.
+            path: A NIfTI image, stack or cine, a DICOM file, or the folder of one DICOM series,
+                of the modality that the run was trained on.
+            heart_rate: Beats a minute, instead of the header's.
 
         Raises:
-            UserError: If the file cannot be read or is no usable image.
+            UserError: If it cannot be read, is no usable image, or is more than one scan.
         """
-        file = image if isinstance(image, CaseFile) else find_inputs(Path(image))[0]
-        settings, labels = self.run.config.preprocess, self.run.dataset.labels
-        case = read_case(file, labels, with_label=False)
-        on_grid = preprocessing.to_grid(case.image, case.spacing[1:], settings)
-        slices = preprocessing.normalize(
-            on_grid.pixels, on_grid.mean, on_grid.std, settings.normalize
+        found = find_scans(Path(path))
+        if len(found) > 1:
+            raise UserError(f"{path}: {len(found)} images, {found[0].name} the first; give one")
+        began = time.perf_counter()
+        scan = open_scan(found[0], self.run.dataset.modality)
+        phases = tuple(self.phases(scan))
+        measured = measure(
+            scan,
+            [phase.mask for phase in phases],
+            [phase.quality for phase in phases],
+            self.run.dataset,
+            heart_rate or scan.heart_rate,
+            round(time.perf_counter() - began, 3),
         )
-        members = {member: self._member_map(member, slices) for member in self.networks}
-        maps = CaseMaps(members, on_grid, "+".join(deployed_parts(self.run.config)))
-        ((_, probabilities, _),) = self.combiner.combine(maps, [self.model])
-        mask = native_mask(probabilities, on_grid.grid, self.steps)
-        return Prediction(mask, case, maps, probabilities)
+        indices, _ = clinical_indices([measured], self.run.dataset, lambda _, k: phases[k].mask)
+        unit = SIZE_UNITS[self.run.dataset.modality]
+        sizes = measured.sizes[next(iter(measured.shown.values()))]
+        return Prediction(
+            scan,
+            phases,
+            measured,
+            {f"{s.lower()}_{unit}": size for s, size in sizes.items()} | indices,
+            tuple(measured.doubts(self.quality["review_below"])),
+        )
 
-    def _member_map(self, member: str, slices: np.ndarray) -> np.ndarray:
-        size = self.run.config.predict.batch_size
+    def phases(self, scan: Scan, batch_size: int | None = None) -> Iterator[Phase]:
+        """Segments a scan phase by phase; a few phases at a time are in memory.
+
+        Args:
+            scan: From `open_scan`.
+            batch_size: Slices a step, instead of the configured one.
+
+        Raises:
+            UserError: If a phase cannot be read, or a batch does not fit in memory.
+        """
+        settings = self.run.config.preprocess
+        size = batch_size or self.run.config.predict.batch_size
+        size = min(size, scan.phases * scan.shape[0])
+        grids = (
+            preprocessing.to_grid(scan.image(k), scan.spacing[1:], settings)
+            for k in range(scan.phases)
+        )
+        networks = [network for some in self.networks.values() for network in some]
+        grids, *copies = itertools.tee(grids, len(networks) + 1)
+        streams = [
+            predict_cases(network, self._slices(copy), size)
+            for network, copy in zip(networks, copies, strict=True)
+        ]
         with backend.memory_advice(size, "predict.batch_size"):
-            maps = [
-                next(predict_cases(network, [(None, slices)], size))[1]
-                for network in self.networks[member]
-            ]
-        return maps[0] if len(maps) == 1 else np.mean(maps, 0, np.float32).astype(np.float16)
+            for on_grid, *maps in zip(grids, *streams, strict=True):
+                yield self._combine(on_grid, [some for _, some in maps])
+
+    def member_mask(self, phase: Phase, member: str) -> np.ndarray:
+        """One member's own mask, (slices, height, width) uint8 on the native grid."""
+        probabilities = phase.maps.members[member].astype(np.float32)
+        return native_mask(probabilities, phase.maps.grid, self.steps)
+
+    def _slices(self, grids: Iterator[GridImage]) -> Iterator[tuple[None, np.ndarray]]:
+        method = self.run.config.preprocess.normalize
+        for grid in grids:
+            yield None, preprocessing.normalize(grid.pixels, grid.mean, grid.std, method)
+
+    def _combine(self, on_grid: GridImage, maps: list[np.ndarray]) -> Phase:
+        """A phase from its maps, in the networks' order."""
+        members, rest = {}, iter(maps)
+        for member, networks in self.networks.items():
+            own = list(itertools.islice(rest, len(networks)))
+            mean = own[0] if len(own) == 1 else np.mean(own, 0, np.float32).astype(np.float16)
+            members[member] = mean
+        case = CaseMaps(members, on_grid, "+".join(deployed_parts(self.run.config)))
+        ((_, probabilities, _),) = self.combiner.combine(case, [self.model])
+        mask = native_mask(probabilities, on_grid.grid, self.steps)
+        return Phase(mask, case, probabilities, quality(probabilities, self.quality))
+
+
+def native_probabilities(phase: Phase) -> np.ndarray:
+    """(slices, height, width, classes) float32 of the model in use on the native grid."""
+    return preprocessing.from_grid(phase.probabilities, phase.maps.grid)
+
+
+def relative_entropy(probabilities: np.ndarray) -> np.ndarray:
+    """Entropy over the last axis from 0 (certain) to 1 (all classes alike), float32."""
+    return (entropy(probabilities) / np.log(probabilities.shape[-1])).astype(np.float32)
 
 
 def load_network(run: Run, member: str, part: str) -> keras.Model:
@@ -155,33 +260,3 @@ def _for_this_hardware(network: keras.Model, precision: str) -> keras.Model:
     copy = keras.models.clone_model(network, clone_function=clone)
     copy.set_weights(network.get_weights())
     return copy
-
-
-def predict_folder(run_folder: Path, source: Path, output: Path) -> int:
-    """Writes a mask for every image under a file, folder or dataset root.
-
-    Each mask has its image's shape, affine, relative path and name. A file that fails is
-    reported in one line and the rest goes on.
-
-    Returns:
-        The number of files that failed.
-    """
-    files = find_inputs(source)
-    if output.resolve() == files[0].root.resolve():
-        raise UserError(f"--output {output}: would overwrite the images; choose another folder")
-    if files[0].root.resolve() in output.resolve().parents:
-        # Masks of an earlier call, inside the input folder, are no images.
-        files = [f for f in files if output.resolve() not in f.image_path.resolve().parents]
-    ensemble = Ensemble.load(run_folder)
-    failed = 0
-    for file in bar(files, "predict", unit="image"):
-        target = output / file.relative_path
-        try:
-            prediction = ensemble.predict(file)
-        except UserError as error:
-            log.error("%s", error)
-            failed += 1
-            continue
-        write_mask(target, prediction.mask, prediction.case)
-    log.info("%d masks in %s, %d failed", len(files) - failed, output, failed)
-    return failed

@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 
 from cardiac_seg.combination import Combiner, native_mask
-from cardiac_seg.data.cases import Case, CaseFile, read_case, write_mask
+from cardiac_seg.data.cases import Case, CaseFile, read_case
+from cardiac_seg.data.nifti import write_mask
 from cardiac_seg.errors import UserError
 from cardiac_seg.maps import CaseMaps, read_maps
 from cardiac_seg.overlap import accuracy_from_confusion, confusion, dice_from_confusion
 from cardiac_seg.postprocessing import STEPS, postprocess
 from cardiac_seg.progress import bar
+from cardiac_seg.quality import expected_dice
 from cardiac_seg.run import Run
 from cardiac_seg.statistics import bootstrap_means, interval
 
@@ -27,7 +29,7 @@ class Scores:
 
     Attributes:
         cases: A row for each case, model and structure: Dice on the native grid, after
-            postprocessing.
+            postprocessing, and the Dice expected from the probabilities alone, on the network grid.
         pooled: Model -> (labels, labels) int64 pixel counts of all cases together on the network
             grid, before postprocessing, as published.
         seconds: Model -> seconds from maps to probabilities, all cases together.
@@ -103,7 +105,7 @@ def score(
     for case, maps in _cases_with_maps(run, files, f"score {subset}"):
         path, by_model = case.file.relative_path, {}
         if final:
-            write_mask(run.folder / "masks" / REFERENCE_MASKS / path, case.label, case)
+            write_mask(run.folder / "masks" / REFERENCE_MASKS / path, [case.label], case.layout)
         for model, probabilities, seconds in combiner.combine(maps, models):
             by_model[model] = probabilities
             spent[model] += seconds
@@ -111,8 +113,9 @@ def score(
             mask = native_mask(probabilities, maps.grid, steps)
             if final:
                 for name in (model, FINAL_MASKS) if model == final else (model,):
-                    write_mask(run.folder / "masks" / name / path, mask, case)
+                    write_mask(run.folder / "masks" / name / path, [mask], case.layout)
             dice = dice_from_confusion(confusion(case.label, mask, labels))
+            expected = expected_dice(probabilities)
             for label, structure in enumerate(run.dataset.structures, start=1):
                 rows.append(
                     {
@@ -126,6 +129,7 @@ def score(
                         "model": model,
                         "structure": structure,
                         "dice": dice[label],
+                        "expected_dice": expected[label - 1],
                     }
                 )
         if watch:

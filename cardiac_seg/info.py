@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from cardiac_seg.data.cases import KINDS
 from cardiac_seg.evaluation import score_table
-from cardiac_seg.meta import final_model
+from cardiac_seg.meta import final_model, read_quality
 from cardiac_seg.run import Run, open_run, read_json
 
 
@@ -14,32 +15,56 @@ def describe_run(folder: Path) -> str:
         UserError: If the folder is no run directory.
     """
     run = open_run(folder)
-    manifest, settings = run.manifest, run.config.preprocess
-    data = manifest.get("dataset", {})
-    grid = f"{settings.size[0]} x {settings.size[1]} pixels"
-    grid += f" of {settings.spacing} mm" if settings.spacing else ", whole image resized"
-    labels = ", ".join(f"{i} {s}" for i, s in enumerate(run.dataset.structures, start=1))
+    manifest, labels = run.manifest, run.dataset.structures
     versions = ", ".join(f"{k} {v}" for k, v in manifest.get("versions", {}).items())
     done = [name for name, stage in manifest.get("stages", {}).items() if stage["done"]]
-    lines = [
-        f"run       {folder}",
-        f"data      {data.get('name', run.config.data.dataset)}"
-        f"{' (phantom)' if data.get('phantom') else ''}, {data.get('patients', '?')} patients, "
-        f"{data.get('cases', '?')} cases",
-        f"networks  {', '.join(run.config.members)}",
-        f"model     {_model(run)}",
-        f"input     {run.dataset.modality}, network grid {grid}",
-        f"labels    0 background, {labels}",
-        f"stages    {', '.join(done) or 'none'} done",
-        f"versions  {versions or 'unknown'}",
-    ]
+    lines = {
+        "run": str(folder),
+        "trained on": _data(run),
+        "networks": ", ".join(run.config.members),
+        "model": _model(run),
+        "expects": _expects(run),
+        "labels": ", ".join(f"{k} {s}" for k, s in enumerate(("background", *labels))),
+        "quality": _quality(run),
+        "stages": f"{', '.join(done) or 'none'} done",
+        "versions": versions or "unknown",
+    }
+    text = [f"{name:<11}{value}" for name, value in lines.items()]
     if (folder / "metrics.json").is_file():
-        metrics = read_json(folder / "metrics.json")
-        lines += ["", score_table(metrics, "test")]
-    return "\n".join(lines)
+        text += ["", score_table(read_json(folder / "metrics.json"), "test")]
+    return "\n".join(text)
+
+
+def _data(run: Run) -> str:
+    data = run.manifest.get("dataset", {})
+    name = data.get("name", run.config.data.dataset)
+    text = f"{name}{' (phantom)' if data.get('phantom') else ''}"
+    if not (run.folder / "split.csv").is_file():
+        return text
+    subsets = run.split().subset.value_counts()
+    parts = [f"{subsets[s]} {s}" for s in ("train", "validation", "test") if s in subsets]
+    return f"{text}: {', '.join(parts)} patients, {data.get('cases', '?')} images in all"
 
 
 def _model(run: Run) -> str:
     if not (run.meta / "choice.json").is_file():
         return "none chosen yet"
     return f"{final_model(run)}, stacking scheme {run.config.stacking.scheme}"
+
+
+def _expects(run: Run) -> str:
+    settings = run.config.preprocess
+    height, width = settings.size
+    if settings.spacing is None:
+        return f"{KINDS[run.dataset.modality]}; the whole image, resized to {height} x {width}"
+    seen = f"{height * settings.spacing:g} x {width * settings.spacing:g} mm"
+    return (
+        f"{KINDS[run.dataset.modality]}; the central {seen} are seen, {height} x {width} pixels of "
+        f"{settings.spacing:g} mm"
+    )
+
+
+def _quality(run: Run) -> str:
+    if not (run.meta / "choice.json").is_file():
+        return "unknown yet"
+    return f"a review is asked for below {read_quality(run)['review_below']:.2f}"

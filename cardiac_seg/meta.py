@@ -53,6 +53,20 @@ def final_model(run: Run) -> str:
     return model
 
 
+def read_quality(run: Run) -> dict[str, float]:
+    """Reads what turns probabilities of the model in use into a quality score.
+
+    Raises:
+        UserError: If it is missing or damaged.
+    """
+    path = run.meta / "choice.json"
+    fitted = read_json(path).get("quality")
+    usable = isinstance(fitted, dict) and set(fitted) == {"optimism", "review_below"}
+    if not usable or not all(isinstance(value, float) for value in fitted.values()):
+        raise UserError(f"{path}: no usable quality, found {fitted!r}; {stack_again(run.folder)}")
+    return fitted
+
+
 def write_learner(run: Run, name: str, learner: Learner) -> None:
     """Writes one fitted learner."""
     save_learner(run.meta / f"{name}.skops", learner)

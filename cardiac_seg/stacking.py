@@ -24,6 +24,7 @@ from cardiac_seg.learners import Learner, fit_learner
 from cardiac_seg.maps import CaseMaps, read_maps
 from cardiac_seg.meta import control_of, models_of, plain_combiner, read_learner, write_learner
 from cardiac_seg.progress import bar, log
+from cardiac_seg.quality import fit_quality
 from cardiac_seg.run import Run, read_json
 from cardiac_seg.sampling import contested, draw_pixels
 
@@ -189,18 +190,22 @@ def choose_model(run: Run, files: list[CaseFile]) -> dict:
     """The model with the best cross-fitted Dice among the combinations, or the configured one.
 
     Returns:
-        `model`, `by` (`development` or `config`) and `development_dice` of every model.
+        `model`, `by` (`development` or `config`), `development_dice` of every model, and
+        `quality`, the model's `fit_quality`.
     """
-    dice = mean_dice(cross_fitted_scores(run, files).cases)
+    cases = cross_fitted_scores(run, files).cases
+    dice = mean_dice(cases)
     models, wanted = models_of(run), run.config.stacking.choose
     candidates = [m for m in models if m not in run.config.members] or models
     # The first of equals: the simplest, as the list is ordered.
     best = max(candidates, key=lambda m: dice[m])
     automatic = wanted == "auto" or len(candidates) == 1
+    model = best if automatic else wanted
     return {
-        "model": best if automatic else wanted,
+        "model": model,
         "by": DEVELOPMENT if automatic else "config",
         "development_dice": {m: float(dice[m]) for m in models},
+        "quality": fit_quality(cases[cases.model == model]),
     }
 
 

@@ -444,7 +444,8 @@ def test_another_choice_is_seen_in_the_same_process(copied, monkeypatch):
 
     monkeypatch.setattr(measure, "_measure", spy)
     for choice in ("logistic", "mean"):  # as after another stacking section
-        (run.meta / "choice.json").write_text(json.dumps({"model": choice}))
+        chosen = json.loads((run.meta / "choice.json").read_text()) | {"model": choice}
+        (run.meta / "choice.json").write_text(json.dumps(chosen))
         with (run.folder / "metrics.json").open("a") as file:
             file.write("\n")
         with quick():

@@ -1,15 +1,14 @@
 """Readers of both layouts on phantoms, and the answer to each kind of bad input."""
 
-import shutil
-
 import nibabel as nib
 import numpy as np
 import pytest
 
 from cardiac_seg.data.acdc import find_acdc
 from cardiac_seg.data.camus import find_camus, official_camus_split
-from cardiac_seg.data.cases import read_case, write_mask
-from cardiac_seg.data.datasets import DATASETS, find_inputs
+from cardiac_seg.data.cases import read_case
+from cardiac_seg.data.datasets import DATASETS
+from cardiac_seg.data.nifti import open_nifti, write_mask
 from cardiac_seg.errors import UserError
 
 VIEWS, PHASES = ["2CH", "4CH"], ["ED", "ES"]
@@ -61,7 +60,7 @@ def test_arrays_come_as_slice_row_column_of_the_files_x_y_z(dataset, ndim, mri_r
     case, nifti = read_case(file, labels=4), nib.load(file.image_path)
     stored = np.asarray(nifti.dataobj)
     zooms = nifti.header.get_zooms()
-    assert stored.ndim == ndim and case.shape == stored.shape
+    assert stored.ndim == ndim and case.layout.shape == stored.shape
     stack = stored if ndim == 3 else stored[..., None]
     assert case.image.dtype == np.float32 and case.label.dtype == np.uint8
     assert case.image.shape == case.label.shape == stack.shape[::-1]
@@ -72,7 +71,7 @@ def test_arrays_come_as_slice_row_column_of_the_files_x_y_z(dataset, ndim, mri_r
     assert np.array_equal(case.label.T.reshape(label.shape), label)
     slice_spacing = zooms[2] if ndim == 3 else 1
     assert case.spacing == pytest.approx((slice_spacing, zooms[1], zooms[0]))
-    assert np.array_equal(case.affine, nifti.affine)
+    assert np.array_equal(case.layout.affine, nifti.affine)
 
 
 def test_spacing_is_ordered_slice_row_column(mri_copy):
@@ -94,39 +93,15 @@ def test_a_written_mask_lies_exactly_on_its_image(dataset, mri_copy, echo_copy, 
     case = read_case(file, 4, with_label=False)
     mask = np.arange(case.image.size, dtype=np.uint8).reshape(case.image.shape) % 4
 
-    write_mask(tmp_path / "new" / "mask.nii.gz", mask, case)
+    write_mask(tmp_path / "new" / "mask.nii.gz", [mask], case.layout)
 
     image, written = nib.load(file.image_path), nib.load(tmp_path / "new" / "mask.nii.gz")
     assert written.shape == image.shape
     assert written.get_data_dtype() == np.uint8
     assert np.array_equal(written.affine, image.affine)
     assert written.header.get_zooms() == image.header.get_zooms()
-    assert np.array_equal(np.asarray(written.dataobj).T.reshape(mask.shape), mask)
-
-
-def test_inputs_leave_labels_cine_and_sequences_out(mri_copy):
-    folder = mri_copy / "training" / "patient001"
-    image = next(p for p in folder.glob("*.nii.gz") if not p.name.endswith("_gt.nii.gz"))
-    for name in ("patient001_4d.nii.gz", "patient001_2CH_half_sequence.nii.gz"):
-        shutil.copy(image, folder / name)
-    found = find_inputs(mri_copy)
-    assert len(found) == 4  # two patients, two frames
-    assert all("frame" in f.name and "_gt" not in f.name for f in found)
-    assert found[0].name.startswith("training/patient001/patient001_frame")
-    assert found[0].label_path is None
-    assert [f.image_path for f in find_inputs(image)] == [image]
-
-
-def test_inputs_that_are_none_are_answered(tmp_path):
-    (tmp_path / "notes.txt").write_text("no image")
-    for path, words in (
-        (tmp_path, "no image found"),
-        (tmp_path / "notes.txt", "not a NIfTI file"),
-        (tmp_path / "nowhere", "no such file or folder"),
-    ):
-        with pytest.raises(UserError, match=words) as caught:
-            find_inputs(path)
-        assert str(path) in str(caught.value)
+    back = open_nifti(tmp_path / "new" / "mask.nii.gz", file.modality)
+    assert np.array_equal(back.read(), mask)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +155,7 @@ def _value(array, value):
 
 LABEL_DAMAGE = {
     "shape": (lambda a: a[:-1], None, ["shape", "same grid"]),
-    "spacing": (lambda a: a, (1.0, 1.0, 3.0), ["spacing", "1 x 1 x 3", "same grid"]),
+    "spacing": (lambda a: a, (1.0, 1.0, 3.0), ["spacing", "3 x 1 x 1", "same grid"]),
     "value": (lambda a: _value(a, 9), None, ["9", "0 to 3"]),
     "fraction": (lambda a: _value(a.astype(np.float32), 0.5), None, ["0.5", "0 to 3"]),
 }
@@ -188,7 +163,7 @@ IMAGE_DAMAGE = {
     "nan": (lambda a: _value(a.astype(np.float32), np.nan), ["NaN"]),
     "infinite": (lambda a: _value(a.astype(np.float32), np.inf), ["infinite"]),
     "constant": (lambda a: np.full_like(a, 7), ["constant", "7"]),
-    "cine": (lambda a: np.stack([a, a], -1), ["3D"]),
+    "cine": (lambda a: np.stack([a, a], -1), ["2 phases", "expected an image or stack"]),
 }
 
 
@@ -230,7 +205,7 @@ def test_a_file_that_is_no_nifti_is_named(tmp_path):
         path = tmp_path / name
         path.write_text("<html>not found</html>" * 50)
         with pytest.raises(UserError, match=f"{name}: not a readable NIfTI file"):
-            read_case(find_inputs(path)[0], labels=4)
+            open_nifti(path, "mri")
 
 
 def test_the_camus_split_is_read_as_published(echo_root):

@@ -2,24 +2,44 @@
 
 import io
 import shutil
+import tracemalloc
 
 import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from dicom_files import (
+    ALONG_COLUMN,
+    ALONG_ROW,
+    COLUMN_SPACING,
+    DISTANCE,
+    FRAME,
+    INTERCEPT,
+    NORMAL,
+    ORIGIN,
+    ROW_SPACING,
+    SERIES,
+    SLOPE,
+    STUDY,
+    enhanced,
+    mr_slice,
+    new_file,
+    region,
+    set_encoded,
+    set_pixels,
+    write_clip,
+    write_stack,
+)
 from PIL import Image
 from pydicom import dcmread
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import generate_frames
 from pydicom.uid import (
-    UID,
-    EnhancedMRImageStorage,
-    ExplicitVRLittleEndian,
+    DeflatedExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
-    MRImageStorage,
     RLELossless,
     UltrasoundMultiFrameImageStorage,
 )
@@ -31,19 +51,6 @@ from cardiac_seg.data.phantom_mri import mri_patient
 from cardiac_seg.dicom_seg import write_seg
 from cardiac_seg.errors import UserError
 
-CANARY = {
-    "PatientName": "CANARY^NAME",
-    "PatientID": "CANARY-ID",
-    "PatientBirthDate": "19010203",
-}
-STUDY, SERIES, FRAME = (UID(f"1.2.826.0.1.3680043.8.498.{k}") for k in (1, 2, 3))
-# Two directions at right angles that lie along no axis, and what they leave over.
-ALONG_ROW = np.array([2, 2, 1]) / 3
-ALONG_COLUMN = np.array([-2, 1, 2]) / 3
-NORMAL = np.array([1, -2, 2]) / 3
-ORIGIN = np.array([-71.25, 12.5, 40.0])
-ROW_SPACING, COLUMN_SPACING, DISTANCE = 1.5, 1.25, 9.0
-SLOPE, INTERCEPT = 0.5, -20.0
 STRUCTURES = ("RV", "MYO", "LV")
 
 
@@ -60,67 +67,13 @@ def heart():
     return stored, label
 
 
-def new_file(syntax=ExplicitVRLittleEndian, sop_class=MRImageStorage, **values) -> Dataset:
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = syntax
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = sop_class
-    for keyword, value in (CANARY | values).items():
-        setattr(dataset, keyword, value)
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    dataset.StudyInstanceUID = STUDY
-    dataset.StudyDate, dataset.StudyTime, dataset.PatientSex = "20200102", "101500", "O"
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    return dataset
-
-
-def set_pixels(dataset: Dataset, pixels: np.ndarray) -> None:
-    """`pixels` is (rows, columns), with frames before and colours after them."""
-    bits = 8 * pixels.dtype.itemsize
-    dataset.BitsAllocated = dataset.BitsStored = bits
-    dataset.HighBit = bits - 1
-    dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
-    dataset.PixelData = pixels.tobytes()
-
-
-def set_encoded(dataset: Dataset, frames: list[bytes], syntax: UID) -> None:
-    dataset.PixelData = encapsulate(frames)
-    dataset["PixelData"].VR = "OB"
-    dataset.file_meta.TransferSyntaxUID = syntax
-
-
-def mr_slice(pixels: np.ndarray, phase: int, k: int) -> Dataset:
-    dataset = new_file(SOPInstanceUID=f"{SERIES}.{phase + 1}.{k + 1}")
-    dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = SERIES, FRAME
-    dataset.Modality, dataset.ImageType = "MR", ["ORIGINAL", "PRIMARY", "M"]
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.PixelSpacing = [ROW_SPACING, COLUMN_SPACING]
-    dataset.SliceThickness = 8.0  # and a gap: not the distance
-    dataset.ImageOrientationPatient = [f"{v:.13g}" for v in (*ALONG_ROW, *ALONG_COLUMN)]
-    dataset.ImagePositionPatient = [f"{v:.13g}" for v in ORIGIN + k * DISTANCE * NORMAL]
-    dataset.RescaleSlope, dataset.RescaleIntercept = SLOPE, INTERCEPT
-    dataset.TriggerTime, dataset.NominalInterval = 30.0 + 250 * phase, 800
-    dataset.InstanceNumber = 100 - 10 * phase + k  # leads astray
-    set_pixels(dataset, pixels)
-    return dataset
-
-
-def write_stack(folder, stored, edit=lambda dataset, phase, k: None):
-    """One file an image, in an order that says nothing; an `edit` that returns False drops it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    names = iter(np.random.default_rng(3).permutation(stored.shape[0] * stored.shape[1]))
-    for phase, images in enumerate(stored):
-        for k, pixels in enumerate(images):
-            dataset = mr_slice(pixels, phase, k)
-            name = f"I{next(names):03d}"
-            if edit(dataset, phase, k) is not False:
-                dataset.save_as(folder / name, enforce_file_format=True)
-    return folder
-
-
 def read_folder(folder, **options):
     (paths,) = find_series(folder)
     return read_series(paths, **options)
+
+
+def all_phases(series):
+    return np.stack([series.phase(k) for k in range(series.shape[0])])
 
 
 def world(affine, index):
@@ -139,8 +92,10 @@ def stack(heart, tmp_path_factory):
 
 def test_a_stack_comes_back_sorted_and_rescaled(heart, stack):
     stored, _ = heart
-    assert stack.image.dtype == np.float32
-    assert np.array_equal(stack.image, stored * np.float32(SLOPE) + np.float32(INTERCEPT))
+    assert stack.shape == stored.shape
+    image = all_phases(stack)
+    assert image.dtype == np.float32
+    assert np.array_equal(image, stored * np.float32(SLOPE) + np.float32(INTERCEPT))
     assert stack.modality == "mri" and stack.heart_rate == 75
     assert stack.spacing == pytest.approx((DISTANCE, ROW_SPACING, COLUMN_SPACING))
     assert stack.phase_times_ms == pytest.approx([30, 280, 530])
@@ -151,7 +106,7 @@ def test_a_stack_comes_back_sorted_and_rescaled(heart, stack):
 
 
 def test_voxels_lie_where_the_header_puts_them(stack):
-    for column, row, k in corners(stack.image.shape[1:]):
+    for column, row, k in corners(stack.shape[1:]):
         left_posterior = (
             ORIGIN
             + column * COLUMN_SPACING * ALONG_ROW
@@ -182,13 +137,14 @@ def test_another_reader_finds_the_same_voxels_in_the_same_places(heart, directio
     folder = write_stack(tmp_path / "one phase", heart[0][:1], turn)
     ours = read_folder(folder)
     nifti = tmp_path / "stack.nii.gz"
-    nib.Nifti1Image(ours.image[0].T, ours.affine).to_filename(nifti)
+    image = ours.phase(0)
+    nib.Nifti1Image(image.T, ours.affine).to_filename(nifti)
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder)))
     theirs, again = reader.Execute(), sitk.ReadImage(str(nifti))
-    assert np.array_equal(sitk.GetArrayFromImage(theirs), ours.image[0])
-    assert np.array_equal(sitk.GetArrayFromImage(again), ours.image[0])
-    for index in corners(ours.image.shape[1:]):
+    assert np.array_equal(sitk.GetArrayFromImage(theirs), image)
+    assert np.array_equal(sitk.GetArrayFromImage(again), image)
+    for index in corners(ours.shape[1:]):
         place = theirs.TransformIndexToPhysicalPoint(index.tolist())
         assert again.TransformIndexToPhysicalPoint(index.tolist()) == pytest.approx(place, abs=0.01)
         assert world(ours.affine, index) * (-1, -1, 1) == pytest.approx(place, abs=0.01)
@@ -206,7 +162,7 @@ def test_compressed_pixels_are_the_same(heart, stack, syntax, tmp_path):
             dataset.compress(syntax, generate_instance_uid=False)
 
     compressed = read_folder(write_stack(tmp_path, heart[0][:, :2], compress))
-    assert np.array_equal(compressed.image, stack.image[:, :2])
+    assert np.array_equal(all_phases(compressed), all_phases(stack)[:, :2])
 
 
 def test_each_image_has_its_own_rescale(heart, stack, tmp_path):
@@ -215,7 +171,8 @@ def test_each_image_has_its_own_rescale(heart, stack, tmp_path):
 
     stored = heart[0].astype(np.float32)
     expected = stored * np.arange(1, 6)[:, None, None] + np.arange(3)[:, None, None, None]
-    assert np.array_equal(read_folder(write_stack(tmp_path, heart[0], edit)).image, expected)
+    series = read_folder(write_stack(tmp_path, heart[0], edit))
+    assert np.array_equal(all_phases(series), expected)
 
 
 def no_trigger(dataset, phase, k):
@@ -231,13 +188,13 @@ def zero_trigger(dataset, phase, k):
 def test_phases_without_trigger_times(heart, stack, edit, order, tmp_path):
     """The next tag tells: here instance numbers, which run backwards, or temporal positions."""
     series = read_folder(write_stack(tmp_path, heart[0], edit))
-    assert np.array_equal(series.image, stack.image[order])
+    assert np.array_equal(all_phases(series), all_phases(stack)[order])
     assert series.phase_times_ms is None
 
 
 def test_one_image_is_a_stack(heart, tmp_path):
     series = read_folder(write_stack(tmp_path, heart[0][:1, :1]))
-    assert series.image.shape == (1, 1, 44, 36)
+    assert series.shape == series.phase(0)[None].shape == (1, 1, 44, 36)
     assert series.spacing == (8.0, ROW_SPACING, COLUMN_SPACING)  # its thickness
     assert series.affine[:3, 2] == pytest.approx(8 * NORMAL * (-1, -1, 1))
 
@@ -279,7 +236,7 @@ def one_series_a_slice(dataset, phase, k):
 
 def test_a_series_a_slice_is_one_stack(heart, stack, tmp_path):
     series = read_folder(write_stack(tmp_path, heart[0], one_series_a_slice))
-    assert np.array_equal(series.image, stack.image)
+    assert np.array_equal(all_phases(series), all_phases(stack))
 
 
 @pytest.mark.parametrize(
@@ -355,6 +312,25 @@ def test_a_damaged_file_is_a_group_that_says_so(heart, tmp_path):
         read_series([])
 
 
+@pytest.mark.parametrize("name", ["I1.dcm", "I1.DCM"])
+@pytest.mark.parametrize("length", [0, 100, 131, 500])
+def test_a_dcm_file_that_is_no_dicom_is_a_group_that_says_so(heart, name, length, tmp_path):
+    folder = write_stack(tmp_path / "stack", heart[0][:1])
+    damaged = folder / name
+    damaged.write_bytes(b"CANARY" * 100)
+    damaged.write_bytes(damaged.read_bytes()[:length])
+    for ignored in ("._I1.dcm", "notes.txt", "noname"):  # macOS leaves the first beside a file
+        shutil.copy(damaged, folder / ignored)
+    groups = find_series(tmp_path)
+    assert sorted(map(len, groups)) == [1, 5] and [damaged] in groups
+    assert find_series(damaged) == [[damaged]] and find_series(folder / "notes.txt") == []
+    with pytest.raises(UserError) as error:
+        read_series([damaged])
+    assert str(error.value) == (
+        f"{damaged}: not a readable DICOM file; it may be truncated, copy it again"
+    )
+
+
 # Every mismatch inside a stack.
 
 
@@ -388,6 +364,22 @@ def cut_compressed(dataset, phase, k):
     dataset.compress(RLELossless, generate_instance_uid=False)
     if (phase, k) == (1, 2):
         dataset.PixelData = dataset.PixelData[:600]
+
+
+def no_pixel_data(dataset, phase, k):
+    if (phase, k) == (1, 2):
+        del dataset.PixelData
+
+
+def no_bits(dataset, phase, k):
+    if (phase, k) == (1, 2):
+        dataset["PixelData"].VR = "OW"  # which it would follow from
+        del dataset.BitsAllocated
+
+
+def deflated(dataset, phase, k):
+    if (phase, k) == (1, 2):
+        dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
 
 
 def lossless_jpeg(dataset, phase, k):
@@ -465,6 +457,9 @@ ERRORS = {
     "frames": (on_slice_2(NumberOfFrames=2), "0 items for 2 frames; .*single images"),
     "truncated": (cut_pixels, r"PixelData \(7fe0,0010\) cannot be decoded; .*copy it again"),
     "truncated RLE": (cut_compressed, "PixelData .* cannot be decoded; .*copy it again"),
+    "no pixel data": (no_pixel_data, "PixelData .* cannot be decoded; .*copy it again"),
+    "no bits": (no_bits, "PixelData .* cannot be decoded; .*copy it again"),
+    "deflated": (deflated, "Deflated Explicit VR .*cannot be decoded here; decompress it"),
     "codec": (
         lossless_jpeg,
         r"TransferSyntaxUID \(0002,0010\) JPEG Lossless, .*cannot be decoded here; decompress it",
@@ -479,12 +474,37 @@ def test_a_mismatch_is_one_line_without_the_patient(heart, case, tmp_path, capfd
     recwarn.clear()
     caplog.clear()
     with pytest.raises(UserError, match=message) as error:
-        read_series(sorted(folder.iterdir()))
+        all_phases(read_series(sorted(folder.iterdir())))
     text = str(error.value)
     assert text.startswith(f"{folder}/I") and "\n" not in text and "; " in text
     said = text + caplog.text + "".join(capfd.readouterr())
     said += " ".join(str(warning.message) for warning in recwarn)
     assert "CANARY" not in said and "19010203" not in said and str(STUDY) not in said
+
+
+@pytest.mark.parametrize("syntax", [None, ImplicitVRLittleEndian])
+@pytest.mark.parametrize("multi_frame", [False, True])
+def test_plain_pixels_cut_short_are_refused_at_once(heart, multi_frame, syntax, tmp_path):
+    path = tmp_path / "image.dcm"
+    dataset = enhanced(heart[0]) if multi_frame else mr_slice(heart[0][0, 0], 0, 0)
+    if syntax:
+        dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.save_as(path, enforce_file_format=True)
+    whole = path.read_bytes()
+    assert len(all_phases(read_series([path]))) == (3 if multi_frame else 1)
+    for length in (len(whole) - 1, len(whole) - 2 * 44 * 36):
+        path.write_bytes(whole[:length])
+        with pytest.raises(UserError, match=r"^.*image.dcm: PixelData .* it may be truncated"):
+            read_series([path])
+
+
+def test_a_file_that_is_gone_is_named(heart, tmp_path):
+    series = read_folder(write_stack(tmp_path, heart[0]))
+    gone, _ = series.sources[1, 2]
+    gone.unlink()
+    assert series.phase(0).shape == (5, 44, 36)
+    with pytest.raises(UserError, match=f"^{gone}: no such file"):
+        series.phase(1)
 
 
 @pytest.mark.parametrize(
@@ -505,51 +525,10 @@ def test_an_unreadable_value_is_named_but_not_shown(heart, before, after, messag
 # Multi-frame MRI.
 
 
-def enhanced(stored) -> Dataset:
-    """The phantom's stack as one file, frames in an order that says nothing."""
-    dataset = mr_slice(stored[0, 0], 0, 0)
-    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
-        delattr(dataset, keyword)
-    for keyword in ("RescaleSlope", "RescaleIntercept", "TriggerTime", "NominalInterval"):
-        delattr(dataset, keyword)
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = EnhancedMRImageStorage
-
-    def group(**values):
-        item = Dataset()
-        for keyword, value in values.items():
-            setattr(item, keyword, value)
-        return [item]
-
-    classic = mr_slice(stored[0, 0], 0, 0)
-    (shared,) = group(
-        PlaneOrientationSequence=group(ImageOrientationPatient=classic.ImageOrientationPatient),
-        PixelMeasuresSequence=group(PixelSpacing=classic.PixelSpacing, SliceThickness=8),
-        PixelValueTransformationSequence=group(RescaleSlope=SLOPE, RescaleIntercept=INTERCEPT),
-    )
-    dataset.SharedFunctionalGroupsSequence = [shared]
-    order = np.random.default_rng(5).permutation(list(np.ndindex(stored.shape[:2])))
-    dataset.PerFrameFunctionalGroupsSequence = [
-        group(
-            PlanePositionSequence=group(
-                ImagePositionPatient=mr_slice(stored[0, 0], 0, k).ImagePositionPatient
-            ),
-            CardiacSynchronizationSequence=group(
-                NominalCardiacTriggerDelayTime=30.0 + 250 * phase, RRIntervalTimeNominal=800.0
-            ),
-        )[0]
-        for phase, k in order.tolist()
-    ]
-    private = dataset.PerFrameFunctionalGroupsSequence[0].private_block(0x2005, "ANY", create=True)
-    private.add_new(0x0F, "SQ", group(TriggerTime=9.0, ImagePositionPatient=[0, 0, 0]))
-    dataset.NumberOfFrames = len(order)
-    set_pixels(dataset, np.stack([stored[phase, k] for phase, k in order]))
-    return dataset
-
-
 def test_a_multi_frame_stack_is_the_same_stack(heart, stack, tmp_path):
     enhanced(heart[0]).save_as(tmp_path / "enhanced.dcm", enforce_file_format=True)
     series = read_folder(tmp_path)
-    assert np.array_equal(series.image, stack.image)
+    assert np.array_equal(all_phases(series), all_phases(stack))
     assert np.allclose(series.affine, stack.affine)
     assert (series.spacing, series.heart_rate) == (stack.spacing, stack.heart_rate)
     assert series.phase_times_ms == pytest.approx([30, 280, 530])
@@ -560,6 +539,33 @@ def test_a_multi_frame_stack_is_the_same_stack(heart, stack, tmp_path):
     check_places(segmentation, heart[1], series, 1)
     (source,) = segmentation.SourceImageSequence
     assert list(source.ReferencedFrameNumber) == [frame for _, frame in series.sources[1]]
+
+
+@pytest.mark.parametrize("kind", ["classic", "multi-frame", "RLE", "RLE without offsets"])
+def test_a_long_series_is_never_whole_in_memory(kind, tmp_path):
+    """Never more than four phases of twenty, headers and all."""
+    steps = np.arange(20 * 3 * 256 * 8, dtype=np.uint16).reshape(20, 3, 256, 8)
+    stored = steps.repeat(32, -1)  # runs, which RLE is quick with
+    if kind == "classic":
+        write_stack(tmp_path, stored)
+    else:
+        dataset = enhanced(stored)
+        if kind != "multi-frame":
+            dataset.compress(RLELossless, generate_instance_uid=False)
+        if kind == "RLE without offsets":
+            frames = list(generate_frames(dataset.PixelData, number_of_frames=20 * 3))
+            set_encoded(dataset, frames, RLELossless, has_bot=False)
+        dataset.save_as(tmp_path / "long.dcm", enforce_file_format=True)
+    (paths,) = find_series(tmp_path)  # and so what is imported once is there already
+    tracemalloc.start()
+    try:
+        series = read_series(paths)
+        means = [series.phase(k).mean() for k in range(20)]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * stored[0].size * np.dtype(np.float32).itemsize
+    assert means == pytest.approx(SLOPE * stored.mean((1, 2, 3)) + INTERCEPT, rel=1e-4)
 
 
 # Echo.
@@ -573,38 +579,13 @@ def echo():
     return np.stack([ed, ed // 2 + es // 2, es, ed]), images["patient0001_2CH_ED_gt"].T
 
 
-def region(row, column, units=3, spatial=1) -> Dataset:
-    item = Dataset()
-    item.RegionSpatialFormat = spatial
-    item.PhysicalUnitsXDirection = item.PhysicalUnitsYDirection = units
-    item.PhysicalDeltaX, item.PhysicalDeltaY = column / 10, row / 10  # cm
-    return item
-
-
-def write_clip(path, frames, regions=None, **values):
-    dataset = new_file(
-        sop_class=UltrasoundMultiFrameImageStorage, SOPInstanceUID=f"{SERIES}.7", **values
-    )
-    dataset.SeriesInstanceUID, dataset.Modality = SERIES, "US"
-    dataset.Rows, dataset.Columns = frames.shape[1:3]
-    dataset.NumberOfFrames, dataset.FrameTime, dataset.HeartRate = len(frames), 20, 66
-    dataset.SequenceOfUltrasoundRegions = [region(0.4, 0.3)] if regions is None else regions
-    if frames.ndim == 4:
-        dataset.SamplesPerPixel, dataset.PlanarConfiguration = 3, 0
-        dataset.PhotometricInterpretation = "RGB"
-    set_pixels(dataset, frames)
-    path.parent.mkdir(exist_ok=True)
-    dataset.save_as(path, enforce_file_format=True)
-    return path
-
-
 @pytest.mark.parametrize("colour", [False, True])
 def test_a_clip_comes_back_with_its_scale(echo, colour, tmp_path):
     frames = np.repeat(echo[0][..., None], 3, -1) if colour else echo[0]
     path = write_clip(tmp_path / "clip.dcm", frames)
     series = read_folder(tmp_path)
-    assert series.image.shape == (4, 1, *echo[0].shape[1:])
-    assert np.allclose(series.image[:, 0], echo[0], rtol=0, atol=1e-3)
+    assert series.shape == (4, 1, *echo[0].shape[1:])
+    assert np.allclose(all_phases(series)[:, 0], echo[0], rtol=0, atol=1e-3)
     assert series.modality == "echo" and series.heart_rate == 66
     assert series.spacing == pytest.approx((1, 0.4, 0.3))
     assert series.affine == pytest.approx(np.diag([0.3, 0.4, 1, 1]))
@@ -623,11 +604,26 @@ def test_colours_become_luminance(tmp_path):
     frames = np.zeros((2, 8, 8, 3), np.uint8)
     frames[0, :2, :, 0] = frames[0, 2:4, :, 1] = frames[0, 4:6, :, 2] = 200
     write_clip(tmp_path / "clip.dcm", frames)
-    image = read_folder(tmp_path).image[0, 0, ::2, 0]
+    image = read_folder(tmp_path).phase(0)[0, ::2, 0]
     assert image == pytest.approx([59.8, 117.4, 22.8, 0], abs=1e-3)
 
 
-def test_a_clip_of_jpeg_frames(echo, tmp_path):
+def test_a_clip_of_plain_subsampled_frames(echo, tmp_path):
+    """YBR_FULL_422 without compression: two lumas, then the two chromas they share."""
+    frames = echo[0][..., :170]  # in pairs
+    path = write_clip(tmp_path / "clip.dcm", np.repeat(frames[..., None], 3, -1))
+    dataset = dcmread(path)
+    pairs = np.full((*frames.shape[:2], 85, 4), 128, np.uint8)
+    pairs[..., :2] = frames.reshape(pairs[..., :2].shape)
+    dataset.PhotometricInterpretation, dataset.PixelData = "YBR_FULL_422", pairs.tobytes()
+    dataset.save_as(path)
+    assert np.allclose(all_phases(read_folder(tmp_path))[:, 0], frames, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "layout", [{}, {"has_bot": False}, {"has_bot": False, "fragments_per_frame": 2}]
+)
+def test_a_clip_of_jpeg_frames(echo, layout, tmp_path):
     """What scanners write: YBR_FULL_422, 8 bits, lossy."""
     path = write_clip(tmp_path / "clip.dcm", np.repeat(echo[0][..., None], 3, -1))
     dataset = dcmread(path)
@@ -636,10 +632,10 @@ def test_a_clip_of_jpeg_frames(echo, tmp_path):
         file = io.BytesIO()
         Image.fromarray(frame).save(file, "JPEG", quality=95, subsampling="4:2:2")
         encoded.append(file.getvalue())
-    set_encoded(dataset, encoded, JPEGBaseline8Bit)
+    set_encoded(dataset, encoded, JPEGBaseline8Bit, **layout)
     dataset.PhotometricInterpretation = "YBR_FULL_422"
     dataset.save_as(path)
-    difference = np.abs(read_folder(tmp_path).image[:, 0] - echo[0])
+    difference = np.abs(all_phases(read_folder(tmp_path))[:, 0] - echo[0])
     assert difference.mean() < 2 and difference.max() < 30
 
 
@@ -680,11 +676,13 @@ def test_a_clip_cut_short_is_refused(echo, tmp_path):
     dataset.compress(RLELossless, generate_instance_uid=False)
     dataset.NumberOfFrames = 6
     dataset.save_as(path)
+    series = read_series([path])
+    series.phase(3)
     with pytest.raises(UserError, match="PixelData .* cannot be decoded"):
-        read_series([path])
+        series.phase(4)
     path.write_bytes(path.read_bytes()[:-3000])
     with pytest.raises(UserError, match="truncated, copy it again"):
-        read_series([path])
+        read_series([path]).phase(3)
 
 
 # Segmentations.

@@ -21,6 +21,7 @@ from cardiac_seg.statistics import holm
 
 STRUCTURES = ("RV", "MYO", "LV")
 CLASSES = ("background", *STRUCTURES)
+QUALITY = {"optimism": 0.0, "review_below": 0.5}
 
 
 @pytest.fixture
@@ -34,7 +35,9 @@ def run(tmp_path):
             f"stacking: {{learners: {'[logistic]' if len(members) > 1 else '[]'}}}\n"
         )
         (tmp_path / "meta").mkdir(exist_ok=True)
-        (tmp_path / "meta" / "choice.json").write_text(json.dumps({"model": choice}))
+        (tmp_path / "meta" / "choice.json").write_text(
+            json.dumps({"model": choice, "quality": QUALITY})
+        )
         return Run(tmp_path, load_config(tmp_path / "config.yaml", []))
 
     return make
@@ -303,33 +306,14 @@ def test_a_class_that_is_nowhere_has_no_curve():
 # Quality control
 
 
-def quality_of(dice, pairwise, entropy):
-    names = [f"patient{i}_ED" for i in range(len(dice))]
-    quality = pd.DataFrame({"case": names, "pairwise_dice": pairwise, "boundary_entropy": entropy})
-    rows = [("ensemble", f"patient{i}", "ED", value) for i, value in enumerate(dice)]
-    return tables.quality_table(quality, cases_table(rows))
-
-
-def test_predicted_quality_is_the_mean_of_two_ranks():
-    table = quality_of([0.9, 0.8, 0.7, 0.6], [0.95, 0.8, 0.9, 0.5], [0.4, 0.1, 0.3, 0.2])
-    assert table.case.str[7].tolist() == ["3", "0", "2", "1"]  # equals: by name
-    assert table.predicted_quality.tolist() == [0.5, 0.625, 0.625, 0.75]
+def test_cases_of_low_predicted_quality_are_looked_at_first():
+    names = [f"patient{i}_ED" for i in range(4)]
+    quality = pd.DataFrame({"case": names, "predicted_quality": [0.9, 0.5, 0.5, 0.7]})
+    rows = [("ensemble", f"patient{i}", "ED", (9 - i) / 10) for i in range(4)]
+    table = tables.quality_table(quality, cases_table(rows))
+    assert table.case.str[7].tolist() == ["1", "2", "3", "0"]  # equals: by name
     assert table.review_rank.tolist() == [1, 2, 3, 4]
-    assert table.dice.tolist() == pytest.approx([0.6, 0.9, 0.7, 0.8])
-
-
-def test_a_mask_without_boundary_is_looked_at_first():
-    table = quality_of([0.9, 0.0, 0.8], [0.9, 0.99, 0.8], [0.1, np.nan, 0.2])
-    assert table.case[0] == "patient1_ED" and table.predicted_quality[0] == 0
-
-
-@pytest.mark.parametrize("nothing", [np.nan, None])
-def test_of_one_member_the_entropy_alone_predicts(nothing):
-    table = quality_of([0.9, 0.7, 0.8], [nothing] * 3, [0.1, 0.3, 0.2])
-    assert table.dice.tolist() == pytest.approx([0.7, 0.8, 0.9])
-    assert table.predicted_quality.tolist() == pytest.approx([1 / 3, 2 / 3, 1])
-    _, found = tables.risk_coverage(table)
-    assert set(found.score) == {"boundary_entropy", "predicted_quality", "oracle", "random"}
+    assert table.dice.tolist() == pytest.approx([0.8, 0.7, 0.6, 0.9])
 
 
 def risk(dice, **scores):
@@ -352,6 +336,12 @@ def test_risk_and_coverage_by_hand():
     assert found.spearman["pairwise_dice"] == pytest.approx(-0.5)
     assert found.spearman["oracle"] == pytest.approx(1)
     assert np.isnan(found.spearman["random"])
+
+
+def test_the_quality_score_is_compared_with_the_dice_it_is():
+    _, found = risk([0.9, 0.5, 0.7], predicted_quality=[0.8, 0.7, 0.7])
+    row = found.set_index("score").loc["predicted_quality"]
+    assert row.bias == pytest.approx(0.1 / 3) and row.mae == pytest.approx(0.1)
 
 
 def test_a_small_entropy_is_a_good_sign():

@@ -8,6 +8,8 @@ import pytest
 from scipy import ndimage
 
 from cardiac_seg.data.phantom import PHANTOM_MARKER, is_phantom, write_phantoms
+from cardiac_seg.data.phantom_heart import draw_hearts, heart_between
+from cardiac_seg.data.phantom_painting import contraction
 from cardiac_seg.errors import UserError
 
 # Group: EF limits in percent, wide enough for every draw.
@@ -25,6 +27,20 @@ def mri(tmp_path_factory):
 def echo(tmp_path_factory):
     root = tmp_path_factory.mktemp("echo") / "phantoms"
     write_phantoms(root, patients=10, modality="echo", seed=3)
+    return root
+
+
+@pytest.fixture(scope="module")
+def mri_cine(tmp_path_factory):
+    root = tmp_path_factory.mktemp("mri_cine") / "phantoms"
+    write_phantoms(root, patients=2, modality="mri", seed=3, cine=True)
+    return root
+
+
+@pytest.fixture(scope="module")
+def echo_cine(tmp_path_factory):
+    root = tmp_path_factory.mktemp("echo_cine") / "phantoms"
+    write_phantoms(root, patients=1, modality="echo", seed=3, cine=True)
     return root
 
 
@@ -208,6 +224,98 @@ def test_files_depend_on_seed_and_patient_only(tmp_path, modality):
     again.mkdir()  # an empty folder may be filled
     write_phantoms(again, 2, modality, 0)
     assert same_files(two, all_arrays(again))
+
+
+@pytest.mark.parametrize("modality", ["mri", "echo"])
+def test_cine_changes_nothing_else(request, modality):
+    plain, cine = (request.getfixturevalue(name) for name in (modality, f"{modality}_cine"))
+    added = set()
+    for path in sorted(cine.glob("*/patient*/*")):
+        other = plain / path.relative_to(cine)
+        if other.exists():
+            assert path.read_bytes() == other.read_bytes(), path.name
+        else:
+            added.add(path.name.split("_", 1)[1])
+    assert (
+        added
+        == {
+            "mri": {"4d.nii.gz"},
+            "echo": {"2CH_half_sequence.nii.gz", "4CH_half_sequence.nii.gz"},
+        }[modality]
+    )
+    before, after = (json.loads((r / PHANTOM_MARKER).read_text())["truth"] for r in (plain, cine))
+    for name, truth in after.items():
+        new = {"cine_lv_ml", "heart_rate"} if modality == "mri" else {"cine_lv_ml"}
+        assert {k: v for k, v in truth.items() if k not in new} == before[name]
+        assert truth.keys() - before[name].keys() == new
+
+
+def assert_beats(volumes, ed, es, truth):
+    """ED is the largest, ES the smallest, and each limb between them is strictly monotone."""
+    from_ed = np.roll(volumes, -ed)
+    assert np.all(np.diff(from_ed[: es - ed + 1]) < 0)
+    assert np.all(np.diff([*from_ed[es - ed :], volumes[ed]]) > 0)
+    assert volumes[ed] == truth["edv_ml"] and volumes[es] == truth["esv_ml"]
+
+
+def test_mri_cine(mri_cine):
+    for name, cfg, truth, frames in mri_cases(mri_cine):
+        path = mri_cine / "training" / name / f"{name}_4d.nii.gz"
+        film, zooms = read(path)
+        (ed_image, ed_label, spacing), (es_image, *_) = frames
+        phases, ed, es = int(cfg["NbFrame"]), int(cfg["ED"]) - 1, int(cfg["ES"]) - 1
+        assert film.dtype == np.int16 and film.shape == (*ed_image.shape, phases)
+        assert np.array_equal(film[..., ed], ed_image)
+        assert np.array_equal(film[..., es], es_image)
+
+        assert zooms[:3] == spacing and nib.load(path).header.get_xyzt_units() == ("mm", "sec")
+        assert 60 / (zooms[3] * phases) == pytest.approx(truth["heart_rate"], abs=0.01)
+        assert 55 <= truth["heart_rate"] <= 85
+
+        volumes = truth["cine_lv_ml"]
+        assert len(volumes) == phases
+        assert_beats(volumes, ed, es, truth)
+        # The smaller the cavity, the more dark muscle where it was at ED.
+        assert np.corrcoef(film[ed_label == 3].mean(0), volumes)[0, 1] > 0.8
+
+
+def test_echo_cine(echo_cine):
+    folder = echo_cine / "database_nifti" / "patient0001"
+    truth = json.loads((echo_cine / PHANTOM_MARKER).read_text())["truth"][folder.name]
+    volumes = truth["cine_lv_ml"]
+    for view in ("2CH", "4CH"):
+        stem = f"{folder.name}_{view}"
+        film, zooms = read(folder / f"{stem}_half_sequence.nii.gz")
+        (ed, spacing), (es, _) = (read(folder / f"{stem}_{p}.nii.gz") for p in ("ED", "ES"))
+        frames = int(read_cfg(folder / f"Info_{view}.cfg")["NbFrame"])
+        assert film.dtype == np.uint8 and film.shape == (*ed.shape, frames)
+        assert zooms[:2] == spacing and len(volumes) == frames
+        assert np.array_equal(film[..., 0], ed) and np.array_equal(film[..., -1], es)
+        cavity = read(folder / f"{stem}_ED_gt.nii.gz")[0] == 1
+        assert np.corrcoef(film[cavity].mean(0), volumes)[0, 1] < -0.9  # muscle is bright here
+    assert_beats(volumes, 0, len(volumes) - 1, truth)
+
+
+@pytest.mark.parametrize(("frames", "ed", "es"), [(20, 1, 9), (20, 4, 12), (14, 1, 14)])
+def test_contraction_wraps_round_to_ed(frames, ed, es):
+    beat = contraction(frames, ed, es)
+    assert len(beat) == frames and beat[ed - 1] == 0 and beat[es - 1] == 1
+    assert_beats([1 - share for share in beat], ed - 1, es - 1, {"edv_ml": 1, "esv_ml": 0})
+    if ed > 1:  # before ED the last beat still fills
+        assert beat[-1] > beat[0] > beat[1] > beat[2] > 0
+
+
+@pytest.mark.parametrize("group", ["DCM", "HCM"])
+def test_heart_between_ed_and_es(group):
+    ed, es, z, thickness = draw_hearts(np.random.default_rng(5), group)
+    heart = heart_between(ed, es, 0.3, z, thickness)
+    at = np.arange(-110, 90, 0.5, dtype=np.float32)
+    u, v = np.meshgrid(at, at, indexing="ij")
+    label = np.stack([heart.labels(u, v, cut) for cut in z], -1)
+    ends = zip(ed.volumes(z, thickness), es.volumes(z, thickness), strict=True)
+    for value, (start, end) in zip((3, 2, 1), ends, strict=True):
+        expected = 0.7 * start + 0.3 * end
+        assert millilitres(label, value, (0.5, 0.5, thickness)) == pytest.approx(expected, rel=0.02)
 
 
 def test_three_echo_patients_fill_three_lists(tmp_path):

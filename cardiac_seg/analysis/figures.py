@@ -64,7 +64,7 @@ AREAS = {"image": "whole image", "band": "band around the boundary"}
 SCORES = {  # name, what its values mean, style
     "pairwise_dice": ("Pairwise Dice", "of the members", {"color": "#E69F00"}),
     "boundary_entropy": ("Boundary entropy", "1 = uniform", {"color": "#8C6100", "ls": "--"}),
-    "predicted_quality": ("Predicted quality", "mean rank", {"color": "#56B4E9", "ls": "-."}),
+    "predicted_quality": ("Predicted quality", "Dice to expect", {"color": "#56B4E9", "ls": "-."}),
     "oracle": ("Oracle", "", {"color": "#000000", "ls": ":"}),
     "random": ("Random", "", {"color": "#999999", "ls": ":"}),
 }
@@ -412,7 +412,7 @@ def quality_scatter(quality: pd.DataFrame, quality_agreement: pd.DataFrame) -> F
     """True Dice against what predicts it without a reference, a dot a case.
 
     Args:
-        quality: dice, pairwise_dice, boundary_entropy.
+        quality: dice, pairwise_dice, boundary_entropy, predicted_quality.
         quality_agreement: score, spearman, pearson.
     """
     scores = [s for s in SCORES if s in quality and quality[s].notna().any()]

@@ -27,13 +27,14 @@ from cardiac_seg.features import entropy
 from cardiac_seg.files import remove_leftovers, whole_file
 from cardiac_seg.interpretation import BINS, count_calibration
 from cardiac_seg.maps import read_maps
-from cardiac_seg.meta import control_of, final_model, models_of, read_combiner
+from cardiac_seg.meta import control_of, final_model, models_of, read_combiner, read_quality
 from cardiac_seg.overlap import confusion, dice_from_confusion
 from cardiac_seg.progress import bar
+from cardiac_seg.quality import quality
 from cardiac_seg.run import Run, file_sha256, open_run
 from cardiac_seg.surface import surface_metrics
 
-VERSION = 2  # of what is measured; another number measures anew
+VERSION = 3  # of what is measured; another number measures anew
 BAND_MM = 5.0  # to either side of the reference boundary
 HALF = int(np.float16(0.5).view(np.uint16))
 ROC_BINS = (2 * HALF >> 3) + 1  # of probability, see `probability_bins`
@@ -305,7 +306,7 @@ def _measure(
         "ranked": np.zeros((len(watched), labels, 2, ROC_BINS), np.int64),
         "changes": np.zeros((len(watched), len(DISTANCES_MM) - 1, len(OUTCOMES)), np.int64),
     }
-    rows, regions, quality, thumbnails, masks_of = [], [], [], [], {}
+    rows, regions, unsure, thumbnails, masks_of = [], [], [], [], {}
     for case in cases.itertuples():
         masks, spacing = _masks(run, case.path, models)
         masks_of[case.view, case.phase] = masks, spacing
@@ -317,7 +318,7 @@ def _measure(
         rows += _case_rows(run, masks, spacing, about, models)
         regions += _region_rows(run, masks, about, models)
         used = probabilities[final]
-        quality.append(about | _quality(run, masks, used, maps.grid.spacing))
+        unsure.append(about | _quality(run, masks, used, maps.grid.spacing))
         dice = {
             r["structure"]: r["dice"]
             for r in rows
@@ -350,7 +351,7 @@ def _measure(
             _clinical_rows(run, masks_of, cases),
             columns=["patient", "model", "method", "index", "value"],
         ),
-        quality=pd.DataFrame(quality),
+        quality=pd.DataFrame(unsure),
         thumbnails=np.array(thumbnails),
         **sums,
     )
@@ -361,7 +362,9 @@ def _masks(run: Run, path: str, models: list[str]) -> tuple[dict[str, np.ndarray
     masks = {}
     for name in (REFERENCE_MASKS, FINAL_MASKS, *models):
         try:
-            masks[name], spacing = read_mask(run.folder / "masks" / name / path)
+            masks[name], spacing = read_mask(
+                run.folder / "masks" / name / path, run.dataset.modality
+            )
         except UserError as error:
             raise UserError(f"{error}; or {_score_again(run)}") from None
         reference, largest = masks[REFERENCE_MASKS], masks[name].max(initial=0)
@@ -411,7 +414,11 @@ def _region_rows(run: Run, masks: dict, about: dict, models: list[str]) -> list[
 
 
 def _quality(run: Run, masks: dict, probabilities: np.ndarray, spacing: tuple) -> dict:
-    """How far the members agree, and how unsure the model in use is at its own boundary."""
+    """What tells good masks from bad ones without a reference.
+
+    How far the members agree, how unsure the model in use is at its own boundary, and the quality
+    score that `predict` gives.
+    """
     pairs = itertools.combinations(run.config.members, 2)
     agreement = [
         np.nanmean(dice_from_confusion(confusion(masks[a], masks[b], run.dataset.labels))[1:])
@@ -423,6 +430,7 @@ def _quality(run: Run, masks: dict, probabilities: np.ndarray, spacing: tuple) -
     return {
         "pairwise_dice": float(np.mean(agreement)) if agreement else np.nan,
         "boundary_entropy": float(unsure.mean()) if near.any() else np.nan,
+        "predicted_quality": quality(probabilities, read_quality(run)),
     }
 
 

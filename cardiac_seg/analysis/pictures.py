@@ -12,6 +12,7 @@ from cardiac_seg.preprocessing import from_grid
 
 MARGIN_MM = 15.0  # around the heart, MRI
 PAGE_TILE, THUMBNAIL = {"mri": 170, "echo": 330}, 96  # heights in pixels
+TILE, OVERLAY_COLUMNS = 200, 6  # of the overlay of a stack: height in pixels, slices in a row
 COLUMNS = ("image", "reference", "ensemble", "errors", "uncertainty")
 
 
@@ -51,12 +52,7 @@ def view(
     """
     shape = reference.shape[1:]
     heart = ((reference > 0) | (mask > 0)).any(axis=0)
-    crop = [slice(0, n) for n in shape]
-    if len(reference) > 1 and heart.any():
-        for axis in (0, 1):
-            held = np.flatnonzero(heart.any(axis=1 - axis))
-            margin = round(MARGIN_MM / spacing[1 + axis])
-            crop[axis] = slice(max(held[0] - margin, 0), held[-1] + margin + 1)
+    crop = _around(heart, spacing) if len(reference) > 1 else [slice(0, n) for n in shape]
     plane = from_grid(maps.image.pixels[index][None, ..., None], maps.grid)
     image = plane.reshape(maps.grid.native)  # cv2 drops a single channel
     cropped = image[crop[0], crop[1]]
@@ -177,12 +173,7 @@ def case_page(
     heads = np.zeros((18, body.shape[1], 3), np.uint8)
     for k, column in enumerate(COLUMNS):
         _write(heads, column, (4 + k * body.shape[1] // len(COLUMNS), 12))
-    legend = np.zeros((20, body.shape[1], 3), np.uint8)
-    at = 4
-    for word, colour in ({s: COLOURS[s] for s in structures} | ERRORS).items():
-        cv2.rectangle(legend, (at, 5), (at + 10, 15), _rgb(colour), -1)
-        _write(legend, word, (at + 15, 14))
-        at += 28 + 7 * len(word)
+    legend = _legend(body.shape[1], structures, ERRORS)
     return _encode(np.vstack([title, heads, body, legend]), ".png")
 
 
@@ -198,6 +189,73 @@ def thumbnail(
     part = view(maps, reference, mask, spacing, index, THUMBNAIL)
     picture = filled(part.image, part.fit(mask[index]), structures)
     return _encode(contoured(picture, part.reference, structures, colour="#FFFFFF"), ".jpg")
+
+
+def overlay(
+    phases: list[tuple[str, np.ndarray, np.ndarray]],
+    spacing: tuple[float, float, float],
+    structures: tuple[str, ...],
+) -> bytes:
+    """A picture of all slices with the structures outlined, without a name or number.
+
+    Args:
+        phases: For each, its title (may be empty), (slices, height, width) float32 pixels and
+            uint8 labels. Stacks are cropped to the structures and a margin.
+        spacing: (slice, row, column) in mm.
+        structures: In label order.
+
+    Returns:
+        PNG.
+    """
+    slices = len(phases[0][1])
+    height = TILE if slices > 1 else 2 * TILE
+    held = np.any([mask > 0 for _, _, mask in phases], axis=(0, 1))
+    rows, columns = _around(held, spacing) if slices > 1 else (slice(None), slice(None))
+    aspect = spacing[2] * held[rows, columns].shape[1] / (spacing[1] * held[rows, columns].shape[0])
+    size = (max(1, round(height * aspect)), height)
+    across = min(slices, OVERLAY_COLUMNS)
+    tiles = []
+    for title, planes, mask in phases:
+        low, high = np.percentile(planes[:, rows, columns], (1, 99))
+        for k, (plane, labels) in enumerate(zip(planes, mask, strict=True)):
+            shown = np.clip((plane[rows, columns] - low) / max(high - low, 1e-12), 0, 1)
+            image = cv2.resize(shown, size, interpolation=cv2.INTER_LINEAR)
+            part = np.ascontiguousarray(labels[rows, columns])
+            part = cv2.resize(part, size, interpolation=cv2.INTER_NEAREST)
+            tile = contoured(grey((255 * image).astype(np.uint8)), part, structures)
+            words = [title] if slices == 1 else [title, f"slice {k + 1}/{slices}"]
+            _write(tile, "  ".join(filter(None, words)), (4, height - 6))
+            tiles.append(_framed(tile))
+        tiles += [np.zeros_like(tiles[0])] * (-slices % across)
+    if slices == 1:
+        across = len(phases)
+    lines = [np.hstack(tiles[i : i + across]) for i in range(0, len(tiles), across)]
+    body = np.vstack(lines)
+    return _encode(np.vstack([body, _legend(body.shape[1], structures, {})]), ".png")
+
+
+def _around(held: np.ndarray, spacing: tuple) -> tuple[slice, slice]:
+    """Rows and columns of (height, width) bool, and a margin; all where there are none."""
+    found = []
+    for axis in (0, 1):
+        lines = np.flatnonzero(held.any(axis=1 - axis))
+        margin = round(MARGIN_MM / spacing[1 + axis])
+        whole = slice(0, held.shape[axis])
+        found.append(
+            slice(max(lines[0] - margin, 0), lines[-1] + margin + 1) if len(lines) else whole
+        )
+    return tuple(found)
+
+
+def _legend(width: int, structures: tuple[str, ...], more: dict[str, str]) -> np.ndarray:
+    """A strip that says which colour is what."""
+    legend = np.zeros((20, width, 3), np.uint8)
+    at = 4
+    for word, colour in ({s: COLOURS[s] for s in structures} | more).items():
+        cv2.rectangle(legend, (at, 5), (at + 10, 15), _rgb(colour), -1)
+        _write(legend, word, (at + 15, 14))
+        at += 28 + 7 * len(word)
+    return legend
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:

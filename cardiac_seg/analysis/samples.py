@@ -144,8 +144,10 @@ def _sample(
     run: Run, combiner: Combiner, final: str, case: str, path: str, title: str, dice: dict
 ) -> Sample:
     models = [*run.config.members, control_of(run), ENSEMBLE]
-    reference, spacing = read_mask(run.folder / "masks" / REFERENCE_MASKS / path)
-    masks = {m: read_mask(run.folder / "masks" / m / path)[0] for m in models}
+    reference, spacing = read_mask(
+        run.folder / "masks" / REFERENCE_MASKS / path, run.dataset.modality
+    )
+    masks = {m: read_mask(run.folder / "masks" / m / path, run.dataset.modality)[0] for m in models}
     maps: CaseMaps = read_maps(run.map(case), run.config.members)
     ((_, probabilities, _),) = combiner.combine(maps, [final])
     index = pictures.worst_slice(reference, masks[ENSEMBLE])

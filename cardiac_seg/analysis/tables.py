@@ -406,20 +406,9 @@ def history_table(run: Run) -> pd.DataFrame:
 
 
 def quality_table(quality: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
-    """Predicted beside true quality of each case, those to review first on top.
-
-    The predicted quality is the mean of two ranks (0 worst, 1 best): of the members' Dice with
-    each other, and of the entropy at the boundary. Neither needs a reference.
-    """
+    """Predicted beside true quality of each case, those to review first on top."""
     ensemble = cases[cases.model == ENSEMBLE]
     table = quality.assign(dice=quality.case.map(ensemble.groupby("case").dice.mean()))
-    ranks = [
-        table.pairwise_dice.rank(pct=True),
-        table.boundary_entropy.rank(pct=True, ascending=False),
-    ]
-    table["predicted_quality"] = pd.concat(ranks, axis=1).mean(axis=1)
-    # A mask without any boundary has no entropy: nothing can be worse.
-    table["predicted_quality"] = table.predicted_quality.where(table.boundary_entropy.notna(), 0.0)
     table = table.sort_values(["predicted_quality", "case"], ignore_index=True)
     return table.assign(review_rank=table.index + 1)
 
@@ -430,8 +419,9 @@ def risk_coverage(quality: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     Returns:
         score, coverage, risk (mean of 1 - Dice of the covered cases), of each predicted score,
         of the oracle that knows the Dice and of a random order; and per score its correlation
-        with the true Dice and the area under its curve, the mean risk over all coverages
-        (Geifman and El-Yaniv 2017; smaller is better).
+        with the true Dice, bias and mean absolute error of the one that is a Dice itself, and the
+        area under its curve, the mean risk over all coverages (Geifman and El-Yaniv 2017; smaller
+        is better).
     """
     known = quality[quality.dice.notna()]
     dice, n = known.dice.to_numpy(), len(known)
@@ -455,7 +445,10 @@ def risk_coverage(quality: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
             np.nan if constant else plain.corr(known.dice, method=m)
             for m in ("spearman", "pearson")
         )
-        agreed.append({"score": name, "spearman": spearman, "pearson": pearson})
+        row = {"score": name, "spearman": spearman, "pearson": pearson}
+        if name == "predicted_quality":  # the only one that is a Dice
+            row["bias"], row["mae"] = (plain - known.dice).mean(), (plain - known.dice).abs().mean()
+        agreed.append(row)
     if n:
         curves.append(("random", np.full(n, (1 - dice).mean())))
         agreed.append({"score": "random", "spearman": np.nan, "pearson": np.nan})
@@ -466,7 +459,8 @@ def risk_coverage(quality: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     areas = [
         {**row, "aurc": float(risk.mean())} for row, (_, risk) in zip(agreed, curves, strict=True)
     ]
-    return table, pd.DataFrame(areas, columns=["score", "spearman", "pearson", "aurc"])
+    columns = ["score", "spearman", "pearson", "bias", "mae", "aurc"]
+    return table, pd.DataFrame(areas, columns=columns)
 
 
 def change_table(changes: dict[str, np.ndarray]) -> pd.DataFrame:

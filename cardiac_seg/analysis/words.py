@@ -122,7 +122,7 @@ CAPTIONS = {  # file -> section, title, caption
         "uncertainty",
         "Predicted and true quality",
         "Cases. The members' Dice with each other, the mean entropy at the ensemble's boundary, "
-        "and the mean of both ranks among these cases: none needs a reference.",
+        "and the Dice that its probabilities let expect: none needs a reference.",
     ),
     "uncertainty_risk_coverage": (
         "uncertainty",
@@ -305,7 +305,8 @@ def _quality(agreement: pd.DataFrame) -> Verdict:
     row, random = known.loc["predicted_quality"], known.aurc["random"]
     return Verdict(
         question,
-        f"Spearman correlation of predicted quality with Dice: {row.spearman:.2f}",
+        f"Spearman correlation of predicted quality with Dice: {row.spearman:.2f}, mean absolute "
+        f"error {row.mae:.3f}",
         "open",
         f"Area under the risk-coverage curve {row.aurc:.4f}; a random order {random:.4f}, an "
         f"oracle {known.aurc['oracle']:.4f} (smaller is better).",

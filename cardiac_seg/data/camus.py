@@ -71,6 +71,7 @@ def _view_cases(root: Path, folder: Path, view: str, phases: list[str]) -> list[
             image_path=_existing(folder / f"{folder.name}_{view}_{phase}.nii.gz"),
             label_path=_existing(folder / f"{folder.name}_{view}_{phase}_gt.nii.gz"),
             root=root,
+            modality="echo",
             view=view,
             phase=phase,
             group=info.get("ImageQuality", ""),

@@ -4,14 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
+from cardiac_seg.data.nifti import Layout, Nifti, open_nifti
 from cardiac_seg.errors import UserError
-from cardiac_seg.files import whole_file
 
-IMAGE_SUFFIXES = (".nii.gz", ".nii")
-NOT_AN_IMAGE = ("_gt", "_4d", "_sequence")  # stems of labels, cine series and half sequences
+KINDS = {"mri": "short-axis cine MRI", "echo": "apical echocardiography"}  # of images, by modality
 
 
 @dataclass(frozen=True)
@@ -23,6 +21,7 @@ class CaseFile:
         patient: The unit of every split and every statistic.
         image_path, label_path: Files under `root`; the label is None where there is none.
         root: The folder that `relative_path` starts from.
+        modality: `mri` or `echo`.
         view: `2CH` or `4CH` for echo, empty for MRI.
         phase: `ED`, `ES`, or empty where unknown.
         group: Stratum: ACDC's pathology group, CAMUS's image quality.
@@ -34,6 +33,7 @@ class CaseFile:
     image_path: Path
     label_path: Path | None
     root: Path
+    modality: str = "mri"
     view: str = ""
     phase: str = ""
     group: str = ""
@@ -54,26 +54,14 @@ class Case:
         image: (slices, height, width) float32, in the file's intensity units.
         label: (slices, height, width) uint8 in the dataset's label values, or None.
         spacing: (slice, row, column) distance in mm.
-        affine: (4, 4) float64 NIfTI affine of the file, in its (x, y, z) axis order.
-        shape: The file's array shape, (x, y) or (x, y, z).
+        layout: How the image lies in its file, for masks to lie alike.
     """
 
     file: CaseFile
     image: np.ndarray
     label: np.ndarray | None
     spacing: tuple[float, float, float]
-    affine: np.ndarray
-    shape: tuple[int, ...]
-
-
-def nifti_stem(path: Path) -> str:
-    """The file name without `.nii` or `.nii.gz`."""
-    return path.name.removesuffix(".gz").removesuffix(".nii")
-
-
-def is_image_file(path: Path) -> bool:
-    """Whether a path names an image rather than a label, a cine series or another file."""
-    return path.name.endswith(IMAGE_SUFFIXES) and not nifti_stem(path).endswith(NOT_AN_IMAGE)
+    layout: Layout
 
 
 def read_info(path: Path) -> dict[str, str]:
@@ -99,27 +87,23 @@ def read_case(file: CaseFile, labels: int, with_label: bool = True) -> Case:
         with_label: Also reads the label, where there is one.
 
     Returns:
-        The case, arrays in (slices, height, width) order.
+        The case, arrays in (slices, height, width) order in the canonical frame.
 
     Raises:
         UserError: If a file is truncated, not 2D or 3D, constant, holds NaN, has no positive
             spacing, or if image and label disagree.
     """
-    nifti, image = _read_nifti(file.image_path)
-    _check_image(file.image_path, nifti, image)
+    nifti = open_nifti(file.image_path, file.modality)
+    if nifti.layout.phases != 1:
+        raise UserError(
+            f"{file.image_path}: {nifti.layout.phases} phases; expected an image or stack of one"
+        )
+    image = nifti.read()
+    check_pixels(file.image_path, image)
     label = None
     if with_label and file.label_path is not None:
-        label_nifti, label = _read_nifti(file.label_path)
-        _check_label(file, nifti, label_nifti, label, labels)
-        label = _to_slices(label).astype(np.uint8)
-    return Case(
-        file=file,
-        image=_to_slices(image).astype(np.float32),
-        label=label,
-        spacing=_spacing(nifti),
-        affine=nifti.affine,
-        shape=image.shape,
-    )
+        label = _read_label(file, nifti, labels)
+    return Case(file, image.astype(np.float32), label, nifti.spacing, nifti.layout)
 
 
 def read_cases(files: list[CaseFile], labels: int) -> Iterator[Case]:
@@ -128,8 +112,8 @@ def read_cases(files: list[CaseFile], labels: int) -> Iterator[Case]:
         yield read_case(file, labels)
 
 
-def read_mask(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
-    """Reads a mask that `write_mask` wrote.
+def read_mask(path: Path, modality: str) -> tuple[np.ndarray, tuple[float, float, float]]:
+    """Reads a mask of one phase that `write_mask` wrote.
 
     Returns:
         (slices, height, width) uint8, and the (slice, row, column) spacing in mm.
@@ -137,90 +121,49 @@ def read_mask(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
     Raises:
         UserError: If the file is missing or damaged.
     """
-    nifti, values = _read_nifti(path)
-    return _to_slices(values).astype(np.uint8), _spacing(nifti)
+    nifti = open_nifti(path, modality)
+    return nifti.read().astype(np.uint8), nifti.spacing
 
 
-def write_mask(path: Path, mask: np.ndarray, case: Case) -> None:
-    """Writes a mask with its image's shape, affine and spacing.
+def check_pixels(path: Path, planes: np.ndarray) -> None:
+    """Refuses an image that holds nothing to segment.
 
-    Args:
-        path: Ends in `.nii` or `.nii.gz`.
-        mask: (slices, height, width) uint8.
-        case: The case that the mask belongs to.
+    Raises:
+        UserError: If it is constant or holds NaN or infinite values.
     """
-    source = nib.load(case.file.image_path)
-    header = source.header.copy()
-    header.set_data_dtype(np.uint8)
-    header.set_slope_inter(1, 0)
-    header["cal_max"] = header["cal_min"] = 0
-    with whole_file(path) as partial:
-        # Back from (slices, height, width) to the file's own axis order.
-        array = np.ascontiguousarray(mask.T.reshape(case.shape))
-        nib.Nifti1Image(array, case.affine, header).to_filename(partial)
-
-
-def _to_slices(array: np.ndarray) -> np.ndarray:
-    """(x, y) or (x, y, z) to (slices, height, width)."""
-    return np.ascontiguousarray(np.atleast_3d(array).T)
-
-
-def _spacing(nifti: nib.Nifti1Image) -> tuple[float, float, float]:
-    """(slice, row, column) distance in mm; a single image is 1 mm thick."""
-    zooms = [float(z) for z in nifti.header.get_zooms()[:3]]
-    return (zooms[2] if len(zooms) == 3 else 1.0, zooms[1], zooms[0])
-
-
-def _read_nifti(path: Path) -> tuple[nib.Nifti1Image, np.ndarray]:
-    try:
-        nifti = nib.load(path)
-        return nifti, np.asanyarray(nifti.dataobj)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; check the path") from None
-    except Exception as error:  # nibabel lets zlib, struct and header errors through as they come
-        what = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(
-            f"{path}: not a readable NIfTI file ({what}); it may be truncated, copy it again"
-        ) from None
-
-
-def _check_image(path: Path, nifti: nib.Nifti1Image, image: np.ndarray) -> None:
-    if image.ndim not in (2, 3) or image.dtype.fields or 0 in image.shape:
-        raise UserError(
-            f"{path}: array of shape {image.shape} and type {image.dtype}; "
-            "expected a grey 2D image or a 3D stack"
-        )
-    zooms = nifti.header.get_zooms()[: image.ndim]
-    if not all(np.isfinite(z) and z > 0 for z in zooms):
-        raise UserError(f"{path}: pixel spacing {zooms} in the header; expected positive mm")
-    if not np.isfinite(image).all():
+    if not np.isfinite(planes).all():
         raise UserError(f"{path}: the image holds NaN or infinite values; repair or remove it")
-    if image.min() == image.max():
-        raise UserError(f"{path}: the image is constant ({image.min()}); repair or remove it")
+    if planes.min() == planes.max():
+        raise UserError(f"{path}: the image is constant ({planes.min()}); repair or remove it")
 
 
-def _check_label(
-    file: CaseFile, image: nib.Nifti1Image, label: nib.Nifti1Image, values: np.ndarray, labels: int
-) -> None:
+def _read_label(file: CaseFile, image: Nifti, labels: int) -> np.ndarray:
     path = file.label_path
-    if label.shape != image.shape:
+    label = open_nifti(path, file.modality)
+    if label.layout.shape != image.layout.shape:
         raise UserError(
-            f"{path}: label of shape {label.shape}, but its image has {image.shape}; "
+            f"{path}: label of shape {label.layout.shape}, but its image has {image.layout.shape}; "
             "they must be the same grid"
         )
-    zooms, image_zooms = label.header.get_zooms(), image.header.get_zooms()
-    if not np.allclose(zooms, image_zooms, rtol=1e-3):
+    if not np.allclose(label.spacing, image.spacing, rtol=1e-3):
         raise UserError(
-            f"{path}: label spacing {_mm(zooms)} mm, but its image has {_mm(image_zooms)}; "
-            "they must be the same grid"
+            f"{path}: label spacing (slices, rows, columns) {_mm(label.spacing)} mm, but its image "
+            f"has {_mm(image.spacing)}; they must be the same grid"
         )
+    if label.layout.orientation != image.layout.orientation:
+        raise UserError(
+            f"{path}: its affine turns the axes another way than that of its image; they must be "
+            "the same grid"
+        )
+    values = label.read()
     found = np.unique(values)
     unknown = found[~np.isin(found, np.arange(labels))]
     if unknown.size:
         raise UserError(
             f"{path}: label values {[v.item() for v in unknown[:5]]}; allowed are 0 to {labels - 1}"
         )
+    return values.astype(np.uint8)
 
 
-def _mm(zooms) -> str:
-    return " x ".join(f"{float(z):.4g}" for z in zooms)
+def _mm(spacing) -> str:
+    return " x ".join(f"{float(s):.4g}" for s in spacing)

@@ -1,6 +1,7 @@
 """DICOM images to arrays: cine MRI sorted into slices and phases, and echo clips.
 
-What does not fit together inside a stack is an error that names the file and the tag; nothing is
+Headers are read first, and pixels a phase at a time: a long cine need not fit into memory. What
+does not fit together inside a stack is an error that names the file and the tag; nothing is
 guessed. Messages hold no patient's name, number or date, and no UID.
 """
 
@@ -11,13 +12,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from pydicom import dcmread
 from pydicom.config import disable_value_validation
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.pixels import get_decoder, iter_pixels
+from pydicom.encaps import parse_basic_offsets, parse_fragments
+from pydicom.pixels import as_pixel_options, get_decoder
+from pydicom.pixels.decoders.base import DecodeRunner
+from pydicom.tag import Tag
+from pydicom.uid import UID
 
 from cardiac_seg.errors import UserError
 
@@ -46,12 +52,26 @@ OF_STACK = (
     "RescaleType",
 )
 OF_SLICE = ("EchoTime", "EffectiveEchoTime", "InversionTime", "InversionTimes")
+# What pydicom must know to decode.
+OF_PIXELS = (
+    "BitsAllocated",
+    "BitsStored",
+    "Columns",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+    "NumberOfFrames",
+    "PhotometricInterpretation",
+    "PixelRepresentation",
+    "PlanarConfiguration",
+    "Rows",
+    "SamplesPerPixel",
+)
 READ = (
     *IDENTITY,
     *PHASE_ORDER,
     *OF_STACK,
     *OF_SLICE,
-    "Columns",
+    *OF_PIXELS,
     "FrameTime",
     "FrameTimeVector",
     "HeartRate",
@@ -59,13 +79,10 @@ READ = (
     "ImagePositionPatient",
     "Modality",
     "NominalInterval",
-    "NumberOfFrames",
     "PerFrameFunctionalGroupsSequence",
-    "PhotometricInterpretation",
     "PixelSpacing",
     "RescaleIntercept",
     "RescaleSlope",
-    "Rows",
     "SOPInstanceUID",
     "SequenceOfUltrasoundRegions",
     "SeriesInstanceUID",
@@ -74,29 +91,77 @@ READ = (
 )
 
 
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keeps pydicom from warning about values, which it quotes."""
+    with disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@dataclass(frozen=True)
+class _PixelData:
+    """Where a file's pixel data begin, and what pydicom's decoder must be told about them."""
+
+    start: int
+    syntax: UID
+    options: dict
+
+
 @dataclass(frozen=True)
 class Series:
-    """A stack of slices in one or more phases, or an echo clip.
+    """A stack of slices in one or more phases, or an echo clip; its pixels stay in the files.
 
     Attributes:
-        image: (phases, slices, rows, columns) float32, rescaled; luminance of colour frames.
+        shape: (phases, slices, rows, columns).
         affine: (4, 4) float64 NIfTI affine (RAS, mm) of the voxel (column, row, slice).
         spacing: (slice, row, column) distance in mm; 1 between slices where nothing says it.
         modality: `mri` or `echo`.
         heart_rate: Beats per minute, the median over the images, or None.
         sources: (phases, slices) objects, each (path, frame number from 1, or None for a file of
             one image).
+        rescale: (phases, slices, 2) float64, slope and intercept of each image.
+        files: How each path's pixels are decoded.
         phase_times_ms: (phases,) time after the R peak, averaged over the slices; for a clip,
             after its first frame. None where the header has none.
     """
 
-    image: np.ndarray
+    shape: tuple[int, int, int, int]
     affine: np.ndarray
     spacing: tuple[float, float, float]
     modality: str
     heart_rate: float | None
     sources: np.ndarray
+    rescale: np.ndarray
+    files: dict[Path, _PixelData]
     phase_times_ms: np.ndarray | None
+
+    @quietly()
+    def phase(self, k: int) -> np.ndarray:
+        """Decodes the images of one phase, and no others.
+
+        Args:
+            k: Index of the phase.
+
+        Returns:
+            (slices, rows, columns) float32, rescaled; luminance of colour frames.
+
+        Raises:
+            UserError: If a file is no longer there, or its pixels cannot be decoded.
+        """
+        image = np.empty(self.shape[1:], np.float32)
+        wanted = defaultdict(list)
+        for place, (path, number) in enumerate(self.sources[k]):
+            wanted[path].append(((number or 1) - 1, place))
+        for path, images in wanted.items():
+            images.sort()  # as they lie in the file
+            frames = _decode(path, self.files[path], [index for index, _ in images])
+            for (_, place), pixels in zip(images, frames, strict=True):
+                if pixels.ndim == 3:
+                    pixels = pixels.astype(np.float32) @ LUMINANCE
+                slope, intercept = self.rescale[k, place].tolist()
+                image[place] = pixels * slope + intercept
+        return image
 
 
 @dataclass(frozen=True)
@@ -121,14 +186,6 @@ class _Plane:
         return np.cross(*self.orientation)
 
 
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Keeps pydicom from warning about values, which it quotes."""
-    with disable_value_validation(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 def is_dicom(path: Path) -> bool:
     """Whether a file starts as DICOM files do, with 128 bytes and `DICM`; DICOMDIR does not count.
 
@@ -151,8 +208,9 @@ def find_series(folder: Path) -> list[list[Path]]:
     stack: the same frame of reference, orientation, matrix and spacing, positions that differ only
     along the normal and do not overlap. Series that repeat slices of each other stay apart, unless
     each is of a single slice, where `read_series` then finds the slice twice. An ultrasound file
-    is a clip by itself. Objects without pixels and segmentations are left out; a damaged file is a
-    group of its own, so that reading it reports it.
+    is a clip by itself. Objects without pixels and segmentations are left out; a damaged file, or
+    one that is named `.dcm` and is no DICOM file, is a group of its own, so that reading it
+    reports it.
 
     Returns:
         Groups of paths, each sorted, in the order of their first paths.
@@ -160,7 +218,7 @@ def find_series(folder: Path) -> list[list[Path]]:
     series = defaultdict(list)
     for path in _dicom_files(folder):
         try:
-            header = _read_header(path)
+            header, _ = _read_header(path)
             frames = _frames_of_file(path, header)
         except UserError:
             series[str(path)].append(_Frame(path, None, Dataset()))
@@ -176,7 +234,7 @@ def find_series(folder: Path) -> list[list[Path]]:
 
 @quietly()
 def read_series(paths: list[Path], spacing: tuple[float, float] | None = None) -> Series:
-    """Reads a stack of MR images, or one ultrasound clip.
+    """Reads the headers of a stack of MR images, or of one ultrasound clip.
 
     Slices are grouped and sorted by their position along their normal, phases by the first tag of
     `PHASE_ORDER` that tells them apart.
@@ -186,11 +244,11 @@ def read_series(paths: list[Path], spacing: tuple[float, float] | None = None) -
         spacing: (row, column) distance in mm, instead of the header's.
 
     Returns:
-        The stack or clip.
+        The stack or clip, which decodes its pixels when asked for a phase.
 
     Raises:
-        UserError: If a file cannot be read or decoded, is no MR or ultrasound image, or does not
-            fit the others.
+        UserError: If a file cannot be read, lacks pixel data, is no MR or ultrasound image, or
+            does not fit the others. Compressed pixels that are damaged show only when decoded.
         ValueError: If there are no paths, or the spacing is not two positive numbers.
     """
     if not paths:
@@ -199,34 +257,44 @@ def read_series(paths: list[Path], spacing: tuple[float, float] | None = None) -
         given = np.asarray(spacing, float)
         if given.shape != (2,) or not (np.isfinite(given) & (given > 0)).all():
             raise ValueError(f"spacing {spacing}; expected (row, column) in mm, both positive")
-    frames = []
+    frames, headers = [], {}
     for path in sorted(paths):
-        header = _read_header(path)
+        header, start = headers[path] = _read_header(path)
         _check_kind(path, header)
         frames += _frames_of_file(path, header)
     _check_same(frames)
+    files = {path: _find_pixels(path, header, start) for path, (header, start) in headers.items()}
     read = _read_clip if frames[0].header.Modality == "US" else _read_stack
-    return read(frames, spacing)
+    return read(frames, files, spacing)
 
 
 def _dicom_files(folder: Path) -> list[Path]:
+    """Files that are DICOM by what they hold or, hidden ones apart, by their name."""
+
+    def counts(path: Path) -> bool:
+        named = path.suffix.lower() == ".dcm" and not path.name.startswith(".")
+        return named or is_dicom(path)
+
     if folder.is_file():
-        return [folder] if is_dicom(folder) else []
+        return [folder] if counts(folder) else []
     found = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [path for name in names if is_dicom(path := Path(parent, name))]
+        found += [path for name in names if counts(path := Path(parent, name))]
     return sorted(found)
 
 
-def _read_header(path: Path) -> Dataset:
+def _read_header(path: Path) -> tuple[Dataset, int]:
+    """The tags of `READ`, and where in the file the pixel data's tag begins."""
     # pydicom lets struct, zlib and value errors through as they come. What they say may quote the
     # header, and so the patient: it is not repeated.
     try:
-        header = dcmread(path, stop_before_pixels=True, specific_tags=list(READ))
+        with path.open("rb") as file:
+            header = dcmread(file, stop_before_pixels=True, specific_tags=list(READ))
+            start = file.tell()
         whole = "Modality" in header  # which every object has, near its beginning
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; check the path") from None
+        raise _missing(path) from None
     except Exception:
         whole = False
     if not whole:
@@ -243,7 +311,7 @@ def _read_header(path: Path) -> Dataset:
                 "holds no value of its kind",
                 "repair the header, or export it again",
             ) from None
-    return header
+    return header, start
 
 
 def _frames_of_file(path: Path, header: Dataset) -> list[_Frame]:
@@ -360,7 +428,8 @@ def _check_kind(path: Path, header: Dataset) -> None:
         )
     syntax = header.file_meta.get("TransferSyntaxUID")
     try:
-        readable = syntax is not None and get_decoder(syntax).is_available
+        # In a deflated file, pixels have no place of their own.
+        readable = syntax and get_decoder(syntax).is_available and not syntax.is_deflated
     except NotImplementedError:
         readable = False
     if not readable:
@@ -397,7 +466,9 @@ def _check_same(frames: list[_Frame]) -> None:
             seen[image] = frame.path
 
 
-def _read_clip(frames: list[_Frame], spacing: tuple[float, float] | None) -> Series:
+def _read_clip(
+    frames: list[_Frame], files: dict[Path, _PixelData], spacing: tuple[float, float] | None
+) -> Series:
     first = frames[0]
     if frames[-1].path != first.path:
         raise UserError(
@@ -405,8 +476,6 @@ def _read_clip(frames: list[_Frame], spacing: tuple[float, float] | None) -> Ser
             "give one clip at a time"
         )
     row, column = _clip_spacing(first) if spacing is None else spacing
-    sources = np.empty((len(frames), 1), object)
-    sources[:, 0] = [(frame.path, frame.number) for frame in frames]
     steps = _numbers(first, "FrameTimeVector")
     step = _number(first, "FrameTime")
     times = None
@@ -415,12 +484,12 @@ def _read_clip(frames: list[_Frame], spacing: tuple[float, float] | None) -> Ser
     elif step is not None and len(frames) > 1:
         times = step * np.arange(len(frames))
     return Series(
-        image=_read_image([frames[k : k + 1] for k in range(len(frames))]),
+        **_lay_out([[frame] for frame in frames]),
+        files=files,
         affine=np.diag([column, row, 1.0, 1.0]),
         spacing=(1.0, float(row), float(column)),
         modality=MODALITIES["US"],
         heart_rate=_heart_rate(frames[:1]),
-        sources=sources,
         phase_times_ms=times,
     )
 
@@ -446,7 +515,9 @@ def _clip_spacing(frame: _Frame) -> tuple[float, float]:
     return found.pop() if found else tuple(_pixel_spacing(frame))
 
 
-def _read_stack(frames: list[_Frame], spacing: tuple[float, float] | None) -> Series:
+def _read_stack(
+    frames: list[_Frame], files: dict[Path, _PixelData], spacing: tuple[float, float] | None
+) -> Series:
     planes = [_plane(frame, spacing) for frame in frames]
     _check_planes(frames, planes)
     slices = _split(_heights(planes))
@@ -458,17 +529,13 @@ def _read_stack(frames: list[_Frame], spacing: tuple[float, float] | None) -> Se
     affine[:3, 2] = step
     affine[:3, 3] = first.position
     phases, times = _sort_phases([[frames[k] for k in indices] for indices in slices])
-    sources = np.empty((len(phases), len(slices)), object)
-    for phase, images in enumerate(phases):
-        for k, frame in enumerate(images):
-            sources[phase, k] = (frame.path, frame.number)
     return Series(
-        image=_read_image(phases),
+        **_lay_out(phases),
+        files=files,
         affine=np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine,  # DICOM's LPS to NIfTI's RAS
         spacing=(distance, *map(float, first.spacing)),
         modality=MODALITIES["MR"],
         heart_rate=_heart_rate(frames),
-        sources=sources,
         phase_times_ms=times,
     )
 
@@ -601,38 +668,84 @@ def _phase_values(slices: list[list[_Frame]]) -> tuple[str, list[list[float]]]:
     return "InstanceNumber", [[0.0] * len(images) for images in slices]
 
 
-def _read_image(phases: list[list[_Frame]]) -> np.ndarray:
-    """(phases, slices, rows, columns) float32, rescaled."""
+def _lay_out(phases: list[list[_Frame]]) -> dict:
+    """What a `Series` holds of its images: their shape, sources and rescale."""
     header = phases[0][0].header
-    image = np.empty((len(phases), len(phases[0]), header.Rows, header.Columns), np.float32)
-    places = defaultdict(dict)
+    shape = len(phases), len(phases[0]), int(header.Rows), int(header.Columns)
+    sources, rescale = np.empty(shape[:2], object), np.empty((*shape[:2], 2))
     for phase, images in enumerate(phases):
         for k, frame in enumerate(images):
-            places[frame.path][frame.number or 1] = (phase, k, frame)
-    for wanted in places.values():
-        for number, pixels in enumerate(_decode(wanted[1][2], len(wanted)), 1):
-            phase, k, frame = wanted[number]
-            if pixels.ndim == 3:
-                pixels = pixels.astype(np.float32) @ LUMINANCE
             slope, intercept = _number(frame, "RescaleSlope"), _number(frame, "RescaleIntercept")
-            image[phase, k] = pixels * (1.0 if slope is None else slope) + (intercept or 0.0)
-    return image
+            sources[phase, k] = (frame.path, frame.number)
+            rescale[phase, k] = 1.0 if slope is None else slope, intercept or 0.0
+    return {"shape": shape, "sources": sources, "rescale": rescale}
 
 
-def _decode(frame: _Frame, count: int) -> Iterator[np.ndarray]:
-    """The images in a frame's file, one after the other."""
-    images = iter_pixels(frame.path)
-    for _ in range(count):
-        try:
-            image = next(images)
-        except Exception:  # each codec has errors of its own; or there are fewer
-            raise _refuse(
-                _Frame(frame.path, None, frame.header),
-                "PixelData",
-                "cannot be decoded",
-                "it may be truncated, copy it again",
-            ) from None
-        yield image
+def _find_pixels(path: Path, header: Dataset, start: int) -> _PixelData:
+    """Finds a file's pixel data, and refuses what is shorter than the images it should hold."""
+    syntax = header.file_meta.TransferSyntaxUID
+    order = "little" if syntax.is_little_endian else "big"
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            # Tag, VR unless it is implied, and length; then the value.
+            element = file.read(8 if syntax.is_implicit_VR else 12)
+            group, number = (int.from_bytes(element[k : k + 2], order) for k in (0, 2))
+            runner = DecodeRunner(syntax)
+            options = as_pixel_options(
+                header,
+                pixel_keyword=keyword_for_tag(Tag(group, number)),
+                pixel_vr="OW" if syntax.is_implicit_VR else element[4:6].decode("ascii"),
+            )
+            runner.set_options(**options)
+            start = file.tell()
+            if syntax.is_encapsulated:
+                table = runner.extended_offsets or _list_frames(file, runner.number_of_frames)
+                options["extended_offsets"] = table
+                whole = True  # as far as can be told without decoding
+            else:
+                length = int.from_bytes(element[-4:], order)
+                present = min(length, file.seek(0, os.SEEK_END) - start)
+                whole = present >= runner.frame_length() * runner.number_of_frames
+    except Exception:  # a tag that decoding needs is missing, or of another kind
+        whole = False
+    if not whole:
+        raise _undecodable(path)
+    return _PixelData(start, syntax, options)
+
+
+def _list_frames(file: BinaryIO, count: int) -> tuple[list[int], list[int]] | None:
+    """Offsets and lengths of compressed frames that are a fragment each and that no table lists.
+
+    Without a table, pydicom goes through all fragments again for each frame.
+    """
+    if parse_basic_offsets(file):
+        return None
+    first = file.tell()
+    found, places = parse_fragments(file)
+    if found != count:
+        return None
+    lengths = []
+    for place in places:
+        file.seek(place + 4)
+        lengths.append(int.from_bytes(file.read(4), "little"))
+    return [place - first for place in places], lengths
+
+
+def _decode(path: Path, pixels: _PixelData, indices: list[int]) -> Iterator[np.ndarray]:
+    """Some images of a file, (rows, columns) or (rows, columns, colours), one after the other."""
+    # Not pydicom's iter_pixels: it reads the header again each time, which takes longer than a
+    # phase's pixels where that lists a thousand frames.
+    try:
+        with path.open("rb") as file:
+            file.seek(pixels.start)
+            decoder = get_decoder(pixels.syntax)
+            for image, _ in decoder.iter_array(file, indices=indices, **pixels.options):
+                yield image
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except Exception:  # each codec has errors of its own
+        raise _undecodable(path) from None
 
 
 def _heart_rate(frames: list[_Frame]) -> float | None:
@@ -683,6 +796,15 @@ def _refuse(frame: _Frame, keyword: str, found: str, advice: str) -> UserError:
     return UserError(
         f"{frame.path}{number}: {keyword} ({tag >> 16:04x},{tag & 0xFFFF:04x}) {found}; {advice}"
     )
+
+
+def _missing(path: Path) -> UserError:
+    return UserError(f"{path}: no such file; check the path")
+
+
+def _undecodable(path: Path) -> UserError:
+    advice = "it may be truncated, copy it again"
+    return _refuse(_Frame(path, None, Dataset()), "PixelData", "cannot be decoded", advice)
 
 
 def _shown(value) -> str:

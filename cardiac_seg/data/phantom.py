@@ -31,7 +31,7 @@ def is_phantom(root: Path) -> bool:
     return (Path(root) / PHANTOM_MARKER).is_file()
 
 
-def write_phantoms(root: Path, patients: int, modality: str, seed: int) -> None:
+def write_phantoms(root: Path, patients: int, modality: str, seed: int, cine: bool = False) -> None:
     """Write synthetic patients as NIfTI files, with their true volumes in `phantom.json`.
 
     Args:
@@ -39,6 +39,10 @@ def write_phantoms(root: Path, patients: int, modality: str, seed: int) -> None:
         patients: Number of patients, at least 1. Patient i does not depend on this number.
         modality: "mri" (ACDC layout) or "echo" (CAMUS layout).
         seed: Non-negative seed; the same seed gives the same files.
+        cine: Also write the series that the ED and ES images are frames of, which changes no other
+            image: `*_4d` (x, y, slice, phase) over one beat for MRI, its 4th zoom the seconds
+            between phases, and `*_half_sequence` (x, depth, frame) from ED to ES for echo. Their
+            true LV volumes are `cine_lv_ml`, in mL per frame; `heart_rate` (MRI) is in beats/min.
 
     Raises:
         UserError: An argument is out of range, or `root` holds something or cannot be written.
@@ -55,10 +59,10 @@ def write_phantoms(root: Path, patients: int, modality: str, seed: int) -> None:
     truth = {}
     with whole_directory(root) as partial:
         for index in bar(range(1, patients + 1), f"{modality} phantoms", unit="patient"):
-            patient = draw(index, _generator(seed, modality, index))
+            patient = draw(index, _generator(seed, modality, index), cine)
             folder = partial / patient.folder
             _write_patient(folder, patient)
-            truth[folder.name] = {k: round(float(value), 3) for k, value in patient.truth.items()}
+            truth[folder.name] = {k: _rounded(value) for k, value in patient.truth.items()}
         if modality == "echo":
             _write_split(partial, list(truth), _generator(seed, modality, 0))
         record = {
@@ -73,17 +77,29 @@ def write_phantoms(root: Path, patients: int, modality: str, seed: int) -> None:
             root.rmdir()  # refuses, as it should, if the folder was filled meanwhile
 
 
+def _rounded(value):
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return round(float(value), 3)
+
+
 def _generator(seed: int, modality: str, index: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([seed, _MODALITY_IDS[modality], index]))
 
 
 def _write_patient(folder: Path, patient: PhantomPatient) -> None:
-    """Write NIfTI files, each with a diagonal affine of its spacing padded to 3D, and cfgs."""
+    """Write NIfTI files, each with a diagonal affine of its spacing padded to 3D, and cfgs.
+
+    A fourth axis is time, in seconds.
+    """
     folder.mkdir(parents=True)
     for stem, array in patient.images.items():
-        affine = np.diag([*patient.spacings[stem], 1.0, 1.0][:3] + [1.0])
-        image = nib.Nifti1Image(array, affine)
+        spacing = patient.spacings[stem]
+        image = nib.Nifti1Image(array, np.diag([*spacing, 1.0, 1.0][:3] + [1.0]))
         image.header.set_xyzt_units("mm")
+        if array.ndim == 4:
+            image.header.set_zooms(spacing)
+            image.header.set_xyzt_units("mm", "sec")
         nib.save(image, folder / f"{stem}.nii.gz")
     for file_name, values in patient.cfgs.items():
         lines = "".join(f"{key}: {value}\n" for key, value in values.items())

@@ -5,27 +5,40 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cardiac_seg.data.phantom_painting import PhantomPatient, ellipse, paint, smooth_noise
+from cardiac_seg.data.phantom_painting import (
+    PhantomPatient,
+    contraction,
+    ellipse,
+    paint,
+    smooth_noise,
+)
 
 _SET_BACK = 0.25  # of the ellipse's centre above the mitral plane, in units of its apical radius
 
 
-def echo_patient(index: int, rng: np.random.Generator) -> PhantomPatient:
+def echo_patient(index: int, rng: np.random.Generator, cine: bool = False) -> PhantomPatient:
     """Draw patient `index` (from 1) for the CAMUS layout.
 
-    Images and labels (0 background, 1 LV cavity, 2 MYO, 3 LA) are uint8, (x, depth).
+    Images and labels (0 background, 1 LV cavity, 2 MYO, 3 LA) are uint8, (x, depth). With `cine`
+    there are sequences from ED to ES as well, uint8 (x, depth, frame), and their LV volumes (mL);
+    the rest stays the same to the bit.
     """
     name = f"patient{index:04d}"
     ef = float(np.clip(rng.normal(0.52, 0.12), 0.22, 0.72))
     edv = rng.uniform(75, 140) + 90 * max(0.45 - ef, 0) / 0.25
     length = rng.uniform(72, 84) * (edv / 110) ** 0.2
-    frames = {"ED": (edv, length), "ES": (edv * (1 - ef), length * (1 - 0.28 * ef))}
     ratio = rng.uniform(0.88, 1.12)
     wall = rng.uniform(8, 11)
     atrium = np.array([rng.uniform(17, 22), rng.uniform(22, 28)])
     beats, rate = int(rng.integers(14, 32)), rng.uniform(40, 75)
     sex, age = rng.choice(["F", "M"]), int(np.clip(rng.normal(65, 14), 20, 92))
     half = rng.uniform(0.62, 0.72)
+    # Name, contraction and generator of the speckle of each frame; ED and ES come first.
+    frames = [("ED", 0.0, rng), ("ES", 1.0, rng)]
+    systole = contraction(beats, 1, beats)
+    if cine:
+        own = rng.spawn(1)[0]  # leaves the draws of `rng` as they are
+        frames += [("", share, own) for share in systole[1:-1]]
 
     images, spacings, cfgs = {}, {}, {}
     for chambers in (2, 4):
@@ -39,8 +52,10 @@ def echo_patient(index: int, rng: np.random.Generator) -> PhantomPatient:
         x, y = np.meshgrid(x.astype(np.float32), y.astype(np.float32), indexing="ij")
         look = int(rng.integers(2**32))
         tilt, aside, bend = rng.uniform(-0.16, 0.16), rng.uniform(-3, 3), rng.uniform(-6, 6)
-        for phase, (volume, long) in frames.items():
-            thick = 1 if phase == "ED" else 1 + 0.5 * ef
+        between = []
+        for phase, share, speckle_rng in frames:
+            volume, long = edv * (1 - ef * share), length * (1 - 0.28 * ef * share)
+            thick = 1 + 0.5 * ef * share
             radius = np.sqrt(volume / _cavity_ml(long, 1, 1))  # of a round ventricle
             view = _Apical(
                 apex=(aside, top + (wall * (thick - 1))),
@@ -49,15 +64,24 @@ def echo_patient(index: int, rng: np.random.Generator) -> PhantomPatient:
                 length=long,
                 radius=radius * (ratio if chambers == 2 else 1 / ratio),
                 wall=wall * thick,
-                atrium=tuple(atrium if phase == "ED" else 1.15 * atrium),
+                atrium=tuple((1 + 0.15 * share) * atrium),
             )
-            fixed = np.random.default_rng(look)  # tissue, gain and dropout, alike at ED and ES
+            fixed = np.random.default_rng(look)  # tissue, gain and dropout, alike in all frames
             levels = _paint_view(fixed, view, chambers, x, y, quality)
+            image = _render_echo(fixed, speckle_rng, levels, x, y, reach, half, quality)
+            if not phase:
+                between.append(image)
+                continue
             stem = f"{name}_{chambers}CH_{phase}"
-            images[stem] = _render_echo(fixed, rng, levels, x, y, reach, half, quality)
+            images[stem] = image
             # A structure is labelled as far as the sector shows it, which the atrium may leave.
             images[f"{stem}_gt"] = view.labels(x, y) * (np.hypot(x, y) <= reach)
             spacings[stem] = spacings[f"{stem}_gt"] = spacing
+        if cine:
+            stem = f"{name}_{chambers}CH"
+            film = [images[f"{stem}_ED"], *between, images[f"{stem}_ES"]]
+            images[f"{stem}_half_sequence"] = np.stack(film, -1)
+            spacings[f"{stem}_half_sequence"] = spacing
         cfgs[f"Info_{chambers}CH.cfg"] = {
             "ED": 1,
             "ES": beats,
@@ -69,6 +93,8 @@ def echo_patient(index: int, rng: np.random.Generator) -> PhantomPatient:
             "FrameRate": f"{rate:.1f}",
         }
     truth = {"edv_ml": edv, "esv_ml": edv * (1 - ef), "ef_percent": 100 * ef}
+    if cine:
+        truth["cine_lv_ml"] = [edv * (1 - ef * share) for share in systole]
     return PhantomPatient(f"database_nifti/{name}", images, spacings, cfgs, truth)
 
 

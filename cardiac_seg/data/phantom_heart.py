@@ -1,6 +1,6 @@
 """The heart of an MRI phantom in closed form, so that its volumes are known without pixels."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -50,6 +50,10 @@ class Heart:
         cavity = np.pi * lv**2 * (1 + self.lobe**2 / 2)
         crescent = epi * rv * 4 * opening / np.pi + rv**2 * opening / 2
         return cavity, np.pi * epi**2 - cavity, crescent
+
+    def volumes(self, z, thickness: float):
+        """Exact LV, MYO and RV volumes (mL) of the cuts at z (mm), `thickness` mm apart."""
+        return [np.sum(area) * thickness / 1000 for area in self.areas(z)]
 
     def depths(self, u, v, z: float):
         """Depth (mm, positive inside) of points (u, v) in LV cavity, epicardium and RV."""
@@ -101,6 +105,24 @@ def _build_heart(z, thickness, lv_ml, epi_ml, rv_ml, **shape) -> Heart:
     b = np.sum(epi_radius * epi * rv * opening) * 4 / np.pi
     rv_thickness = (np.sqrt(b**2 + 4 * a * rv_ml * per_cut) - b) / (2 * a)
     return Heart(lv_radius=lv_radius, epi_radius=epi_radius, rv_thickness=rv_thickness, **shape)
+
+
+def heart_between(ed: Heart, es: Heart, share: float, z, thickness: float) -> Heart:
+    """The heart `share` of the way from ED (0) to ES (1), solved for the volumes on that way.
+
+    So each volume of the cuts at `z` (mm), `thickness` mm apart, is (1 - share) times that at ED
+    plus share times that at ES, although a cut may leave the ventricles as the base descends.
+    """
+
+    def mix(start, end):
+        return (1 - share) * start + share * end
+
+    lv, muscle, rv = map(mix, ed.volumes(z, thickness), es.volumes(z, thickness))
+    end = asdict(es)
+    shape = {name: mix(value, end[name]) for name, value in asdict(ed).items()}
+    for solved in ("lv_radius", "epi_radius", "rv_thickness"):
+        del shape[solved]
+    return _build_heart(z, thickness, lv, lv + muscle, rv, **shape)
 
 
 def draw_hearts(rng, group: str) -> tuple[Heart, Heart, np.ndarray, float]:

@@ -3,9 +3,10 @@
 import cv2
 import numpy as np
 
-from cardiac_seg.data.phantom_heart import GROUPS, Heart, draw_hearts
+from cardiac_seg.data.phantom_heart import GROUPS, Heart, draw_hearts, heart_between
 from cardiac_seg.data.phantom_painting import (
     PhantomPatient,
+    contraction,
     ellipse,
     paint,
     smooth_noise,
@@ -13,10 +14,12 @@ from cardiac_seg.data.phantom_painting import (
 )
 
 
-def mri_patient(index: int, rng: np.random.Generator) -> PhantomPatient:
+def mri_patient(index: int, rng: np.random.Generator, cine: bool = False) -> PhantomPatient:
     """Draw patient `index` (from 1) for the ACDC layout; groups take turns.
 
-    Images are int16 and labels uint8 (0 background, 1 RV, 2 MYO, 3 LV), both (x, y, slice).
+    Images are int16 and labels uint8 (0 background, 1 RV, 2 MYO, 3 LV), both (x, y, slice). With
+    `cine` there is the whole beat as well, int16 (x, y, slice, phase), its LV volumes (mL) and the
+    heart rate (beats/min); the rest stays the same to the bit.
     """
     name = f"patient{index:03d}"
     group = list(GROUPS)[(index - 1) % len(GROUPS)]
@@ -42,13 +45,20 @@ def mri_patient(index: int, rng: np.random.Generator) -> PhantomPatient:
     last = first + int(rng.integers(7, 12))
     gain = float(np.exp(rng.uniform(np.log(200), np.log(2000))))
     soft = 1.2 * spacing
-    images = {}
+    chests = [_paint_chest(thorax, x, y, at, soft) for at in z]
+
+    def picture(heart, noise_rng, grain):
+        cuts = [
+            _paint_slice(chest, thorax, heart, u, v, at, thickness, soft)
+            for chest, at in zip(chests, z, strict=True)
+        ]
+        return _render_mri(noise_rng, np.stack(cuts, -1), gain, bias, *grain.tolist())
+
+    images, frames, grains = {}, {}, []
     for frame, heart in ((first, ed), (last, es)):
-        cuts = np.stack(
-            [_paint_slice(thorax, heart, (x, y), (u, v), at, thickness, soft) for at in z], -1
-        )
+        grains.append(rng.uniform([0.012, 0.45], [0.03, 0.7]))  # noise, blur
         stem = f"{name}_frame{frame:02d}"
-        images[stem] = _render_mri(rng, cuts, gain, bias)
+        images[stem] = frames[frame] = picture(heart, rng, grains[-1])
         images[f"{stem}_gt"] = np.stack([heart.labels(u, v, at) for at in z], -1)
     cfg = {
         "ED": first,
@@ -58,9 +68,7 @@ def mri_patient(index: int, rng: np.random.Generator) -> PhantomPatient:
         "NbFrame": last + int(rng.integers(8, 16)),
         "Weight": f"{rng.normal(76, 12):.1f}",
     }
-    (edv, myo, rv_edv), (esv, _, rv_esv) = (
-        [np.sum(area) * thickness / 1000 for area in heart.areas(z)] for heart in (ed, es)
-    )
+    (edv, myo, rv_edv), (esv, _, rv_esv) = (heart.volumes(z, thickness) for heart in (ed, es))
     truth = {
         "edv_ml": edv,
         "esv_ml": esv,
@@ -70,6 +78,19 @@ def mri_patient(index: int, rng: np.random.Generator) -> PhantomPatient:
         "myo_ed_ml": myo,
     }
     spacings = dict.fromkeys(images, (spacing, spacing, thickness))
+    if cine:
+        own = rng.spawn(1)[0]  # leaves the draws of `rng` as they are
+        rate = own.uniform(55, 85)
+        beat = contraction(cfg["NbFrame"], first, last)
+        hearts = [heart_between(ed, es, share, z, thickness) for share in beat]
+        for frame, (share, heart) in enumerate(zip(beat, hearts, strict=True), 1):
+            if frame not in frames:
+                grain = (1 - share) * grains[0] + share * grains[1]
+                frames[frame] = picture(heart, own, grain)
+        images[f"{name}_4d"] = np.stack([frames[frame] for frame in sorted(frames)], -1)
+        spacings[f"{name}_4d"] = (spacing, spacing, thickness, 60 / rate / len(beat))
+        truth["cine_lv_ml"] = [heart.volumes(z, thickness)[0] for heart in hearts]
+        truth["heart_rate"] = rate
     return PhantomPatient(f"training/{name}", images, spacings, {"Info.cfg": cfg}, truth)
 
 
@@ -201,24 +222,21 @@ def _paint_heart(image: np.ndarray, thorax: dict, heart: Heart, u, v, z: float, 
     return image
 
 
-def _paint_slice(thorax, heart, chest_xy, heart_uv, z, thickness, soft) -> np.ndarray:
+def _paint_slice(chest, thorax, heart, u, v, z, thickness, soft) -> np.ndarray:
     """Mean of two cuts: a slice's thickness blurs what slants through it, above all the apex.
 
     They stay on one side of the base, where the valves part ventricles from atria sharply.
     """
-    chest = _paint_chest(thorax, *chest_xy, z, soft)
     sides = [z - 0.2 * thickness, z + 0.2 * thickness]
     if z >= heart.base:
         sides = [max(side, heart.base) for side in sides]
     else:
         sides = [min(side, heart.base - 1e-3) for side in sides]
-    return sum(_paint_heart(chest, thorax, heart, *heart_uv, at, soft) for at in sides) / 2
+    return sum(_paint_heart(chest, thorax, heart, u, v, at, soft) for at in sides) / 2
 
 
-def _render_mri(rng, cuts: np.ndarray, gain: float, bias: np.ndarray) -> np.ndarray:
-    """Add texture, blur, bias field and Rician noise to (x, y, slice) cuts; int16 result."""
-    noise = rng.uniform(0.012, 0.03)
-    blur = rng.uniform(0.45, 0.7)
+def _render_mri(rng, cuts, gain: float, bias, noise: float, blur: float) -> np.ndarray:
+    """Add texture, blur (pixels), bias field and Rician noise to (x, y, slice) cuts; int16."""
     out = np.empty(cuts.shape, np.int16)
     for k in range(cuts.shape[2]):
         image = cuts[..., k]

@@ -1,4 +1,4 @@
-"""What MRI and echo phantoms share: the patient they hand over, and soft-edged painting."""
+"""What MRI and echo phantoms share: the patient they hand over, its beat, soft-edged painting."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,25 @@ class PhantomPatient:
 
     folder: str  # relative to the root, such as "training/patient001"
     images: dict[str, np.ndarray]  # per file name without ".nii.gz"
-    spacings: dict[str, tuple[float, ...]]  # mm per axis, same keys
+    spacings: dict[str, tuple[float, ...]]  # mm per axis, then s per phase, same keys
     cfgs: dict[str, dict]  # contents per cfg file name
-    truth: dict[str, float]  # mL and percent
+    truth: dict[str, float | list[float]]  # mL, percent and beats/min; lists have one per frame
+
+
+def contraction(frames: int, ed: int, es: int) -> list[float]:
+    """How far each frame of one beat has contracted: 0 at ED, 1 at ES, strictly between elsewhere.
+
+    It rises smoothly from ED to ES and falls smoothly from ES, past the last frame, to ED again.
+
+    Args:
+        frames: Number of frames.
+        ed: Frame number of ED, from 1.
+        es: Frame number of ES, from `ed` + 1 to `frames`.
+    """
+    since_ed, systole = (np.arange(1, frames + 1) - ed) % frames, es - ed
+    filling = 1 + (since_ed - systole) / (frames - systole)
+    turn = np.where(since_ed <= systole, since_ed / systole, filling)
+    return ((1 - np.cos(np.pi * turn)) / 2).tolist()
 
 
 def paint(image: np.ndarray, depth: np.ndarray, value, soft: float) -> None:

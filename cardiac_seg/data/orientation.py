@@ -1,0 +1,87 @@
+"""The canonical frame: (slices, height, width), slices from base to apex, as on a viewer's screen.
+
+A stored volume may have its axes in any order and direction, if its affine says so. What is read
+is turned by whole axes into one frame, what is written is turned back; no value changes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Where slices, rows and columns go, in the order of the canonical axes (RAS, mm). A short-axis
+# image shows the patient from the feet: columns run to the left, rows backwards and down; the
+# apex lies to the left of, before and below the base.
+PATIENT = np.array([[-1.0, 1, -1], [0, -1, -1], [-1, 0, 0]]) / np.sqrt([[3.0], [2], [1]])
+# An affine of whole axes holds no directions of a short-axis stack, which is always oblique: files
+# that only know their spacing have one. Its axes are taken by name: x columns, y rows, z slices.
+# The small parts decide for axes that do not go where their names say.
+NOMINAL = np.eye(3)[::-1] + np.array([[2, 1, 0], [1, 0, 2], [0, 2, 1]]) / 1000
+WHOLE = 1e-3  # how far from 0 or 1 the directions of such an affine may be
+COARSER = 1.5  # how much farther apart slices are than pixels, at least
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How a stored (x, y, z) array lies in the canonical frame.
+
+    Attributes:
+        order: The stored axis of the slices, the rows' direction and the columns' direction.
+        flipped: Whether each of these runs against the canonical direction.
+    """
+
+    order: tuple[int, int, int]
+    flipped: tuple[bool, bool, bool]
+
+    def to_canonical(self, stored: np.ndarray) -> np.ndarray:
+        """A stored (x, y, z, ...) array as (slices, height, width, ...); a view."""
+        more = range(3, stored.ndim)
+        return np.flip(stored.transpose(*self.order, *more), self._axes())
+
+    def to_stored(self, planes: np.ndarray) -> np.ndarray:
+        """The way back; a view."""
+        more = range(3, planes.ndim)
+        return np.flip(planes, self._axes()).transpose(*np.argsort(self.order), *more)
+
+    def _axes(self) -> tuple[int, ...]:
+        return tuple(axis for axis, flip in enumerate(self.flipped) if flip)
+
+
+AS_STORED = Orientation((2, 1, 0), (False, False, False))
+
+
+def find_orientation(
+    affine: np.ndarray, spacing: tuple[float, float, float], shape: tuple[int, int, int]
+) -> Orientation:
+    """How a stored volume lies in the canonical frame, from its header.
+
+    The slice axis is the only one with a single voxel, or the one with clearly the largest
+    spacing, or else the one that lies closest to the frame's. Of the others, columns are the one
+    that lies closest to the frame's columns.
+
+    Args:
+        affine: (4, 4) of the voxel (x, y, z), RAS in mm.
+        spacing: (x, y, z) in mm.
+        shape: (x, y, z) in voxels.
+
+    Returns:
+        The orientation; `AS_STORED` where the affine has no three directions.
+    """
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if not np.isfinite(affine).all() or not lengths.all():
+        return AS_STORED
+    directions = (affine[:3, :3] / lengths).T  # a row for each stored axis
+    size = np.abs(directions)
+    nominal = np.all((size < WHOLE) | (size > 1 - WHOLE))
+    frame = NOMINAL if nominal else PATIENT
+    along = directions @ frame.T  # stored axis, canonical axis
+    coarse = np.argsort(spacing)
+    if shape.count(1) == 1:
+        slices = shape.index(1)
+    elif spacing[coarse[2]] > COARSER * spacing[coarse[1]]:
+        slices = int(coarse[2])
+    else:
+        slices = int(np.abs(along[:, 0]).argmax())
+    first, second = (axis for axis in range(3) if axis != slices)
+    swap = abs(along[first, 2]) < abs(along[second, 2])
+    order = (slices, first, second) if swap else (slices, second, first)
+    return Orientation(order, tuple(bool(along[axis, k] < 0) for k, axis in enumerate(order)))
