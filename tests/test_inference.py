@@ -427,6 +427,13 @@ def test_a_dicom_cine_comes_back_in_the_patients_space(series, mri_run, tmp_path
         assert np.array_equal(labels[:, :, k, phase].T, np.rint((grey + 20) / 50))
 
 
+def test_a_dicom_stack_along_whole_axes_is_taken_as_a_viewer_shows_it(ensemble, tmp_path):
+    write_stack(
+        tmp_path / "in", stored(stack(12)[None]), spacing=PLACE, orientation=(1, 0, 0, 0, 1, 0)
+    )
+    assert np.array_equal(ensemble.predict(tmp_path / "in").mask, stack(12))
+
+
 def test_segmentations_name_their_images(series, mri_run, tmp_path):
     from pydicom import dcmread
 

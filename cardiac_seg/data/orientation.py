@@ -66,13 +66,10 @@ def find_orientation(
     Returns:
         The orientation; `AS_STORED` where the affine has no three directions.
     """
-    lengths = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.isfinite(affine).all() or not lengths.all():
+    if not np.isfinite(affine).all() or not affine[:3, :3].any(axis=0).all():
         return AS_STORED
-    directions = (affine[:3, :3] / lengths).T  # a row for each stored axis
-    size = np.abs(directions)
-    nominal = np.all((size < WHOLE) | (size > 1 - WHOLE))
-    frame = NOMINAL if nominal else PATIENT
+    directions = _directions(affine)
+    frame = NOMINAL if is_nominal(affine) else PATIENT
     along = directions @ frame.T  # stored axis, canonical axis
     coarse = np.argsort(spacing)
     if shape.count(1) == 1:
@@ -85,3 +82,14 @@ def find_orientation(
     swap = abs(along[first, 2]) < abs(along[second, 2])
     order = (slices, first, second) if swap else (slices, second, first)
     return Orientation(order, tuple(bool(along[axis, k] < 0) for k, axis in enumerate(order)))
+
+
+def is_nominal(affine: np.ndarray) -> bool:
+    """Whether an affine goes along whole axes, as no short-axis stack in a patient does."""
+    size = np.abs(_directions(affine))
+    return bool(np.all((size < WHOLE) | (size > 1 - WHOLE)))
+
+
+def _directions(affine: np.ndarray) -> np.ndarray:
+    """(3, 3): for each stored axis, where it goes, of length 1."""
+    return (affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)).T

@@ -11,7 +11,7 @@ import numpy as np
 from cardiac_seg.data.cases import KINDS, check_pixels, read_info
 from cardiac_seg.data.dicom import Series, find_series, is_dicom, read_series
 from cardiac_seg.data.nifti import Layout, Nifti, open_nifti
-from cardiac_seg.data.orientation import AS_STORED, find_orientation
+from cardiac_seg.data.orientation import AS_STORED, find_orientation, is_nominal
 from cardiac_seg.errors import UserError
 
 SUFFIXES = (".nii.gz", ".nii")
@@ -169,8 +169,8 @@ def _open_dicom(files: ScanFiles, modality: str, spacing) -> Scan:
     stored = tuple(shape[::-1])
     distances = (spacing[0] or series.spacing[0] if spacing else series.spacing[0],)
     distances += series.spacing[1:]
-    orientation = AS_STORED
-    if modality == "mri":
+    orientation = AS_STORED  # rows and columns are what a viewer shows
+    if modality == "mri" and not is_nominal(series.affine):
         orientation = find_orientation(series.affine, distances[::-1], stored)
     header = nib.Nifti1Header()
     header.set_xyzt_units("mm", "msec")
