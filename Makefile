@@ -13,6 +13,9 @@ install: $(VENV)/installed
 ifdef GPU
 	$(BIN)/python -m pip install --quiet "tensorflow[and-cuda]" -c constraints.txt
 endif
+ifdef FAST
+	$(BIN)/python -m pip install --quiet -r requirements-fast.txt -c constraints.txt
+endif
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -30,7 +33,7 @@ $(VENV)/installed: requirements.txt constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
 	touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt requirements-fast.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
 	touch $@
 

@@ -1,7 +1,9 @@
 """`python -m cardiac_seg predict | phantom | info`."""
 
 import argparse
+import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from cardiac_seg.commands import guarded, parser
@@ -29,7 +31,9 @@ def arguments(argv: list[str] | None):
     )
     predict.add_argument("run", type=Path, help="a finished run directory")
     predict.add_argument("input", type=Path, help="an image, a DICOM series or a folder of them")
-    predict.add_argument("--output", type=Path, required=True, help="folder for the results")
+    predict.add_argument(
+        "--output", type=Path, metavar="DIR", required=True, help="folder for the results"
+    )
     more = predict.add_argument_group("written beside the masks")
     more.add_argument("--overlay", action="store_true", help="a picture of the outlines")
     more.add_argument("--uncertainty", action="store_true", help="entropy: 0 sure, 1 no idea")
@@ -40,7 +44,7 @@ def arguments(argv: list[str] | None):
         "--spacing",
         type=_spacing,
         metavar="ROW,COLUMN[,SLICE]",
-        help="distances in mm, instead of what the headers of all images say",
+        help="distances in mm to measure with, instead of what the headers of all images say",
     )
     about.add_argument(
         "--heart-rate",
@@ -57,9 +61,11 @@ def arguments(argv: list[str] | None):
 
     phantom = commands.add_parser("phantom", help="generate a dataset of phantoms")
     phantom.add_argument("folder", type=Path, help="a folder that does not exist yet")
-    phantom.add_argument("--patients", type=int, default=24)
-    phantom.add_argument("--modality", choices=("mri", "echo"), default="mri")
-    phantom.add_argument("--seed", type=int, default=0)
+    phantom.add_argument("--patients", type=int, default=24, help="how many (24)")
+    phantom.add_argument(
+        "--modality", choices=("mri", "echo"), default="mri", help="mri (default) or echo"
+    )
+    phantom.add_argument("--seed", type=int, default=0, help="another one, other patients (0)")
     phantom.add_argument("--cine", action="store_true", help="also the phases between ED and ES")
 
     info = commands.add_parser("info", help="what a run was trained on and how it scores")
@@ -84,12 +90,23 @@ def main(argv: list[str] | None = None) -> int:
 
         print(describe_run(args.run))
         return 0
+    _choose_backend()
     from cardiac_seg import backend  # noqa: F401  before Keras, see there
     from cardiac_seg.inference import Wanted, predict_folder
 
     switches = ("probabilities", "uncertainty", "members", "overlay", "heart_rate", "batch_size")
     wanted = Wanted(spacing=args.spacing, **{name: getattr(args, name) for name in switches})
     return 1 if predict_folder(args.run, args.input, args.output, wanted) else 0
+
+
+def _choose_backend() -> None:
+    """Takes OpenVINO for prediction where it is installed and there is no GPU.
+
+    It gives the same masks and starts in half the time; see `benchmarks/`.
+    """
+    free = "KERAS_BACKEND" not in os.environ and "keras" not in sys.modules
+    if free and find_spec("openvino") and not Path("/dev/nvidiactl").exists():
+        os.environ["KERAS_BACKEND"] = "openvino"
 
 
 def _positive(kind: type):
@@ -101,7 +118,7 @@ def _positive(kind: type):
             raise ValueError
         return value
 
-    read.__name__ = "positive number"  # argparse's word for it
+    read.__name__ = f"positive {'whole ' if kind is int else ''}number"  # argparse's words
     return read
 
 
@@ -113,7 +130,7 @@ def _spacing(text: str) -> tuple[float, float, float]:
     return (more[0] if more else 0.0, row, column)
 
 
-_spacing.__name__ = "spacing"
+_spacing.__name__ = "spacing (as 1.5,1.5 or 1.5,1.5,8)"
 
 
 if __name__ == "__main__":

@@ -51,8 +51,12 @@ with _quiet():
         import jax
 
         GPUS = [device for device in jax.devices() if device.platform == "gpu"]
+    elif BACKEND == "openvino":  # predicts only, on a CPU; takes bfloat16 by itself where it pays
+        GPUS = []
     else:
-        raise UserError(f"KERAS_BACKEND={BACKEND}: use tensorflow (the default) or jax")
+        raise UserError(
+            f"KERAS_BACKEND={BACKEND}: use tensorflow (the default), jax, or openvino to predict"
+        )
 
 # Batches are prepared in several threads; OpenCV's own would only get in their way.
 cv2.setNumThreads(1)
@@ -77,13 +81,19 @@ def set_precision(name: str) -> str:
         The precision in use; weights and softmax stay float32.
     """
     if name == "auto":
-        name = "bfloat16" if _has_bfloat16() else "float32"
+        name = "bfloat16" if BACKEND != "openvino" and _has_bfloat16() else "float32"
     keras.config.set_dtype_policy("float32" if name == "float32" else f"mixed_{name}")
     return name
 
 
 def start_training(seed: int) -> None:
-    """Frees the last model's memory, seeds initial weights and asks for repeatable kernels."""
+    """Frees the last model's memory, seeds initial weights and asks for repeatable kernels.
+
+    Raises:
+        UserError: If the backend cannot train.
+    """
+    if BACKEND == "openvino":
+        raise UserError("KERAS_BACKEND=openvino: it predicts only; train with tensorflow or jax")
     keras.backend.clear_session()
     gc.collect()
     keras.utils.set_random_seed(seed)
@@ -123,10 +133,11 @@ def memory_advice(batch_size: int, key: str) -> Iterator[None]:
             raise
         if batch_size == 1:
             advice = "the batch size is 1 already; use a smaller preprocess.size or fewer filters"
-        else:
-            advice = f"try --set {key}={batch_size // 2}"
-            # Another training batch gives another result; prediction's does not.
-            advice += " with another --run-dir" if key.startswith("train") else " and go on"
+        elif key.startswith("--"):
+            advice = f"try {key} {batch_size // 2}"
+        else:  # another training batch gives another result; prediction's does not
+            again = "with another --run-dir" if key.startswith("train") else "and go on"
+            advice = f"try --set {key}={batch_size // 2} {again}"
         raise UserError(f"{key}: {batch_size} slices do not fit in memory; {advice}") from None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from cardiac_seg.calibration import temper
 from cardiac_seg.config import Stacking
 from cardiac_seg.features import FeatureSet, pixel_features
-from cardiac_seg.learners import Learner
+from cardiac_seg.learner import Learner
 from cardiac_seg.maps import CaseMaps
 from cardiac_seg.postprocessing import postprocess
 from cardiac_seg.preprocessing import Grid, from_grid
@@ -29,7 +29,9 @@ class Combiner:
     Attributes:
         members: The networks.
         features: The full feature set; learners named `..._core` take its core.
-        act_below: The mean's confidence below which learners act; elsewhere the mean stands.
+        act_below: The mean's confidence below which learners are fitted.
+        gates: Learner -> the one below which it acts, at most `act_below`, which holds where a
+            learner is not named; elsewhere the mean stands.
         temperatures: Member -> temperature, applied before every combination but the plain mean.
         weights: Member -> share in the weighted mean; empty where it was not fitted.
         learners: Name -> learner.
@@ -41,6 +43,7 @@ class Combiner:
     temperatures: dict[str, float] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
     learners: dict[str, Learner] = field(default_factory=dict)
+    gates: dict[str, float] = field(default_factory=dict)
 
     def combine(self, maps: CaseMaps, models: list[str]) -> Iterator[tuple[str, np.ndarray, float]]:
         """The probabilities of some models for one case.
@@ -62,7 +65,8 @@ class Combiner:
         if stacked or WEIGHTED_MEAN in models or TEMPERED_MEAN in models:
             tempered = self.temper(raw)
         if stacked:
-            pixels = self.undecided(mean)
+            gates = {m: self.gates.get(m, self.act_below) for m in stacked}
+            pixels = below(mean, max(gates.values()))
         to_temper = time.perf_counter() - began
         to_features, features = {}, {}
         for model in models:
@@ -85,16 +89,11 @@ class Combiner:
                 probabilities = np.tensordot(shares, tempered, axes=1)
                 shared += to_temper
             else:
+                own = below(mean, gates[model])
                 probabilities = mean.copy()
-                probabilities[pixels] = self.learners[model].predict(features[core])
+                probabilities[own] = self.learners[model].predict(features[core][own[pixels]])
                 shared += to_temper + to_features[core]
             yield model, probabilities, shared + time.perf_counter() - began
-
-    def undecided(self, mean: np.ndarray) -> np.ndarray:
-        """Where learners act: (slices, height, width) bool, from the mean's probabilities."""
-        if self.act_below == 1:
-            return np.ones(mean.shape[:-1], bool)
-        return mean.max(-1) < self.act_below
 
     def temper(self, raw: np.ndarray) -> np.ndarray:
         """Calibrated maps, (members, ..., classes) float32."""
@@ -103,6 +102,13 @@ class Combiner:
         return np.stack(
             [temper(m, self.temperatures[n]) for n, m in zip(self.members, raw, strict=True)]
         )
+
+
+def below(mean: np.ndarray, confidence: float) -> np.ndarray:
+    """Where the mean is less sure than that: (slices, height, width) bool; 1 for everywhere."""
+    if confidence == 1:
+        return np.ones(mean.shape[:-1], bool)
+    return mean.max(-1) < confidence
 
 
 def learner_names(settings: Stacking) -> list[str]:

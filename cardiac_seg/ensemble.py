@@ -11,10 +11,11 @@ import numpy as np
 
 from cardiac_seg import backend, preprocessing
 from cardiac_seg.combination import Combiner, native_mask
+from cardiac_seg.data.nifti import write_mask
 from cardiac_seg.data.scans import Scan, find_scans, open_scan
 from cardiac_seg.data.split import deployed_parts
 from cardiac_seg.errors import UserError
-from cardiac_seg.examination import SIZE_UNITS, Measured, clinical_indices, measure
+from cardiac_seg.examination import SIZE_UNITS, Measured, clinical_indices, doubts, measure
 from cardiac_seg.features import entropy
 from cardiac_seg.maps import CaseMaps
 from cardiac_seg.meta import final_model, read_combiner, read_quality, read_steps
@@ -44,6 +45,9 @@ class Phase:
 @dataclass(frozen=True)
 class Prediction:
     """What a run says about one scan; arrays begin with the phases where there are several.
+
+    They are in the canonical frame (`data/orientation.py`), which is that of the file transposed
+    unless its affine turns it; `save_mask` turns back.
 
     Attributes:
         scan: The scan, with spacing and layout.
@@ -77,7 +81,11 @@ class Prediction:
     @property
     def quality(self) -> float:
         """The Dice to expect, of the worse of ED and ES in a cine."""
-        return min(self.measured.quality[k] for k in self.measured.shown.values())
+        return self.measured.worst_quality
+
+    def save_mask(self, path: str | Path) -> None:
+        """Writes the mask as NIfTI on the scan's own grid, axes and directions as stored there."""
+        write_mask(Path(path), [phase.mask for phase in self.phases], self.scan.layout)
 
     def _of_phases(self, compute: Callable[[Phase], np.ndarray]) -> np.ndarray:
         arrays = [compute(phase) for phase in self.phases]
@@ -114,19 +122,26 @@ class Ensemble:
                 f"{run.folder}: the run is not finished; continue it with "
                 f"train_ensemble.py --resume {run.folder}"
             )
+        combiner = read_combiner(run, [final_model(run)])  # first: what fails, fails at once
         networks = {
             member: [load_network(run, member, part) for part in deployed_parts(run.config)]
             for member in run.config.members
         }
-        return cls(run, networks, read_combiner(run, [final_model(run)]))
+        return cls(run, networks, combiner)
 
-    def predict(self, path: str | Path, heart_rate: float | None = None) -> Prediction:
+    def predict(
+        self,
+        path: str | Path,
+        heart_rate: float | None = None,
+        spacing: tuple[float, float, float] | None = None,
+    ) -> Prediction:
         """Segments one scan.
 
         Args:
             path: A NIfTI image, stack or cine, a DICOM file, or the folder of one DICOM series,
                 of the modality that the run was trained on.
             heart_rate: Beats a minute, instead of the header's.
+            spacing: (slice, row, column) distance in mm, instead of the header's.
 
         Raises:
             UserError: If it cannot be read, is no usable image, or is more than one scan.
@@ -135,7 +150,7 @@ class Ensemble:
         if len(found) > 1:
             raise UserError(f"{path}: {len(found)} images, {found[0].name} the first; give one")
         began = time.perf_counter()
-        scan = open_scan(found[0], self.run.dataset.modality)
+        scan = open_scan(found[0], self.run.dataset.modality, spacing)
         phases = tuple(self.phases(scan))
         measured = measure(
             scan,
@@ -145,7 +160,9 @@ class Ensemble:
             heart_rate or scan.heart_rate,
             round(time.perf_counter() - began, 3),
         )
-        indices, _ = clinical_indices([measured], self.run.dataset, lambda _, k: phases[k].mask)
+        indices, method = clinical_indices(
+            [measured], self.run.dataset, lambda _, k: phases[k].mask
+        )
         unit = SIZE_UNITS[self.run.dataset.modality]
         sizes = measured.sizes[next(iter(measured.shown.values()))]
         return Prediction(
@@ -153,7 +170,7 @@ class Ensemble:
             phases,
             measured,
             {f"{s.lower()}_{unit}": size for s, size in sizes.items()} | indices,
-            tuple(measured.doubts(self.quality["review_below"])),
+            doubts(measured, indices, method, self.quality["review_below"]),
         )
 
     def phases(self, scan: Scan, batch_size: int | None = None) -> Iterator[Phase]:
@@ -179,7 +196,7 @@ class Ensemble:
             predict_cases(network, self._slices(copy), size)
             for network, copy in zip(networks, copies, strict=True)
         ]
-        with backend.memory_advice(size, "predict.batch_size"):
+        with backend.memory_advice(size, "--batch-size"):
             for on_grid, *maps in zip(grids, *streams, strict=True):
                 yield self._combine(on_grid, [some for _, some in maps])
 

@@ -10,6 +10,7 @@ from cardiac_seg.data.datasets import Dataset
 from cardiac_seg.data.scans import Scan
 
 SIZE_UNITS = {"mri": "ml", "echo": "cm2"}
+CLASH = "none: two images"  # how the method begins where scans contradict each other
 FIELD_MM = (60.0, 700.0)  # of view, that a picture of a heart can have
 
 
@@ -30,7 +31,7 @@ class Measured:
             from the image's name; None where unknown.
         times_ms: For each phase, or None.
         heart_rate: Beats a minute, or None.
-        seconds: From opening the scan to the written mask.
+        seconds: What segmenting took, with the maps that were asked for.
     """
 
     image: str
@@ -55,24 +56,16 @@ class Measured:
         known = {"ED": self.ed, "ES": self.es}
         return {name: k for name, k in known.items() if k is not None} or {"": 0}
 
-    def doubts(self, limit: float) -> list[str]:
-        """Why a person should look at the masks: see README.
+    @property
+    def together(self) -> tuple[str, str]:
+        """What scans that are measured together share; a cine without a view has all it needs."""
+        alone = self.phases > 1 and not self.view
+        return self.examination, self.image if alone else ""
 
-        Args:
-            limit: The quality below which they are doubtful.
-        """
-        found = []
-        if (worst := min(self.quality[k] for k in self.shown.values())) < limit:
-            found.append(f"quality {worst:.2f} is below {limit:.2f}")
-        for name, k in self.shown.items():
-            missing = [s for s, size in self.sizes[k].items() if not size]
-            found += [f"no {s} {f'at {name}' if name else ''}".strip() for s in missing]
-        field = self.shape[1] * self.spacing[1], self.shape[2] * self.spacing[2]
-        if min(field) < FIELD_MM[0] or max(field) > FIELD_MM[1]:
-            found.append(
-                f"the image is {field[0]:.0f} x {field[1]:.0f} mm; if that is wrong, give --spacing"
-            )
-        return found
+    @property
+    def worst_quality(self) -> float:
+        """The quality of the worst phase that counts."""
+        return min(self.quality[k] for k in self.shown.values())
 
 
 MaskOf = Callable[[Measured, int], np.ndarray]
@@ -146,12 +139,31 @@ def structure_sizes(
     return {s: float(inside.sum() * pixel) for s, inside in held.items()}
 
 
-def contradictions(indices: dict[str, float]) -> list[str]:
-    """What cannot be in the indices of one examination."""
+def doubts(scan: Measured, indices: dict[str, float], method: str, limit: float) -> tuple[str, ...]:
+    """Why a person should look at a scan's masks.
+
+    Args:
+        scan: The scan.
+        indices, method: Of its examination, from `clinical_indices`.
+        limit: The quality below which masks are doubtful.
+    """
+    found = []
+    if scan.worst_quality < limit:
+        found.append(f"quality {scan.worst_quality:.2f} is below {limit:.2f}")
+    for name, k in scan.shown.items():
+        missing = [s for s, size in scan.sizes[k].items() if not size]
+        found += [f"no {s} {f'at {name}' if name else ''}".strip() for s in missing]
+    field = scan.shape[1] * scan.spacing[1], scan.shape[2] * scan.spacing[2]
+    if min(field) < FIELD_MM[0] or max(field) > FIELD_MM[1]:
+        found.append(
+            f"the image is {field[0]:.0f} x {field[1]:.0f} mm; if that is wrong, give --spacing"
+        )
     edv, esv = indices.get("lv_edv_ml"), indices.get("lv_esv_ml")
-    if edv is None or esv is None or edv > esv > 0:
-        return []
-    return [f"LV volume of {edv:.0f} mL at ED, {esv:.0f} mL at ES"]
+    if edv is not None and esv is not None and not edv > esv > 0:
+        found.append(f"LV volume of {edv:.0f} mL at ED, {esv:.0f} mL at ES")
+    if method.startswith(CLASH):
+        found.append(method)
+    return tuple(found)
 
 
 def clinical_indices(
@@ -170,11 +182,12 @@ def clinical_indices(
     """
     frames: dict[tuple[str, str], tuple[Measured, int]] = {}
     for scan in scans:
+        view = scan.view if dataset.modality == "echo" else ""
         for name, k in scan.shown.items():
-            if name and (scan.view, name) in frames:
-                return {}, f"none: two images of {' '.join((scan.view, name)).strip()}"
+            if name and (view, name) in frames:
+                return {}, f"{CLASH} of {' '.join((view, name)).strip()}"
             if name:
-                frames[scan.view, name] = scan, k
+                frames[view, name] = scan, k
     if not frames:
         return {}, "none: ED and ES unknown"
     rates = {scan.heart_rate for scan in scans} - {None}

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import re
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from cardiac_seg import __version__
 from cardiac_seg.analysis.pictures import overlay
 from cardiac_seg.curve import draw_curve
 from cardiac_seg.data.nifti import write_map, write_mask
@@ -17,12 +20,13 @@ from cardiac_seg.dicom_seg import write_seg
 from cardiac_seg.ensemble import Ensemble, Phase, native_probabilities, relative_entropy
 from cardiac_seg.errors import UserError
 from cardiac_seg.examination import Measured, measure
-from cardiac_seg.files import whole_file
+from cardiac_seg.files import remove_leftovers, whole_file, write_text
 from cardiac_seg.progress import bar, log
-from cardiac_seg.run import Run
+from cardiac_seg.run import Run, open_run
 from cardiac_seg.summary import write_summary
 
-JOURNAL = ".predict.jsonl"  # what an interrupted call has done; gone when one is finished
+JOURNAL = ".predict.jsonl"  # what an interrupted call has done; gone when all is
+MARKS = (JOURNAL, "summary.json")  # of a folder of results
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Wanted:
         uncertainty: Their entropy.
         members: Each network's own mask.
         overlay: A picture of the structures on the image.
-        spacing: (slice, row, column) distance in mm instead of the headers'; 0 keeps the headers'.
+        spacing: See `open_scan`.
         heart_rate: Beats a minute instead of the headers'.
         batch_size: Slices a step instead of the run's.
     """
@@ -53,7 +57,7 @@ def predict_folder(run_folder: Path, source: Path, output: Path, wanted: Wanted)
 
     A NIfTI image's mask has its shape, affine, relative path and name. A DICOM series' mask is a
     NIfTI file in the patient's space and a DICOM segmentation a phase. A scan that fails costs one
-    line, and the rest goes on; an interrupted call goes on where it was.
+    line and leaves nothing, and the rest goes on; an interrupted call goes on where it was.
 
     Args:
         run_folder: A finished run.
@@ -67,26 +71,25 @@ def predict_folder(run_folder: Path, source: Path, output: Path, wanted: Wanted)
     Raises:
         UserError: If the run or the folders are unusable.
     """
-    scans = find_scans(source)
-    if output.resolve() == scans[0].root.resolve():
-        raise UserError(f"--output {output}: would overwrite the images; choose another folder")
-    # Results of an earlier call, inside the input folder, are no images.
-    inside = output.resolve()
-    scans = [s for s in scans if inside not in s.paths[0].resolve().parents]
-    if not scans:
-        raise UserError(f"{source}: holds nothing but the results of an earlier call")
+    open_run(run_folder)  # a wrong name is answered before a large folder is walked
+    scans = _without_results(find_scans(source), source)
+    _check_output(scans, output)
     ensemble = Ensemble.load(run_folder)
-    done, failed = _Journal(output, ensemble, wanted), {}
+    done, failed = _Journal(output, source, ensemble, wanted), {}
+    remove_leftovers(output)
     for files in bar(scans, "predict", unit="scan"):
         if files in done:
             continue
+        _remove_results(output, files, ensemble.run)  # of another call: they would not fit together
         try:
             done.add(files, _predict_scan(ensemble, files, output, wanted))
-        except UserError as error:
-            log.error("%s", error)
-            failed[files.name] = str(error).replace(f"{files.root}/", "")
+        except Exception as error:  # whatever is wrong with one scan, the others are done
+            line = _one_line(error, files)
+            log.error("%s", line)
+            failed[files.name] = line.replace(f"{files.root}/", "")
+            _remove_results(output, files, ensemble.run)
     to_review = write_summary(output, ensemble, scans, done.measured, failed)
-    done.close()
+    done.close(keep=bool(failed))
     log.info(
         "%d masks in %s, %d failed, %d to review: summary.csv",
         len(scans) - len(failed),
@@ -95,6 +98,57 @@ def predict_folder(run_folder: Path, source: Path, output: Path, wanted: Wanted)
         to_review,
     )
     return len(failed)
+
+
+def _without_results(scans: list[ScanFiles], source: Path) -> list[ScanFiles]:
+    """The scans that are not themselves results: masks and maps of an earlier call."""
+    kept, results = [], {}
+    for scan in scans:
+        inside = scan.paths[0].parent.relative_to(scan.root)
+        for folder in (scan.root / part for part in (inside, *inside.parents)):
+            if folder not in results:
+                results[folder] = any((folder / name).is_file() for name in MARKS)
+        if not any(results[scan.root / part] for part in (inside, *inside.parents)):
+            kept.append(scan)
+    if not kept:
+        raise UserError(f"{source}: holds nothing but results of `predict`; name the images")
+    if left := len(scans) - len(kept):
+        log.info("%s: %d results of earlier calls are passed over", source, left)
+    return kept
+
+
+def _check_output(scans: list[ScanFiles], output: Path) -> None:
+    """Refuses a folder in which a mask would take the place of a file that is no result."""
+    if any((output / name).is_file() for name in MARKS):
+        return
+    for scan in scans:
+        if (output / scan.mask_path).exists():
+            raise UserError(
+                f"--output {output}: {scan.mask_path} is there and no result of `predict`; choose "
+                "another folder"
+            )
+
+
+def _one_line(error: Exception, files: ScanFiles) -> str:
+    """What a scan's failure is told as; an unforeseen one without its words, which may name."""
+    if not isinstance(error, UserError):
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        error = f"{type(error).__name__} in {Path(at.filename).name}, line {at.lineno}; report it"
+    line = str(error)
+    return line if str(files.root) in line else f"{files.paths[0]}: {line}"
+
+
+def _remove_results(output: Path, files: ScanFiles, run: Run) -> None:
+    """Removes all that a call may have written of a scan."""
+    endings = [r"_(entropy|probabilities)(_phase\d+)?\.nii\.gz", r"(_phase\d+)?_seg\.dcm"]
+    endings += [r"_(overlay|curve)\.png", rf"_({'|'.join(run.config.members)})\.nii\.gz"]
+    mask = output / files.mask_path
+    mask.unlink(missing_ok=True)
+    stem = _beside(output, files, "")
+    own = re.compile(re.escape(stem.name) + f"({'|'.join(endings)})")
+    for path in stem.parent.glob("*") if stem.parent.is_dir() else ():
+        if own.fullmatch(path.name):
+            path.unlink()
 
 
 def _predict_scan(ensemble: Ensemble, files: ScanFiles, output: Path, wanted: Wanted) -> Measured:
@@ -110,13 +164,11 @@ def _predict_scan(ensemble: Ensemble, files: ScanFiles, output: Path, wanted: Wa
         for member, own in members.items():
             own.append(ensemble.member_mask(phase, member))
         _write_maps(output, scan, k, phase, wanted)
-    target = output / files.mask_path
     for member, own in members.items():
         write_mask(_beside(output, files, f"_{member}.nii.gz"), own, scan.layout)
     rate = wanted.heart_rate or scan.heart_rate
-    measured = measure(
-        scan, masks, quality, run.dataset, rate, round(time.perf_counter() - began, 2)
-    )
+    seconds = round(time.perf_counter() - began, 2)
+    measured = measure(scan, masks, quality, run.dataset, rate, seconds)
     if scan.phases > 1:
         draw_curve(_beside(output, files, "_curve.png"), measured)
     if wanted.overlay:
@@ -125,7 +177,7 @@ def _predict_scan(ensemble: Ensemble, files: ScanFiles, output: Path, wanted: Wa
             partial.write_bytes(overlay(shown, scan.spacing, run.dataset.structures))
     if scan.series is not None:
         _write_segs(ensemble, output, scan, masks)
-    write_mask(target, masks, scan.layout)  # last: it says that the scan is done
+    write_mask(output / files.mask_path, masks, scan.layout)  # last: it says that all is there
     return measured
 
 
@@ -150,12 +202,16 @@ def _write_maps(output: Path, scan: Scan, k: int, phase: Phase, wanted: Wanted) 
 
 
 def _write_segs(ensemble: Ensemble, output: Path, scan: Scan, masks: list[np.ndarray]) -> None:
+    structures = ensemble.run.dataset.structures
     for k, mask in enumerate(masks):
         stored = np.ascontiguousarray(scan.layout.orientation.to_stored(mask).T)
         at = f"_phase{k + 1:02d}_seg.dcm" if scan.phases > 1 else "_seg.dcm"
         path = _beside(output, scan.files, at)
-        structures = ensemble.run.dataset.structures
-        write_seg(path, stored, scan.series, k, structures, f"cardiac_seg {ensemble.model}")
+        try:
+            write_seg(path, stored, scan.series, k, structures, f"cardiac_seg {ensemble.model}")
+        except UserError as error:  # the images lack what a SEG must name; the mask stands
+            log.warning("%s; its mask is written without a DICOM segmentation", error)
+            return
 
 
 def _beside(output: Path, files: ScanFiles, ending: str) -> Path:
@@ -165,24 +221,23 @@ def _beside(output: Path, files: ScanFiles, ending: str) -> Path:
 class _Journal:
     """The scans that a call has finished, a line each, so that it goes on when interrupted."""
 
-    def __init__(self, output: Path, ensemble: Ensemble, wanted: Wanted):
+    def __init__(self, output: Path, source: Path, ensemble: Ensemble, wanted: Wanted):
         self.path, self.output = output / JOURNAL, output
         self.measured: dict[str, Measured] = {}
-        head = json.dumps({"run": _fingerprint(ensemble.run), "wanted": asdict(wanted)})
         self._stamps: dict[str, list] = {}
+        about = [__version__, str(source.resolve()), _fingerprint(ensemble.run), asdict(wanted)]
+        head = hashlib.sha256(json.dumps(about).encode()).hexdigest()
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
-        if lines[:1] != [head]:
-            lines = [head]
-        for line in lines[1:]:
+        for line in lines[1:] if lines[:1] == [head] else []:
             try:
                 entry = json.loads(line)
-            except ValueError:
+                measured, stamp = Measured(**entry["measured"]), entry["stamp"]
+            except (ValueError, TypeError, KeyError):
                 break  # cut short by the interruption
-            self._stamps[entry["measured"]["image"]] = entry["stamp"]
-            self.measured[entry["measured"]["image"]] = Measured(**entry["measured"])
+            self.measured[measured.image], self._stamps[measured.image] = measured, stamp
         output.mkdir(parents=True, exist_ok=True)
-        kept = lines[: len(self.measured) + 1]
-        self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        kept = [json.dumps(self._entry(m, self._stamps[name])) for name, m in self.measured.items()]
+        write_text(self.path, "".join(f"{line}\n" for line in [head, *kept]))
 
     def __contains__(self, files: ScanFiles) -> bool:
         """Whether a scan is done, its files unchanged and its mask there."""
@@ -191,12 +246,17 @@ class _Journal:
 
     def add(self, files: ScanFiles, measured: Measured) -> None:
         self.measured[files.name] = measured
-        entry = {"stamp": _stamp(files), "measured": asdict(measured)}
         with self.path.open("a", encoding="utf-8") as journal:
-            journal.write(json.dumps(entry) + "\n")
+            journal.write(json.dumps(self._entry(measured, _stamp(files))) + "\n")
 
-    def close(self) -> None:
-        self.path.unlink()
+    def close(self, keep: bool) -> None:
+        """Ends the call; what failed may be tried again, so what did not is then remembered."""
+        if not keep:
+            self.path.unlink()
+
+    @staticmethod
+    def _entry(measured: Measured, stamp: list) -> dict:
+        return {"stamp": stamp, "measured": asdict(measured)}
 
 
 def _stamp(files: ScanFiles) -> list:

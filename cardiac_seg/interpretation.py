@@ -4,7 +4,7 @@ import numpy as np
 
 from cardiac_seg.calibration import log_loss
 from cardiac_seg.features import FeatureSet
-from cardiac_seg.learners import Learner
+from cardiac_seg.learner import Learner
 
 BINS = 15  # of confidence
 MOST_PIXELS = 20_000  # for permutation importance

@@ -23,6 +23,8 @@ from threadpoolctl import ThreadpoolController
 from cardiac_seg.config import Stacking
 from cardiac_seg.errors import UserError
 from cardiac_seg.files import whole_file
+from cardiac_seg.learner import Learner, check_learner
+from cardiac_seg.run import stack_again
 
 # What skops does not trust by itself; everything else in a file is refused.
 TRUSTED = (
@@ -30,42 +32,6 @@ TRUSTED = (
     "sklearn.tree._tree.Tree",
 )
 MOST_LEAVES = 4000  # of a tree: a stored forest of 100 trees stays under 50 MB whatever the data
-
-
-@dataclass(frozen=True)
-class Learner:
-    """A fitted learner.
-
-    Attributes:
-        features: The names of the columns it was fitted on.
-        classes: Number of classes.
-        estimator: The scikit-learn classifier.
-        seconds: What fitting took.
-    """
-
-    features: list[str]
-    classes: int
-    estimator: object
-    seconds: float
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """Class probabilities.
-
-        Args:
-            features: (pixels, features) float32.
-
-        Returns:
-            (pixels, classes) float32; 0 for a class that no pixel it was fitted on had.
-        """
-        probabilities = np.zeros((len(features), self.classes), np.float32)
-        if len(features):
-            known = np.asarray(self.estimator.classes_, int)
-            # Boosting starts its threads anew for every tree, and they wait busily for each
-            # other: beside another process that took twenty times as long.
-            one_thread = isinstance(self.estimator, HistGradientBoostingClassifier)
-            with _threads().limit(limits=1 if one_thread else None, user_api="openmp"):
-                probabilities[:, known] = self.estimator.predict_proba(features)
-        return probabilities
 
 
 def fit_learner(
@@ -112,7 +78,7 @@ def fit_learner(
     if kind == "random_forest":
         # Threads add the trees' votes in any order, and the last bits of the sum would vary.
         estimator.set_params(n_jobs=1)
-    return Learner(names, classes, estimator, seconds)
+    return Learner(names, classes, seconds, _Classifier(estimator, classes))
 
 
 def save_learner(path: Path, learner: Learner) -> None:
@@ -121,7 +87,7 @@ def save_learner(path: Path, learner: Learner) -> None:
         "features": learner.features,
         "classes": learner.classes,
         "scikit_learn": sklearn.__version__,
-        "estimator": learner.estimator,
+        "estimator": learner.model.estimator,
         "seconds": learner.seconds,
     }
     with whole_file(path) as partial:
@@ -153,9 +119,10 @@ def load_learner(path: Path, features: list[str], classes: int) -> Learner:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of versions: answered below, in one line
             values = skops.io.load(path, trusted=list(TRUSTED))
-        learner = Learner(**{key: values[key] for key in values if key != "scikit_learn"})
+        model = _Classifier(values["estimator"], values["classes"])
+        learner = Learner(values["features"], values["classes"], values["seconds"], model)
         version = values["scikit_learn"]
-        if not hasattr(learner.estimator, "predict_proba"):
+        if not hasattr(model.estimator, "predict_proba"):
             raise TypeError("no classifier in it")
     except UserError:
         raise
@@ -167,19 +134,26 @@ def load_learner(path: Path, features: list[str], classes: int) -> Learner:
             f"{path}: written with scikit-learn {version}, found {sklearn.__version__}; "
             f"install that version or {again}"
         )
-    if learner.features != features or learner.classes != classes:
-        other = sorted(set(learner.features) ^ set(features))
-        named = f" (different: {other[0]})" if other else ""
-        raise UserError(
-            f"{path}: fitted on {len(learner.features)} features and {learner.classes} classes, "
-            f"the run has {len(features)} and {classes}{named}; restore its file or {again}"
-        )
+    check_learner(path, learner, features, classes)
     return learner
 
 
-def stack_again(run: Path) -> str:
-    """What to do about a damaged `meta/` of a run."""
-    return f"to stack again, delete {run / 'meta'} and run train_ensemble.py --resume {run}"
+@dataclass(frozen=True)
+class _Classifier:
+    """A scikit-learn classifier that gives probabilities of all classes, seen or not."""
+
+    estimator: object
+    classes: int
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        probabilities = np.zeros((len(features), self.classes), np.float32)
+        known = np.asarray(self.estimator.classes_, int)
+        # Boosting starts its threads anew for every tree, and they wait busily for each other:
+        # beside another process that took twenty times as long.
+        one_thread = isinstance(self.estimator, HistGradientBoostingClassifier)
+        with _threads().limit(limits=1 if one_thread else None, user_api="openmp"):
+            probabilities[:, known] = self.estimator.predict_proba(features)
+        return probabilities
 
 
 @lru_cache(maxsize=1)

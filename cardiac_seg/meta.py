@@ -14,9 +14,10 @@ from cardiac_seg.combination import (
 from cardiac_seg.errors import UserError
 from cardiac_seg.features import feature_set
 from cardiac_seg.files import write_json
-from cardiac_seg.learners import Learner, load_learner, save_learner, stack_again
+from cardiac_seg.learner import Learner
 from cardiac_seg.postprocessing import STEPS
-from cardiac_seg.run import Run, read_json
+from cardiac_seg.run import Run, read_json, stack_again
+from cardiac_seg.tree_runtime import can_compile, can_run, compile_learner, load_compiled
 
 
 def plain_combiner(run: Run) -> Combiner:
@@ -68,18 +69,27 @@ def read_quality(run: Run) -> dict[str, float]:
 
 
 def write_learner(run: Run, name: str, learner: Learner) -> None:
-    """Writes one fitted learner."""
+    """Writes one fitted learner, and compiled too where that is installed."""
+    from cardiac_seg.learners import save_learner
+
     save_learner(run.meta / f"{name}.skops", learner)
+    if can_compile():
+        compile_learner(run.meta / f"{name}.onnx", learner)
 
 
 def read_learner(run: Run, name: str) -> Learner:
-    """Reads one learner and checks that it belongs to this run.
+    """Reads one learner, compiled if there is one, and checks that it belongs to this run.
 
     Raises:
         UserError: See `learners.load_learner`.
     """
     features = plain_combiner(run).features
     wanted = features.core() if name.endswith(CORE) else features
+    compiled = run.meta / f"{name}.onnx"
+    if compiled.is_file() and can_run():
+        return load_compiled(compiled, wanted.names, len(wanted.classes))
+    from cardiac_seg.learners import load_learner  # brings scikit-learn and skops: two seconds
+
     return load_learner(run.meta / f"{name}.skops", wanted.names, len(wanted.classes))
 
 
@@ -131,7 +141,29 @@ def read_combiner(run: Run, models: list[str]) -> Combiner:
         temperatures=_by_member(run, "temperature.json", tempered),
         weights=_by_member(run, "weighted_mean.json", WEIGHTED_MEAN in settings.learners),
         learners={name: read_learner(run, name) for name in learners},
+        gates=_read_gates(run),
     )
+
+
+def write_gates(run: Run, gates: dict[str, dict]) -> None:
+    """Writes where each learner acts and what that changes, see `stacking.fit_gates`."""
+    write_json(run.meta / "gates.json", gates)
+
+
+def _read_gates(run: Run) -> dict[str, float]:
+    path, names = run.meta / "gates.json", learner_names(run.config.stacking)
+    gates = read_json(path)
+    if not isinstance(gates, dict) or set(gates) != set(names):
+        raise UserError(
+            f"{path}: expected a gate for each of {', '.join(names)}; {stack_again(run.folder)}"
+        )
+    below = {name: gate.get("below") for name, gate in gates.items() if isinstance(gate, dict)}
+    for name in names:
+        if not isinstance(below.get(name), int | float) or not 0 < below[name] <= 1:
+            raise UserError(
+                f"{path}: no confidence below which {name} acts; {stack_again(run.folder)}"
+            )
+    return below
 
 
 def _by_member(run: Run, name: str, wanted: bool) -> dict[str, float]:

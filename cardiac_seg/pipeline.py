@@ -45,6 +45,7 @@ from cardiac_seg.meta import (
     read_combiner,
     read_steps,
     write_combiner,
+    write_gates,
 )
 from cardiac_seg.postprocessing import STEPS
 from cardiac_seg.prediction import predict_cases
@@ -58,6 +59,7 @@ from cardiac_seg.stacking import (
     cross_fitted_scores,
     draw_samples,
     fit_combiner,
+    fit_gates,
     interpretation,
 )
 from cardiac_seg.training import TrainingJob, read_state, train
@@ -220,13 +222,25 @@ def stack(run: Run, files: list[CaseFile], cache: Cache) -> None:
         )
         samples = draw_samples(run, development)
         write_combiner(run, fit_combiner(run, development, samples, keep=True))
+        gates = fit_gates(run, development)
+        write_gates(run, gates)
+        for learner, gate in gates.items():
+            log.info(
+                "%s acts where the mean is less sure than %.2f: %.1f %% of the pixels instead of "
+                "%.1f %%, Dice %+.4f",
+                learner,
+                gate["below"],
+                100 * gate["share"],
+                100 * gate["share_before"],
+                gate["dice_change"],
+            )
         write_json(run.meta / "interpretation.json", interpretation(run, development))
         write_json(run.meta / "choice.json", choice)
         log.info("chosen by %s: %s", choice["by"], choice["model"])
         run.update_manifest(
             models={
                 path.relative_to(run.folder).as_posix(): file_sha256(path)
-                for path in sorted(run.meta.glob("*.skops"))
+                for path in sorted([*run.meta.glob("*.skops"), *run.meta.glob("*.onnx")])
             }
         )
 

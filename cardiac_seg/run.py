@@ -239,6 +239,11 @@ def read_json(path: Path):
         raise UserError(f"{path}: not valid JSON ({error}); it may be damaged") from None
 
 
+def stack_again(folder: Path) -> str:
+    """What to do about a damaged `meta/` of a run."""
+    return f"to stack again, delete {folder / 'meta'} and run train_ensemble.py --resume {folder}"
+
+
 def peak_memory_mib() -> int:
     """Largest resident memory of this process so far, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cardiac_seg.calibration import fit_temperature, fit_weights
-from cardiac_seg.combination import CORE, WEIGHTED_MEAN, Combiner, learner_names
+from cardiac_seg.combination import CORE, WEIGHTED_MEAN, Combiner, below, learner_names
 from cardiac_seg.data.cases import CaseFile
 from cardiac_seg.data.split import part_patients
 from cardiac_seg.errors import UserError
@@ -20,15 +20,18 @@ from cardiac_seg.interpretation import (
     count_changes,
     permutation_importance,
 )
-from cardiac_seg.learners import Learner, fit_learner
+from cardiac_seg.learner import Learner
+from cardiac_seg.learners import fit_learner
 from cardiac_seg.maps import CaseMaps, read_maps
 from cardiac_seg.meta import control_of, models_of, plain_combiner, read_learner, write_learner
+from cardiac_seg.overlap import confusion, dice_from_confusion
 from cardiac_seg.progress import bar, log
 from cardiac_seg.quality import fit_quality
 from cardiac_seg.run import Run, read_json
 from cardiac_seg.sampling import contested, draw_pixels
 
 DEVELOPMENT = "development"  # the subset whose maps the learners are fitted on
+GATES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)  # confidences that a gate is chosen from
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def draw_samples(run: Run, files: list[CaseFile]) -> dict[str, Sample]:
     for file in bar(files, "draw pixels", unit="case"):
         maps = _unseen_maps(run, file)
         raw = np.stack([maps.members[m] for m in run.config.members])
-        undecided = combiner.undecided(raw.astype(np.float32).mean(axis=0))
+        undecided = below(raw.astype(np.float32).mean(axis=0), combiner.act_below)
         rng = np.random.default_rng([run.config.seed, *file.name.encode()])
         index, weights = draw_pixels(
             contested(raw, undecided), run.config.stacking.pixels_per_case, rng
@@ -157,6 +160,7 @@ def cross_fit(run: Run, files: list[CaseFile], steps: dict[str, list[int]]) -> N
                 "pooled": {model: counts.tolist() for model, counts in scores.pooled.items()},
                 "seconds": scores.seconds,
                 "changes": evidence.changes,
+                "gates": evidence.gates,
                 "calibration": evidence.calibration,
                 "importance": _importance(run, held_out, samples, combiner),
             },
@@ -209,6 +213,36 @@ def choose_model(run: Run, files: list[CaseFile]) -> dict:
     }
 
 
+def fit_gates(run: Run, files: list[CaseFile]) -> dict[str, dict]:
+    """For each learner the lowest confidence below which it must act for its masks to stay as good.
+
+    Where the mean is surer, it stands; that saves much of the learner's work. On the cross-fitted
+    development maps its Dice changes by at most `stacking.gate_change` against acting wherever it
+    was fitted to (`act_below`). A gain counts as a change too: it would say that the learner had
+    better not act, which is not for a gate to decide.
+
+    Returns:
+        Learner -> `below`; `share` of the pixels acted on, and `share_before` with `act_below`;
+        and `dice_change`.
+    """
+    act_below, most = run.config.stacking.act_below, run.config.stacking.gate_change
+    folds = [read_json(_fold_files(run, fold)[1])["gates"] for fold in _folds(run, files)]
+    gates, fitted = [*_gates(act_below), act_below], {}
+    for learner in folds[0]:
+        sums = _added([fold[learner] for fold in folds])
+        change = (np.array(sums["dice"]) - sums["dice"][-1]) / sums["cases"]
+        kept = np.abs(change) <= most
+        # All above must keep it too: one gate that does by chance is no rule.
+        k = min(i for i in range(len(gates)) if kept[i:].all()) if most else len(gates) - 1
+        fitted[learner] = {
+            "below": gates[k],
+            "share": sums["acted_on"][k] / sums["pixels"],
+            "share_before": sums["acted_on"][-1] / sums["pixels"],
+            "dice_change": float(change[k]),
+        }
+    return fitted
+
+
 def interpretation(run: Run, files: list[CaseFile]) -> dict:
     """What the learners did on patients they were not fitted on.
 
@@ -249,21 +283,43 @@ class _Evidence:
         self.combiner, self.control = combiner, control
         self.changes: dict[str, dict] = {}
         self.calibration: dict[str, dict] = {}
+        self.gates: dict[str, dict] = {}
 
     def add(self, maps: CaseMaps, by_model: dict[str, np.ndarray]) -> None:
         mean = by_model[self.control]
         masks = {model: p.argmax(-1) for model, p in by_model.items()}
-        pixels = self.combiner.undecided(mean)
+        pixels = below(mean, self.combiner.act_below)
         for model, probabilities in by_model.items():
             counts = count_calibration(probabilities[pixels], maps.label[pixels])
             self.calibration[model] = _added([*self._before(self.calibration, model), counts])
             if model != self.control:
                 changed = count_changes(maps.label, masks[self.control], masks[model])
                 self.changes[model] = _added([*self._before(self.changes, model), changed])
+            if model in self.combiner.learners:
+                dice = self._gated(maps.label, mean, masks[self.control], masks[model])
+                self.gates[model] = _added([*self._before(self.gates, model), dice])
+
+    def _gated(
+        self, label: np.ndarray, mean: np.ndarray, before: np.ndarray, after: np.ndarray
+    ) -> dict:
+        """A learner's Dice (mean of the structures) where it acts below each gate alone."""
+        sure, dice = mean.max(-1), []
+        for gate in (*_gates(self.combiner.act_below), self.combiner.act_below):
+            mask = np.where(sure < gate, after, before)
+            counts = confusion(label, mask, mean.shape[-1])
+            dice.append(float(np.nan_to_num(np.nanmean(dice_from_confusion(counts)[1:]))))
+        acted = [int((sure < gate).sum()) for gate in _gates(self.combiner.act_below)]
+        acted.append(int(below(mean, self.combiner.act_below).sum()))
+        return {"cases": 1, "pixels": sure.size, "acted_on": acted, "dice": dice}
 
     @staticmethod
     def _before(sums: dict[str, dict], model: str) -> list[dict]:
         return [sums[model]] if model in sums else []
+
+
+def _gates(act_below: float) -> list[float]:
+    """The gates to choose from, below what learners are fitted to."""
+    return [gate for gate in GATES if gate < act_below]
 
 
 def _added(counts: list[dict]) -> dict:
@@ -329,7 +385,7 @@ def _collect(
     for file in bar(files, "features", unit="case"):
         maps, sample = _unseen_maps(run, file), samples[file.name]
         raw = np.stack([maps.members[m] for m in combiner.members]).astype(np.float32)
-        undecided = combiner.undecided(raw.mean(axis=0)).ravel()
+        undecided = below(raw.mean(axis=0), combiner.act_below).ravel()
         acted_on = undecided[sample.index]
         pixels = np.zeros(undecided.shape, bool)
         pixels[sample.index[acted_on]] = True

@@ -11,12 +11,7 @@ from cardiac_seg.clinical import EF_AS_RECORDED, INDICES
 from cardiac_seg.data.nifti import open_nifti
 from cardiac_seg.data.scans import ScanFiles
 from cardiac_seg.ensemble import Ensemble
-from cardiac_seg.examination import (
-    SIZE_UNITS,
-    Measured,
-    clinical_indices,
-    contradictions,
-)
+from cardiac_seg.examination import SIZE_UNITS, Measured, clinical_indices, doubts
 from cardiac_seg.files import whole_file, write_json
 
 
@@ -45,23 +40,24 @@ def write_summary(
     paths = {scan.name: output / scan.mask_path for scan in scans}
     examinations = defaultdict(list)
     for scan in scans:
-        if scan.name in measured:
-            examinations[measured[scan.name].examination].append(measured[scan.name])
+        if scan.name not in failed:
+            examinations[measured[scan.name].together].append(measured[scan.name])
 
     def mask_of(scan: Measured, k: int) -> np.ndarray:
-        return open_nifti(paths[scan.image], dataset.modality).read(k)
+        # Whatever the image's header says of spacing: only the labels are wanted.
+        return open_nifti(paths[scan.image], dataset.modality, (1.0, 1.0, 1.0)).read(k)
 
     together = {
         name: clinical_indices(group, dataset, mask_of) for name, group in examinations.items()
     }
     rows, details = [], []
     for scan in scans:
-        if scan.name not in measured:
+        if scan.name in failed:
             rows.append({"image": scan.name, "error": failed[scan.name]})
             details.append(rows[-1])
             continue
         own = measured[scan.name]
-        rows.append(_row(own, *together[own.examination], limit, SIZE_UNITS[dataset.modality]))
+        rows.append(_row(own, *together[own.together], limit, SIZE_UNITS[dataset.modality]))
         curve = {"lv_ml": own.lv_ml, "quality": own.quality, "times_ms": own.times_ms}
         details.append(rows[-1] | ({"curve": curve} if own.phases > 1 else {}))
     columns = _columns(dataset.modality, dataset.structures)
@@ -81,7 +77,7 @@ def write_summary(
 def _row(
     own: Measured, indices: dict[str, float], method: str, limit: float, unit: str
 ) -> dict[str, object]:
-    doubts = own.doubts(limit) + contradictions(indices)
+    reasons = doubts(own, indices, method, limit)
     first = next(iter(own.shown.values()))
     cine = own.phases > 1
     return {
@@ -97,9 +93,9 @@ def _row(
         **{k: None if math.isnan(v) else round(v, 2) for k, v in indices.items()},
         "method": method,
         "heart_rate": own.heart_rate,
-        "quality": round(min(own.quality[k] for k in own.shown.values()), 3),
-        "review": "yes" if doubts else "no",
-        "reasons": "; ".join(doubts),
+        "quality": round(own.worst_quality, 3),
+        "review": "yes" if reasons else "no",
+        "reasons": "; ".join(reasons),
         "seconds": own.seconds,
     }
 

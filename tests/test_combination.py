@@ -6,7 +6,7 @@ import pytest
 from cardiac_seg.combination import Combiner, combination_names, model_names
 from cardiac_seg.config import MEMBERS, Stacking
 from cardiac_seg.features import FeatureSet
-from cardiac_seg.learners import Learner
+from cardiac_seg.learner import Learner
 from cardiac_seg.maps import CaseMaps
 from cardiac_seg.preprocessing import Grid, GridImage
 
@@ -20,13 +20,11 @@ TWO = np.array([[[[1.0, 0.0], [0.25, 0.75]]]], np.float16)
 
 
 class Always:
-    """An estimator that says class 1, and remembers what it was shown."""
+    """A model that says class 1, and remembers what it was shown."""
 
-    classes_ = np.array([0, 1])
-
-    def predict_proba(self, features):
+    def __call__(self, features):
         self.shown = features
-        return np.tile([0.0, 1.0], (len(features), 1))
+        return np.tile(np.float32([0, 1]), (len(features), 1))
 
 
 def case():
@@ -63,15 +61,28 @@ def test_temperature_reaches_the_combinations_but_no_plain_model():
 
 
 def test_learners_act_only_where_the_mean_is_unsure():
-    learners = {"logistic": Learner([], 2, Always(), 0.0)}
+    learners = {"logistic": Learner([], 2, 0.0, Always())}
     assert combined("logistic", learners=learners) == [[1, 0], [0, 1]]
     assert combined("logistic", learners=learners, act_below=1) == [[0, 1], [0, 1]]
     assert combined("logistic", learners=learners, act_below=0.4) == [[1, 0], [0.5, 0.5]]
+    gates = {"logistic": 0.4}
+    assert combined("logistic", learners=learners, gates=gates) == [[1, 0], [0.5, 0.5]]
+
+
+def test_each_learner_has_a_gate_of_its_own():
+    wide, narrow = Always(), Always()
+    learners = {"logistic": Learner([], 2, 0.0, wide), "random_forest": Learner([], 2, 0.0, narrow)}
+    gates = {"logistic": 1.0, "random_forest": 0.9}
+    combiner = Combiner(MEMBERS, FEATURES, 0.99, learners=learners, gates=gates)
+    masks = {m: p[0, 0].tolist() for m, p, _ in combiner.combine(case(), list(learners))}
+    assert masks == {"logistic": [[0, 1], [0, 1]], "random_forest": [[1, 0], [0, 1]]}
+    assert len(wide.shown) == 2 and len(narrow.shown) == 1
+    assert wide.shown[1].tolist() == narrow.shown[0].tolist()
 
 
 def test_core_learners_see_the_core_columns_alone():
     full, core = Always(), Always()
-    learners = {"logistic": Learner([], 2, full, 0.0), "logistic_core": Learner([], 2, core, 0.0)}
+    learners = {"logistic": Learner([], 2, 0.0, full), "logistic_core": Learner([], 2, 0.0, core)}
     combiner = Combiner(MEMBERS, FEATURES, 0.99, learners=learners)
     assert [m for m, _, _ in combiner.combine(case(), list(learners))] == list(learners)
     assert full.shown.shape == (1, 10) and core.shown.shape == (1, 8)

@@ -23,7 +23,7 @@ def rewrite(path, change, zooms=None):
     image = nib.load(path)
     array = np.ascontiguousarray(change(np.asarray(image.dataobj)))
     zooms = (*(zooms or image.header.get_zooms()), 1, 1)[: array.ndim]
-    changed = nib.Nifti1Image(array, np.eye(4))
+    changed = nib.Nifti1Image(array, np.diag([*zooms, 1, 1][:3] + [1]))
     changed.header.set_zooms(zooms)
     nib.save(changed, path)
 

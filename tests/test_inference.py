@@ -1,6 +1,7 @@
 """`predict` on every kind of input, with networks that read the label off the image."""
 
 import json
+import os
 import tracemalloc
 
 import nibabel as nib
@@ -101,7 +102,7 @@ def test_ed_and_es_of_a_patient_give_an_ejection_fraction(mri_run, tmp_path):
         assert row.lv_ef_percent == pytest.approx(100 * (1 - of(es) / of(ed)), abs=0.01)
         assert row.myocardial_mass_g == pytest.approx(1.05 * of(ed, 2), abs=0.01)
         assert row.cardiac_output_l_min == pytest.approx(0.06 * (of(ed) - of(es)), abs=0.01)
-        assert row.review == "no" and row.quality > 0.9
+        assert row.review == "no" and row.quality > 0.8
 
 
 def test_a_cine_finds_ed_and_es(mri_run, tmp_path):
@@ -144,6 +145,8 @@ def test_what_is_asked_for_is_written_beside_the_mask(mri_run, tmp_path):
     for name, image in read.items():
         assert np.array_equal(image.affine, read["a.nii"].affine), name
     assert np.array_equal(np.asarray(read["a_unet_advanced.nii.gz"].dataobj).T, planes)
+    second = np.where(planes == 1, 2, planes)  # as it reads the image
+    assert np.array_equal(np.asarray(read["a_deep_unet_improved.nii.gz"].dataobj).T, second)
 
 
 def test_the_maps_of_a_cine_are_a_file_a_phase(mri_run, tmp_path):
@@ -207,7 +210,7 @@ def test_the_library_gives_arrays_on_the_images_grid(ensemble, tmp_path):
     assert result.entropy.shape == cine.shape and result.entropy.max() <= 1
     assert result.indices["lv_ef_percent"] == pytest.approx(100 * (1 - of(cine[1]) / of(cine[0])))
     assert result.indices["cardiac_output_l_min"] > 0
-    assert result.review == () and result.quality > 0.9
+    assert result.review == () and result.quality > 0.8
     save(tmp_path / "b.nii.gz", cine)
     with pytest.raises(UserError, match="2 images"):
         ensemble.predict(tmp_path)
@@ -273,12 +276,29 @@ def test_a_doubtful_mask_asks_for_a_review(mri_run, tmp_path):
 
 
 def test_two_images_of_one_phase_are_not_mixed(mri_run, tmp_path):
-    for name in ("x_ED.nii", "x_ED.nii.gz", "x_ES.nii.gz"):
-        save(tmp_path / "in" / name, stack(12))
+    for name in ("x_2CH_ED", "x_4CH_ED", "x_ES"):  # views are of echo
+        save(tmp_path / "in" / f"{name}.nii.gz", stack(12))
     assert predict(mri_run, tmp_path / "in", tmp_path / "out") == 0
     table = summary(tmp_path / "out")
-    assert len(table) == 3 and table.lv_edv_ml.isna().all()
-    assert set(table.method) == {"none: two images of ED"}
+    assert table.lv_edv_ml.isna().all() and set(table.review) == {"yes"}
+    assert set(table.reasons) == {"none: two images of ED"}
+
+
+def test_scans_of_one_name_are_kept_apart(mri_run, tmp_path):
+    """The first is the examination's; a cine is one by itself."""
+    save(tmp_path / "in" / "x_ED.nii", stack(13))
+    save(tmp_path / "in" / "x_ED.nii.gz", stack(12))
+    save(tmp_path / "in" / "x_ES.nii.gz", stack(9))
+    save(tmp_path / "in" / "x.nii.gz", np.stack([stack(14), stack(8)]))
+    write_stack(tmp_path / "in" / "x", stored(stack(11)[None]), spacing=PLACE)
+    save(tmp_path / "in" / "x_2.nii.gz", stack(10))
+    assert predict(mri_run, tmp_path / "in", tmp_path / "out") == 0
+    table = summary(tmp_path / "out")
+    assert sorted(table.index) == ["x", "x_2", "x_3", "x_ED", "x_ED_2", "x_ES"]
+    masks = list((tmp_path / "out").glob("*.nii*"))
+    assert len(masks) == 6
+    assert table.lv_ef_percent[["x", "x_ED", "x_ES"]].notna().all()
+    assert table.lv_ef_percent["x_ED"] == table.lv_ef_percent["x_ES"]
 
 
 def test_an_interrupted_call_goes_on(mri_run, tmp_path, monkeypatch, capsys):
@@ -307,12 +327,157 @@ def test_an_interrupted_call_goes_on(mri_run, tmp_path, monkeypatch, capsys):
     assert len(list((tmp_path / "out").glob("*_overlay.png"))) == 4
 
 
-def test_results_inside_the_input_folder_are_no_images(mri_run, tmp_path):
+def test_what_failed_before_is_tried_again_alone(mri_run, tmp_path, monkeypatch):
+    for k in range(3):
+        save(tmp_path / "in" / f"scan{k}.nii.gz", stack(10 + k))
+    good = (tmp_path / "in" / "scan1.nii.gz").read_bytes()
+    assert predict(mri_run, tmp_path / "in", tmp_path / "out", "--uncertainty") == 0
+    broken(tmp_path / "in" / "scan1.nii.gz")
+    assert predict(mri_run, tmp_path / "in", tmp_path / "out", "--uncertainty") == 1
+    assert not list((tmp_path / "out").glob("scan1*"))  # nothing of the earlier call stays
+    assert summary(tmp_path / "out").lv_ml.isna().tolist() == [False, True, False]
+    (tmp_path / "in" / "scan1.nii.gz").write_bytes(good)
+    asked, segment = [], inference._predict_scan
+    monkeypatch.setattr(
+        inference, "_predict_scan", lambda e, f, *more: asked.append(f.name) or segment(e, f, *more)
+    )
+    assert predict(mri_run, tmp_path / "in", tmp_path / "out", "--uncertainty") == 0
+    assert asked == ["scan1"]
+
+
+def test_another_folder_is_another_call(mri_run, tmp_path, monkeypatch):
+    for root, radius in (("a", 10), ("b", 14)):
+        save(tmp_path / root / "scan.nii", stack(radius))
+        os.utime(tmp_path / root / "scan.nii", ns=(0, 0))
+    save(tmp_path / "a" / "z.nii", stack(10))
+    broken(tmp_path / "a" / "z.nii")
+    assert predict(mri_run, tmp_path / "a", tmp_path / "out") == 1  # remembers what it has done
+    assert predict(mri_run, tmp_path / "b", tmp_path / "out") == 0
+    assert summary(tmp_path / "out").lv_ml["scan"] == pytest.approx(of(stack(14)), abs=0.01)
+
+
+def test_an_unforeseen_failure_is_one_scans(mri_run, tmp_path, monkeypatch, capsys):
+    for k in range(2):
+        save(tmp_path / "in" / f"scan{k}.nii.gz", stack(10))
+    measure = inference.measure
+
+    def fails(scan, *others):
+        if scan.files.name == "scan0":
+            raise ZeroDivisionError("CANARY^NAME")
+        return measure(scan, *others)
+
+    monkeypatch.setattr(inference, "measure", fails)
+    assert predict(mri_run, tmp_path / "in", tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert "scan0.nii.gz: ZeroDivisionError in test_inference.py" in error
+    assert "CANARY" not in error + (tmp_path / "out" / "summary.csv").read_text()
+
+
+def test_results_are_no_images_and_images_are_not_overwritten(mri_run, tmp_path, capsys):
     save(tmp_path / "in" / "a.nii.gz", stack(12))
-    for _ in range(2):
-        assert predict(mri_run, tmp_path / "in", tmp_path / "in" / "out", "--members") == 0
-        assert summary(tmp_path / "in" / "out").index.tolist() == ["a"]
+    for output in ("out", "out", "more"):
+        assert predict(mri_run, tmp_path / "in", tmp_path / "in" / output, "--members") == 0
+        assert summary(tmp_path / "in" / output).index.tolist() == ["a"]
+    assert "are passed over" in capsys.readouterr().err
     assert predict(mri_run, tmp_path / "in", tmp_path / "in") == 2
+    save(tmp_path / "other" / "a.nii.gz", stack(9))
+    before = (tmp_path / "other" / "a.nii.gz").read_bytes()
+    assert predict(mri_run, tmp_path / "in" / "a.nii.gz", tmp_path / "other") == 2
+    assert (tmp_path / "other" / "a.nii.gz").read_bytes() == before
+    assert "no result of" in capsys.readouterr().err
+
+
+def test_as_many_slices_as_phases(ensemble, tmp_path):
+    cine = np.stack([stack(radius) for radius in (13, 11, 8, 10)])
+    assert np.array_equal(ensemble.predict(save(tmp_path / "a.nii.gz", cine)).mask, cine)
+
+
+def turned(path):
+    """A copy of a NIfTI file with other axes in other directions, and an affine that says so."""
+    image = nib.load(path)
+    change = np.array([[2, -1], [0, 1], [1, -1]])  # of the axes x, y, z
+    other = path.with_name("turned.nii.gz")
+    nib.save(image.as_reoriented(change), other)
+    return other
+
+
+def test_all_results_of_a_turned_cine_lie_on_it(mri_run, ensemble, tmp_path):
+    oblique = nib.affines.from_matvec(
+        np.array([[-0.8, 0, 0.6], [0, -1, 0], [0.6, 0, 0.8]]) @ np.diag([SPACING, SPACING, 8])
+    )
+    cine = np.stack([stack(13), stack(8)])
+    plain = save(tmp_path / "in" / "plain.nii.gz", cine, oblique)
+    turned(plain)
+    switches = ("--uncertainty", "--probabilities", "--members")
+    assert predict(mri_run, tmp_path / "in", tmp_path / "out", *switches) == 0
+    names = ["", *(f"_{kind}_phase0{k}" for kind in ("entropy", "probabilities") for k in (1, 2))]
+    for ending in (*names, "_unet_advanced", "_deep_unet_improved"):
+        one = nib.load(tmp_path / "out" / f"plain{ending}.nii.gz")
+        two = nib.load(tmp_path / "out" / f"turned{ending}.nii.gz")
+        assert np.allclose(two.affine, nib.load(tmp_path / "in" / "turned.nii.gz").affine)
+        back = nib.orientations.ornt_transform(
+            nib.io_orientation(two.affine), nib.io_orientation(one.affine)
+        )
+        assert np.array_equal(two.as_reoriented(back).dataobj, one.dataobj), ending
+    first = nib.load(tmp_path / "out" / "plain_probabilities_phase01.nii.gz")
+    drawn = np.asarray(nib.load(plain).dataobj)[..., 0]
+    assert np.array_equal(np.asarray(first.dataobj).argmax(-1), drawn)
+    ensemble.predict(tmp_path / "in" / "turned.nii.gz").save_mask(tmp_path / "mask.nii.gz")
+    saved = nib.load(tmp_path / "mask.nii.gz")
+    assert np.array_equal(saved.dataobj, nib.load(tmp_path / "out" / "turned.nii.gz").dataobj)
+
+
+def test_a_header_that_contradicts_itself_is_refused(ensemble, tmp_path):
+    path = save(tmp_path / "a.nii", stack(12))
+    content = bytearray(path.read_bytes())
+    content[80:92] = np.float32([1, 1, 1]).tobytes()  # pixdim, beside an affine of 1.5 x 1.5 x 8
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="1.5 x 1.5 x 8 in its affine"):
+        ensemble.predict(path)
+    result = ensemble.predict(path, spacing=PLACE)
+    assert result.indices["lv_ml"] == pytest.approx(of(stack(12)))
+
+
+def test_units_are_taken_from_the_header_and_a_field_of_metres_is_refused(ensemble, tmp_path):
+    micron = np.diag([1500.0, 1500, 8000, 1])
+    path = save(tmp_path / "a.nii.gz", stack(12), micron)
+    with pytest.raises(UserError, match="96000 x 96000 mm"):
+        ensemble.predict(path)
+    image = nib.load(path)
+    image.header.set_xyzt_units("micron")
+    nib.save(image, tmp_path / "b.nii.gz")
+    result = ensemble.predict(tmp_path / "b.nii.gz")
+    assert result.indices["lv_ml"] == pytest.approx(of(stack(12)))
+
+
+def test_odd_names_and_files(mri_run, tmp_path):
+    save(tmp_path / "in" / "A.NII.GZ".lower(), stack(12)).rename(tmp_path / "in" / "A.NII.GZ")
+    save(tmp_path / "in" / "two\nlines.nii.gz", stack(12))
+    save(tmp_path / "in" / ".cache" / "b.nii.gz", stack(12))
+    (tmp_path / "in" / "unpacked.nii").mkdir()
+    (tmp_path / "in" / ".nii.gz").touch()
+    save(tmp_path / "in" / "p_frame01.nii.gz", stack(12))
+    (tmp_path / "in" / "Info.cfg").write_bytes("ED: 1\nName: Müller\n".encode("latin-1"))
+    assert predict(mri_run, tmp_path / "in", tmp_path / "out") == 0
+    assert sorted(summary(tmp_path / "out").index) == ["A", "p_frame01", "two\nlines"]
+
+
+def test_a_complex_image_is_refused(ensemble, tmp_path):
+    nib.save(nib.Nifti1Image(np.ones((9, 9), np.complex64), np.eye(4)), tmp_path / "a.nii")
+    with pytest.raises(UserError, match="complex64"):
+        ensemble.predict(tmp_path / "a.nii")
+
+
+def test_free_text_of_a_header_is_not_passed_on(mri_run, tmp_path):
+    path = save(tmp_path / "a.nii", stack(12))
+    image = nib.load(path)
+    for field in ("descrip", "aux_file", "db_name", "intent_name"):
+        image.header[field] = b"CANARY"
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"CANARY^NAME"))
+    nib.save(image, tmp_path / "b.nii")
+    assert b"CANARY" in (tmp_path / "b.nii").read_bytes()
+    assert predict(mri_run, tmp_path / "b.nii", tmp_path / "out") == 0
+    assert b"CANARY" not in (tmp_path / "out" / "b.nii").read_bytes()
 
 
 def test_a_long_cine_is_not_held_in_memory(ensemble, tmp_path):
@@ -449,6 +614,71 @@ def test_segmentations_name_their_images(series, mri_run, tmp_path):
         assert len(named) == 4 and {str(i.ReferencedSOPInstanceUID) for i in named} <= sources
         pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
         assert (pixels > 0).sum() == (cine[phase] > 0).sum()
+
+
+def test_a_segmentation_lies_where_its_images_do(mri_run, tmp_path):
+    """Slices that run the other way than those the networks see: voxel by voxel."""
+    from pydicom import dcmread
+
+    cine = np.stack([stack(13), stack(9)])
+    write_stack(tmp_path / "in" / "sax", stored(cine), spacing=PLACE)
+    assert predict(mri_run, tmp_path / "in", tmp_path / "out") == 0
+    mask = nib.load(tmp_path / "out" / "sax.nii.gz")
+    to_index = np.linalg.inv(mask.affine)
+    for phase in (0, 1):
+        labels = np.zeros(mask.shape[:3], np.uint8)
+        segmentation = dcmread(tmp_path / "out" / f"sax_phase0{phase + 1}_seg.dcm")
+        names = {s.SegmentNumber: s.SegmentLabel for s in segmentation.SegmentSequence}
+        frames = np.atleast_3d(segmentation.pixel_array)
+        for frame, groups in zip(
+            frames, segmentation.PerFrameFunctionalGroupsSequence, strict=True
+        ):
+            place = np.array(groups.PlanePositionSequence[0].ImagePositionPatient, float)
+            k = round((to_index @ [*(place * (-1, -1, 1)), 1])[2])
+            number = groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+            label = ("RV cavity", "LV myocardium", "LV cavity").index(names[number]) + 1
+            labels[:, :, k][frame.T > 0] = label
+        assert np.array_equal(labels, np.asarray(mask.dataobj)[..., phase])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"NominalInterval": -800}, {"SliceThickness": -8}],
+)
+def test_senseless_numbers_of_a_header_count_as_missing(values, ensemble, tmp_path):
+    def edit(dataset, phase, k):
+        for keyword, value in values.items():
+            setattr(dataset, keyword, value)
+
+    write_stack(tmp_path / "in", stored(stack(12)[None, :1]), edit, spacing=PLACE)
+    result = ensemble.predict(tmp_path / "in")
+    assert result.scan.heart_rate in (None, 75) and result.scan.spacing[0] > 0
+
+
+def test_images_that_a_segmentation_cannot_name_still_have_a_mask(mri_run, tmp_path, capsys):
+    def edit(dataset, phase, k):
+        del dataset.FrameOfReferenceUID
+
+    write_stack(tmp_path / "in" / "sax", stored(stack(12)[None]), edit, spacing=PLACE)
+    assert predict(mri_run, tmp_path / "in", tmp_path / "out") == 0
+    assert (tmp_path / "out" / "sax.nii.gz").is_file()
+    assert "without a DICOM segmentation" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", [(10, 3, 2), (0, 3, 2)])
+def test_a_given_spacing_is_measured_with_but_masks_lie_on_their_images(place, mri_run, tmp_path):
+    write_stack(tmp_path / "in" / "sax", stored(stack(12)[None]), spacing=PLACE)
+    save(tmp_path / "in" / "b.nii.gz", stack(12))
+    switch = ",".join(map(str, [*place[1:], *([place[0]] if place[0] else [])]))
+    assert predict(mri_run, tmp_path / "in", tmp_path / "out", "--spacing", switch) == 0
+    table = summary(tmp_path / "out")
+    assert table.lv_ml["sax"] == pytest.approx(table.lv_ml["b"], rel=0.2)  # rows are not columns
+    for name in ("sax", "b"):
+        zooms = nib.load(tmp_path / "out" / f"{name}.nii.gz").header.get_zooms()
+        assert zooms[:3] == pytest.approx((SPACING, SPACING, 8))
+        mask = np.asarray(nib.load(tmp_path / "out" / f"{name}.nii.gz").dataobj)
+        voxel = (place[0] or 8) * 3 * 2 / 1000
+        assert table.lv_ml[name] == pytest.approx((mask == 3).sum() * voxel, abs=0.01)
 
 
 def test_a_clip_of_colour_frames(echo_run, tmp_path):

@@ -133,7 +133,7 @@ def test_a_forest_votes_alike_every_time():
     first = forest.predict(data[0])
     assert all(np.array_equal(forest.predict(data[0]), first) for _ in range(5))
     # With threads the last bits vary only now and then, which the line above may miss.
-    assert forest.estimator.n_jobs == 1
+    assert forest.model.estimator.n_jobs == 1
 
 
 def test_the_trees_of_a_large_forest_stay_small(monkeypatch):
@@ -141,7 +141,7 @@ def test_the_trees_of_a_large_forest_stay_small(monkeypatch):
     data = rng.normal(size=(4000, 3)).astype(np.float32), rng.integers(0, 3, 4000)
 
     def most_leaves():
-        trees = fit("random_forest", data).estimator.estimators_
+        trees = fit("random_forest", data).model.estimator.estimators_
         return max(tree.get_n_leaves() for tree in trees)
 
     assert most_leaves() > 20
@@ -152,7 +152,7 @@ def test_the_trees_of_a_large_forest_stay_small(monkeypatch):
 def test_the_classic_kind_uses_some_of_many_pixels():
     def most_used(limit):
         trees = fit("classic", settings=stacking("classic", classic_pixels=limit))
-        return max(t.tree_.n_node_samples[0] for t in trees.estimator.estimators_.ravel())
+        return max(t.tree_.n_node_samples[0] for t in trees.model.estimator.estimators_.ravel())
 
     assert most_used(200) <= 200 < most_used(600)
 

@@ -1,5 +1,6 @@
 """Stacking on maps of stand-in networks: who is fitted on what, resume, choice, bad input."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -310,3 +311,35 @@ def test_the_folder_is_the_only_thing_a_stack_writes(prepared):
     assert not (run.folder / "masks").exists()  # test cases are not touched
     tested = set(run.split().patient[run.split().subset == "test"])
     assert tested.isdisjoint(p.name.split("_")[0] for p in (run.folder / "maps").iterdir())
+
+
+def gates_of(run, monkeypatch, dice, most=0.0005):
+    """`fit_gates` for one learner from the Dice of two folds at the gates .9, .95, .98, .99."""
+    monkeypatch.setattr(stacking, "GATES", (0.9, 0.95, 0.98))
+    monkeypatch.setattr(stacking, "_folds", lambda run, files: {0: [], 1: []})
+    evidence = {"cases": 2, "pixels": 1000, "acted_on": [10, 20, 30, 50]}
+    (run.meta / "cross_fit").mkdir(parents=True, exist_ok=True)
+    for fold in (0, 1):
+        gates = {"random_forest": evidence | {"dice": [2 * d for d in dice]}}
+        (run.meta / "cross_fit" / f"fold{fold}.json").write_text(json.dumps({"gates": gates}))
+    stacking_section = run.config.stacking.model_copy(update={"gate_change": most})
+    config = run.config.model_copy(update={"stacking": stacking_section})
+    return stacking.fit_gates(dataclasses.replace(run, config=config), [])["random_forest"]
+
+
+@pytest.mark.parametrize(
+    ("dice", "most", "below"),
+    [
+        ([0.8, 0.8996, 0.8999, 0.9], 0.0005, 0.95),
+        ([0.91, 0.9004, 0.9001, 0.9], 0.0005, 0.95),  # a gain is a change too
+        ([0.9001, 0.88, 0.8999, 0.9], 0.0005, 0.98),  # .9 only by chance
+        ([0.9, 0.9, 0.9, 0.9], 0.0, 0.99),  # not wanted
+        ([0.9, 0.9, 0.9, 0.9], 0.0005, 0.9),
+    ],
+)
+def test_a_gate_is_the_lowest_that_keeps_the_dice(prepared, monkeypatch, dice, most, below):
+    run, *_ = prepared()
+    gate = gates_of(run, monkeypatch, dice, most)
+    assert gate["below"] == below and gate["share_before"] == 0.05
+    assert abs(gate["dice_change"]) <= most
+    assert gate["share"] == {0.9: 0.01, 0.95: 0.02, 0.98: 0.03, 0.99: 0.05}[below]

@@ -13,7 +13,7 @@ from cardiac_seg.data.cases import CaseFile, read_cases
 from cardiac_seg.files import whole_directory
 from cardiac_seg.progress import bar
 
-FORMAT = 1  # raise when what is stored changes
+FORMAT = 2  # raise when what is stored changes
 
 
 @dataclass(frozen=True)

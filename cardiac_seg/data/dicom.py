@@ -241,7 +241,7 @@ def read_series(paths: list[Path], spacing: tuple[float, float] | None = None) -
 
     Args:
         paths: The files, in any order; a group of `find_series`.
-        spacing: (row, column) distance in mm, instead of the header's.
+        spacing: (row, column) distance in mm, for a header that has none.
 
     Returns:
         The stack or clip, which decodes its pixels when asked for a phase.
@@ -475,7 +475,7 @@ def _read_clip(
             f"{frames[-1].path}: a second ultrasound file beside {first.path}; "
             "give one clip at a time"
         )
-    row, column = _clip_spacing(first) if spacing is None else spacing
+    row, column = _clip_spacing(first, spacing)
     steps = _numbers(first, "FrameTimeVector")
     step = _number(first, "FrameTime")
     times = None
@@ -494,8 +494,8 @@ def _read_clip(
     )
 
 
-def _clip_spacing(frame: _Frame) -> tuple[float, float]:
-    """(row, column) distance in mm of the calibrated 2D region, or else of PixelSpacing."""
+def _clip_spacing(frame: _Frame, given: tuple[float, float] | None) -> tuple[float, float]:
+    """(row, column) distance in mm of the calibrated 2D region, of PixelSpacing, or as given."""
     found = set()
     for item in frame.header.get("SequenceOfUltrasoundRegions") or []:
         region = _Frame(frame.path, frame.number, item)
@@ -505,6 +505,8 @@ def _clip_spacing(frame: _Frame) -> tuple[float, float]:
             steps = [_number(region, f"PhysicalDelta{axis}") for axis in "YX"]
             if all(steps):
                 found.add(tuple(round(10 * abs(step), 6) for step in steps))
+    if len(found) > 1 and given is not None:
+        return given
     if len(found) > 1:
         raise _refuse(
             frame,
@@ -512,7 +514,7 @@ def _clip_spacing(frame: _Frame) -> tuple[float, float]:
             f"{len(found)} image regions of different scale",
             "give the row and column distance in mm with --spacing",
         )
-    return found.pop() if found else tuple(_pixel_spacing(frame))
+    return found.pop() if found else tuple(_pixel_spacing(frame, given))
 
 
 def _read_stack(
@@ -562,18 +564,21 @@ def _plane(frame: _Frame, spacing: tuple[float, float] | None = None) -> _Plane:
     return _Plane(
         position=position,
         orientation=orientation,
-        spacing=_pixel_spacing(frame) if spacing is None else np.asarray(spacing, float),
+        spacing=_pixel_spacing(frame, spacing),
     )
 
 
-def _pixel_spacing(frame: _Frame) -> np.ndarray:
+def _pixel_spacing(frame: _Frame, given: tuple[float, float] | None) -> np.ndarray:
+    """(row, column) distance in mm of the header, or as given where it has none."""
     spacing = _numbers(frame, "PixelSpacing", 2)
-    if spacing is None or (spacing <= 0).any():
-        found = "missing" if spacing is None else _shown(spacing)
-        raise _refuse(
-            frame, "PixelSpacing", found, "give the row and column distance in mm with --spacing"
-        )
-    return spacing
+    if spacing is not None and (spacing > 0).all():
+        return spacing
+    if given is not None:
+        return np.asarray(given, float)
+    found = "missing" if spacing is None else _shown(spacing)
+    raise _refuse(
+        frame, "PixelSpacing", found, "give the row and column distance in mm with --spacing"
+    )
 
 
 def _check_planes(frames: list[_Frame], planes: list[_Plane]) -> None:
@@ -599,7 +604,7 @@ def _slice_step(
     """Distance between slices (mm) and the step from one to the next (3,)."""
     firsts = [planes[indices[0]] for indices in slices]
     if len(slices) == 1:
-        distance = _number(frames[0], "SliceThickness") or 1.0
+        distance = max(_number(frames[0], "SliceThickness") or 0.0, 0.0) or 1.0
         return distance, distance * firsts[0].normal
     steps = np.diff(_heights(firsts))
     usual = float(np.sort(steps)[(len(steps) - 1) // 2])  # where two are as many, the smaller
@@ -754,8 +759,9 @@ def _heart_rate(frames: list[_Frame]) -> float | None:
     for frame in frames:
         rate = _number(frame, "HeartRate")
         interval = _number(frame, "NominalInterval") or _number(frame, "RRIntervalTimeNominal")
-        if rate or interval:
-            rates.append(rate or 60000 / interval)
+        rate = rate or (60000 / interval if interval else 0.0)
+        if rate > 0:  # 0 or less is how some headers say that there is none
+            rates.append(rate)
     return float(np.median(rates)) if rates else None
 
 

@@ -1,7 +1,7 @@
 """NIfTI files: opened without their pixels, read a phase at a time, written like their source."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
@@ -12,7 +12,10 @@ from cardiac_seg.errors import UserError
 from cardiac_seg.files import whole_file
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+UNITS_MM = {"meter": 1000.0, "micron": 0.001}
 FREE_TEXT = ("descrip", "aux_file", "db_name", "intent_name", "data_type")  # may name a patient
+
+nib.imageglobals.logger.setLevel("CRITICAL")  # it repairs headers, and says so at length
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Nifti:
     layout: Layout
     spacing: tuple[float, float, float]
     _pixels: nib.arrayproxy.ArrayProxy
+    _phase_axis: int
 
     def read(self, phase: int = 0) -> np.ndarray:
         """One phase, (slices, height, width), scaled as the header says; luminance of colours.
@@ -63,7 +67,9 @@ class Nifti:
             UserError: If the file is truncated or damaged.
         """
         try:
-            stored = np.asanyarray(self._pixels[self._at(phase)])
+            whole = self.layout.phases == 1
+            at = (...,) if whole else (*[slice(None)] * self._phase_axis, phase)
+            stored = np.asanyarray(self._pixels[at])
         except Exception as error:  # zlib, struct and OS errors come through as they are
             raise _unreadable(self.path, error) from None
         if stored.dtype.fields:
@@ -71,13 +77,6 @@ class Nifti:
             stored = channels.astype(np.float32) @ LUMINANCE
         planes = self.layout.orientation.to_canonical(stored.reshape(self.layout.volume))
         return np.ascontiguousarray(planes)
-
-    def _at(self, phase: int) -> tuple:
-        """The index of a phase in the file's array."""
-        if self.layout.phases == 1:
-            return (...,)
-        axis = self.layout.shape.index(self.layout.phases, 2)
-        return (*[slice(None)] * axis, phase)
 
 
 def open_nifti(
@@ -96,34 +95,34 @@ def open_nifti(
             image.
     """
     try:
-        with (
-            nib.imageglobals.LoggingOutputSuppressor()
-        ):  # it repairs headers, and says so at length
-            image = nib.load(path, keep_file_open=True)  # phases follow each other when compressed
-        shape, dtype = image.shape, image.get_data_dtype()
+        image = nib.load(path, keep_file_open=True)  # phases follow each other when compressed
+        shape, dtype, header = image.shape, image.get_data_dtype(), image.header
         with nib.openers.ImageOpener(path) as file:  # without repairs: no spacing would be 1 mm
-            zooms = type(image.header).from_fileobj(file, check=False)["pixdim"][1:4]
+            zooms = type(header).from_fileobj(file, check=False)["pixdim"][1:4]
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; check the path") from None
     except Exception as error:
         raise _unreadable(path, error) from None
-    phases = _count_phases(path, shape, dtype, modality)
+    phases, phase_axis = _find_phases(path, shape, dtype, modality)
     zooms = [abs(float(zoom)) for zoom in zooms]
     if modality == "echo" or len(shape) == 2:
         zooms[2] = 1.0
-    layout = Layout(shape, phases, AS_STORED, np.asarray(image.affine, float), image.header)
-    if modality == "mri" and len(shape) > 2:
-        orientation = find_orientation(layout.affine, tuple(zooms), layout.volume)
-        layout = Layout(shape, phases, orientation, layout.affine, image.header)
-    canonical = [zooms[axis] for axis in layout.orientation.order]
-    if spacing is not None:
-        canonical = [given or own for given, own in zip(spacing, canonical, strict=True)]
-    if not all(np.isfinite(z) and z > 0 for z in canonical):
+    affine = np.asarray(image.affine, float)
+    layout = Layout(shape, phases, AS_STORED, affine, header)
+    if modality == "mri":
+        layout = replace(layout, orientation=find_orientation(affine, tuple(zooms), layout.volume))
+    order = layout.orientation.order
+    unit = UNITS_MM.get(header.get_xyzt_units()[0], 1.0)
+    own = [zooms[axis] * unit for axis in order]
+    used = [given or mm for given, mm in zip(spacing or (0, 0, 0), own, strict=True)]
+    if not all(np.isfinite(mm) and mm > 0 for mm in used):
         raise UserError(
-            f"{path}: slice, row and column spacing {_mm(canonical)} in the header; expected "
-            "mm, repair it or give --spacing"
+            f"{path}: slice, row and column spacing {_mm(used)} in the header; expected mm, repair "
+            "it or give --spacing"
         )
-    return Nifti(path, layout, tuple(canonical), image.dataobj)
+    axes = [axis for axis in order if axis < min(len(shape), 2 if modality == "echo" else 3)]
+    _check_affine(path, header, affine, zooms, axes, spacing)
+    return Nifti(path, layout, tuple(used), image.dataobj, phase_axis)
 
 
 def write_mask(path: Path, phases: Sequence[np.ndarray], layout: Layout) -> None:
@@ -157,6 +156,8 @@ def _write(path: Path, array: np.ndarray, layout: Layout) -> None:
     for field in FREE_TEXT:
         if field in header:
             header[field] = b""
+    zooms = header["pixdim"][1:4]
+    header["pixdim"][1:4] = np.where(np.isfinite(zooms) & (zooms > 0), zooms, 1)
     header.set_data_dtype(array.dtype)
     header.set_slope_inter(1, 0)
     header["cal_max"] = header["cal_min"] = 0
@@ -164,20 +165,36 @@ def _write(path: Path, array: np.ndarray, layout: Layout) -> None:
         nib.Nifti1Image(array, layout.affine, header).to_filename(partial)
 
 
-def _count_phases(path: Path, shape: tuple[int, ...], dtype: np.dtype, modality: str) -> int:
+def _find_phases(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype, modality: str
+) -> tuple[int, int]:
+    """How many phases a file holds, and the axis they lie along."""
     more = shape[3:]
-    fits = len(shape) > 1 and 0 not in shape and int(np.prod(more, dtype=int)) == max((*more, 1))
-    fits &= not dtype.fields or set("RGB") <= set(dtype.fields)
     phases = max((*more, 1))
+    fits = len(shape) > 1 and 0 not in shape and int(np.prod(more, dtype=int)) == phases
+    fits &= set("RGB") <= set(dtype.fields) if dtype.fields else dtype.kind in "biuf"
+    axis = 3 + more.index(phases) if more else 3
     kinds = "an image (x, y), a stack (x, y, z) or a cine (x, y, z, phase) of MRI"
     if modality == "echo":
         kinds = "an image (x, y) or a clip (x, y, frame) of echocardiography"
-        if len(shape) > 2:
-            fits &= shape[2] == 1 or phases == 1
-            phases = max(phases, shape[2])
+        if len(shape) > 2 and shape[2] > 1:
+            fits &= phases == 1
+            phases, axis = shape[2], 2
     if not fits:
         raise UserError(f"{path}: array of shape {shape} and type {dtype}; expected {kinds}")
-    return phases
+    return phases, axis
+
+
+def _check_affine(path: Path, header, affine, zooms, axes: list[int], given) -> None:
+    """Refuses a header whose affine and spacing contradict each other: either may be wrong."""
+    if given is not None or not int(header["sform_code"]):
+        return  # without an affine of its own, the file's is made from the spacing
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if not np.allclose(lengths[axes], np.array(zooms)[axes], rtol=1e-2):
+        raise UserError(
+            f"{path}: spacing {_mm(zooms)} in the header, {_mm(lengths)} in its affine; repair it "
+            "or give --spacing"
+        )
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:

@@ -1,5 +1,6 @@
 """Images to segment: NIfTI files and DICOM series, found in any folder and opened alike."""
 
+import contextlib
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -18,9 +19,11 @@ SUFFIXES = (".nii.gz", ".nii")
 LABEL = "_gt"  # ends the names of reference labels, which are no images
 # What the official names say of an image, if anything.
 PLACE = re.compile(
-    r"(?P<patient>.+?)(_(?P<view>2CH|4CH))?(_(?P<phase>ED|ES)|(?P<clip>_half_sequence))?"
+    r"(?P<patient>.+?)(_(?P<view>2CH|4CH))?(_(?P<phase>ED|ES)|(?P<clip>_half_sequence))?",
+    re.DOTALL,
 )
-FRAME = re.compile(r"(?P<patient>.+)_frame(?P<frame>\d+)")
+FRAME = re.compile(r"(?P<patient>.+)_frame(?P<frame>\d+)", re.DOTALL)
+MOST_MM = 2000.0  # no picture of a heart is wider
 FOUND = {"mri": "an MR image", "echo": "an ultrasound image"}
 
 
@@ -47,7 +50,7 @@ class ScanFiles:
     @property
     def is_dicom(self) -> bool:
         """Whether the files are DICOM."""
-        return not self.paths[0].name.endswith(SUFFIXES)
+        return not self.paths[0].name.lower().endswith(SUFFIXES)
 
     @property
     def mask_path(self) -> Path:
@@ -112,16 +115,13 @@ def find_scans(path: Path) -> list[ScanFiles]:
         UserError: If there is nothing to segment.
     """
     if path.is_file():
-        root, nifti = path.parent, [path] if path.name.endswith(SUFFIXES) else []
+        root, nifti = path.parent, [path] if _is_nifti(path) else []
         if not nifti and not is_dicom(path) and path.suffix.lower() != ".dcm":
             raise UserError(f"{path}: neither NIfTI (.nii, .nii.gz) nor DICOM; convert it")
     elif path.is_dir():
         root = path
-        nifti = [
-            file
-            for file in sorted(path.rglob("[!.]*.nii*"))
-            if file.name.endswith(SUFFIXES) and not _stem(file).endswith(LABEL)
-        ]
+        nifti = [file for file in sorted(path.rglob("*")) if _is_nifti(file, root)]
+        nifti = [file for file in nifti if not _stem(file).endswith(LABEL)]
     else:
         raise UserError(f"{path}: no such file or folder; check the path")
     found = [_nifti_files(file, root) for file in nifti]
@@ -143,23 +143,38 @@ def open_scan(
     Args:
         files: Of `find_scans`.
         modality: `mri` or `echo`, what the networks were trained on.
-        spacing: (slice, row, column) distance in mm instead of the headers'; 0 keeps the headers'.
+        spacing: (slice, row, column) distance in mm to work with instead of the headers'; 0 keeps
+            the headers'. Masks keep the headers' geometry, where there is one, to lie on the image.
 
     Raises:
         UserError: If it cannot be read, does not fit together, has no spacing, or is of the other
             modality.
     """
-    if files.is_dicom:
-        return _open_dicom(files, modality, spacing)
+    open_one = _open_dicom if files.is_dicom else _open_nifti
+    return _check_field(open_one(files, modality, spacing))
+
+
+def _open_nifti(files: ScanFiles, modality: str, spacing) -> Scan:
     nifti = open_nifti(files.paths[0], modality, spacing)
     layout = nifti.layout
     shape = tuple(layout.volume[axis] for axis in layout.orientation.order)
     return Scan(files, layout.phases, shape, nifti.spacing, layout, _nifti=nifti)
 
 
+def _check_field(scan: Scan) -> Scan:
+    """Refuses a spacing that no picture of a heart has, before memory is spent on it."""
+    field = [n * mm for n, mm in zip(scan.shape[1:], scan.spacing[1:], strict=True)]
+    if max(field) > MOST_MM:
+        raise UserError(
+            f"{scan.files.paths[0]}: an image of {field[0]:.0f} x {field[1]:.0f} mm by its "
+            "spacing; repair the header or give --spacing"
+        )
+    return scan
+
+
 def _open_dicom(files: ScanFiles, modality: str, spacing) -> Scan:
-    in_plane = spacing[1:] if spacing and all(spacing[1:]) else None
-    series = read_series(list(files.paths), in_plane)
+    given = spacing or (0.0, 0.0, 0.0)
+    series = read_series(list(files.paths), given[1:] if all(given[1:]) else None)
     if series.modality != modality:
         raise UserError(
             f"{files.paths[0]}: {FOUND[series.modality]}, but this run was trained on "
@@ -167,8 +182,7 @@ def _open_dicom(files: ScanFiles, modality: str, spacing) -> Scan:
         )
     phases, *shape = series.shape
     stored = tuple(shape[::-1])
-    distances = (spacing[0] or series.spacing[0] if spacing else series.spacing[0],)
-    distances += series.spacing[1:]
+    distances = tuple(mm or own for mm, own in zip(given, series.spacing, strict=True))
     orientation = AS_STORED  # rows and columns are what a viewer shows
     if modality == "mri" and not is_nominal(series.affine):
         orientation = find_orientation(series.affine, distances[::-1], stored)
@@ -199,7 +213,9 @@ def _place(name: Path, folder: Path) -> tuple[str, str, str]:
     if frame := FRAME.fullmatch(name.name):
         patient, view, phase = frame["patient"], "", ""
         info = folder / "Info.cfg"
-        frames = read_info(info) if info.is_file() else {}
+        frames = {}
+        with contextlib.suppress(UserError):  # unreadable: it tells nothing
+            frames = read_info(info) if info.is_file() else {}
         for key in ("ED", "ES"):
             if frames.get(key, "").isdigit() and int(frames[key]) == int(frame["frame"]):
                 phase = key
@@ -227,22 +243,32 @@ def _name_series(groups: list[tuple[Path, ...]], root: Path) -> list[ScanFiles]:
             name = Path(root.resolve().name) if name == Path() else name
             if several[folder] > 1:
                 name = name / f"series{seen[folder]:02d}"
-        place = _place(name, folder) if len(paths) == 1 else (name.as_posix(), "", "")
-        found.append(ScanFiles(name.as_posix(), paths, root, *place))
+        found.append(ScanFiles(name.as_posix(), paths, root, *_place(name, folder)))
     return found
 
 
 def _unlike(found: list[ScanFiles]) -> list[ScanFiles]:
-    """The scans, later ones of the same name renamed: results lie side by side."""
-    taken, scans = set(), []
+    """The scans, later ones of the same name renamed: results lie side by side.
+
+    A renamed scan is an examination by itself: what it would be put together with, the first is.
+    """
+    names, masks, scans = set(), {s.mask_path for s in found if not s.is_dicom}, []
     for scan in found:
-        name, number = scan.name, 1
-        while name in taken:
+        other, number = scan, 1
+        while other.name in names or (other.is_dicom and other.mask_path in masks):
             number += 1
             name = f"{scan.name}_{number}"
-        taken.add(name)
-        scans.append(replace(scan, name=name))
+            other = replace(scan, name=name, examination=name)
+        names.add(other.name)
+        masks.add(other.mask_path)
+        scans.append(other)
     return scans
+
+
+def _is_nifti(path: Path, root: Path | None = None) -> bool:
+    """Whether a path is a NIfTI file, and under `root` no hidden one."""
+    shown = root is None or not any(part.startswith(".") for part in path.relative_to(root).parts)
+    return shown and path.name.lower().endswith(SUFFIXES) and path.is_file() and bool(_stem(path))
 
 
 def _common_folder(paths: tuple[Path, ...]) -> Path:
@@ -254,4 +280,5 @@ def _common_folder(paths: tuple[Path, ...]) -> Path:
 
 
 def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".nii")
+    """The file name without `.nii` or `.nii.gz`, in any case."""
+    return re.sub(r"\.nii(\.gz)?$", "", path.name, flags=re.IGNORECASE)
