@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo install test test-browser lint clean
+.PHONY: demo install test test-browser lint clean bench-peers
 
 demo: $(VENV)/installed
 	$(BIN)/python train_ensemble.py --config configs/demo.yaml
@@ -27,6 +27,18 @@ test-browser: $(VENV)/installed-dev
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# nnU-Net, the published networks and this project side by side. RUN="path ..." adds finished ACDC runs
+# (outputs/demo where it is there), ROUNDS=n. How torch is chosen: benchmarks/peers/requirements.txt.
+PEERS = .venv-peers
+bench-peers: $(VENV)/installed $(PEERS)/installed
+	$(BIN)/python -m benchmarks.peers $(if $(RUN),--run $(RUN)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+$(PEERS)/installed: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check torch -c $<
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	touch $@
 
 $(VENV)/installed: requirements.txt constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -216,7 +216,8 @@ class Stacking(Section):
     features: list[Literal[MORE_FEATURES]] = list(MORE_FEATURES)  # beside the core
     context_mm: list[Positive] = Field([2.0, 5.0, 10.0], min_length=1)  # Gaussian sigmas
     act_below: Annotated[Number, Field(gt=0, le=1)] = 0.99  # mean's confidence; 1: everywhere
-    gate_change: Fraction = 0.0005  # of Dice, by acting on fewer pixels than that; 0: not done
+    # Learners act where the mean is less sure than a gate, fitted so that these stay as good.
+    gate: Literal["probabilities", "masks", "none"] = "probabilities"  # none: all of act_below
     temperature: Switch = True  # calibrate each member's map first
     pixels_per_case: Count = 1000
     random_forest: RandomForest = RandomForest()

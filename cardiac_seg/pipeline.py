@@ -214,14 +214,6 @@ def stack(run: Run, files: list[CaseFile], cache: Cache) -> None:
             chosen = ", ".join(names[label] for label in steps[step])
             log.info("postprocessing, %s: %s", step.replace("_", " "), chosen or "none")
         cross_fit(run, development, steps)
-        choice = choose_model(run, development)
-        log.info(
-            "stack: %s, fitting on all %d development cases",
-            run.config.stacking.scheme,
-            len(development),
-        )
-        samples = draw_samples(run, development)
-        write_combiner(run, fit_combiner(run, development, samples, keep=True))
         gates = fit_gates(run, development)
         write_gates(run, gates)
         for learner, gate in gates.items():
@@ -234,6 +226,14 @@ def stack(run: Run, files: list[CaseFile], cache: Cache) -> None:
                 100 * gate["share_before"],
                 gate["dice_change"],
             )
+        choice = choose_model(run, development, gates)
+        log.info(
+            "stack: %s, fitting on all %d development cases",
+            run.config.stacking.scheme,
+            len(development),
+        )
+        samples = draw_samples(run, development)
+        write_combiner(run, fit_combiner(run, development, samples, keep=True))
         write_json(run.meta / "interpretation.json", interpretation(run, development))
         write_json(run.meta / "choice.json", choice)
         log.info("chosen by %s: %s", choice["by"], choice["model"])

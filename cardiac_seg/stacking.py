@@ -24,7 +24,7 @@ from cardiac_seg.learner import Learner
 from cardiac_seg.learners import fit_learner
 from cardiac_seg.maps import CaseMaps, read_maps
 from cardiac_seg.meta import control_of, models_of, plain_combiner, read_learner, write_learner
-from cardiac_seg.overlap import confusion, dice_from_confusion
+from cardiac_seg.overlap import dice_from_confusion
 from cardiac_seg.progress import bar, log
 from cardiac_seg.quality import fit_quality
 from cardiac_seg.run import Run, read_json
@@ -32,6 +32,7 @@ from cardiac_seg.sampling import contested, draw_pixels
 
 DEVELOPMENT = "development"  # the subset whose maps the learners are fitted on
 GATES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)  # confidences that a gate is chosen from
+MOST_CHANGE = {"dice": 0.0005, "expected_dice": 0.002}  # by a gate
 
 
 @dataclass(frozen=True)
@@ -190,8 +191,13 @@ def cross_fitted_scores(run: Run, files: list[CaseFile]) -> Scores:
     )
 
 
-def choose_model(run: Run, files: list[CaseFile]) -> dict:
+def choose_model(run: Run, files: list[CaseFile], gates: dict[str, dict]) -> dict:
     """The model with the best cross-fitted Dice among the combinations, or the configured one.
+
+    Args:
+        run: A run whose folds are scored.
+        files: The development cases.
+        gates: Of `fit_gates`.
 
     Returns:
         `model`, `by` (`development` or `config`), `development_dice` of every model, and
@@ -205,40 +211,105 @@ def choose_model(run: Run, files: list[CaseFile]) -> dict:
     best = max(candidates, key=lambda m: dice[m])
     automatic = wanted == "auto" or len(candidates) == 1
     model = best if automatic else wanted
+    quality = fit_quality(cases[cases.model == model])
+    # The scores are those of acting on all of `act_below`; a gate leaves some optimism in place.
+    gate = gates.get(model, {"dice_change": 0.0, "expected_dice_change": 0.0})
+    quality["optimism"] += gate["expected_dice_change"] - gate["dice_change"]
     return {
         "model": model,
         "by": DEVELOPMENT if automatic else "config",
         "development_dice": {m: float(dice[m]) for m in models},
-        "quality": fit_quality(cases[cases.model == model]),
+        "quality": quality,
     }
 
 
-def fit_gates(run: Run, files: list[CaseFile]) -> dict[str, dict]:
-    """For each learner the lowest confidence below which it must act for its masks to stay as good.
+def gated_scores(
+    label: np.ndarray, mean: np.ndarray, probabilities: np.ndarray, gates: list[float]
+) -> dict:
+    """A learner's scores on one case, were it to act below each of some confidences alone.
 
-    Where the mean is surer, it stands; that saves much of the learner's work. On the cross-fitted
-    development maps its Dice changes by at most `stacking.gate_change` against acting wherever it
-    was fitted to (`act_below`). A gain counts as a change too: it would say that the learner had
+    Args:
+        label: (slices, height, width) true classes.
+        mean: (slices, height, width, classes) probabilities that stand where it does not act.
+        probabilities: The same of the learner; equal to the mean's above the last gate.
+        gates: Ascending confidences.
+
+    Returns:
+        `cases` (1) and `pixels`; for each gate `acted_on` (pixels), `dice` and `expected_dice`,
+        means of the structures on the network grid.
+    """
+    classes = mean.shape[-1]
+    # Only pixels between two gates change from one to the next: counted by these steps.
+    edges = [np.inf if gate == 1 else gate for gate in gates]  # 1 is everywhere, see `below`
+    step = np.searchsorted(edges, mean.max(-1).ravel(), side="right")
+    by_mean, by_learner = (
+        _counts_by_step(label.ravel(), p.reshape(-1, classes), step, len(gates) + 1)
+        for p in (mean, probabilities)
+    )
+    dice, expected = [], []
+    for k in range(1, len(gates) + 1):
+        confused, inside, total = (
+            a[:k].sum(0) + b[k:].sum(0) for a, b in zip(by_learner, by_mean, strict=True)
+        )
+        dice.append(float(np.nan_to_num(np.nanmean(dice_from_confusion(confused)[1:]))))
+        held = confused.sum(0) + total
+        expected.append(float((2 * inside / np.maximum(held, 1e-9))[1:].mean()))
+    acted_on = np.cumsum(np.bincount(step, minlength=len(gates) + 1))[: len(gates)].tolist()
+    return {
+        "cases": 1,
+        "pixels": label.size,
+        "acted_on": acted_on,
+        "dice": dice,
+        "expected_dice": expected,
+    }
+
+
+def _counts_by_step(
+    label: np.ndarray, probabilities: np.ndarray, step: np.ndarray, steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For the pixels of each step: confusion, probability of the mask's own class, and of all."""
+    classes = probabilities.shape[1]
+    mask = probabilities.argmax(1)
+    at = (step * classes + label) * classes + mask
+    confused = np.bincount(at, minlength=steps * classes**2).reshape(steps, classes, classes)
+    own = step * classes + mask
+    inside = np.bincount(own, probabilities.max(1), steps * classes).reshape(steps, classes)
+    total = [np.bincount(step, probabilities[:, c], steps) for c in range(classes)]
+    return confused, inside, np.stack(total, axis=1)
+
+
+def fit_gates(run: Run, files: list[CaseFile]) -> dict[str, dict]:
+    """For each learner the lowest confidence below which it must act to be as good.
+
+    Where the mean is surer, it stands; that saves much of the learner's work. Masks stay as good
+    where the cross-fitted development Dice changes by at most .0005 against acting wherever the
+    learner was fitted to (`act_below`). The mean is surer than it should be, and learners mend
+    that on the pixels they act on; probabilities stay as good where the Dice that they let expect
+    changes by at most .002 too. A gain counts as a change: it would say that the learner had
     better not act, which is not for a gate to decide.
 
     Returns:
         Learner -> `below`; `share` of the pixels acted on, and `share_before` with `act_below`;
-        and `dice_change`.
+        `dice_change` and `expected_dice_change`.
     """
-    act_below, most = run.config.stacking.act_below, run.config.stacking.gate_change
+    wanted = run.config.stacking.gate
     folds = [read_json(_fold_files(run, fold)[1])["gates"] for fold in _folds(run, files)]
-    gates, fitted = [*_gates(act_below), act_below], {}
+    gates, fitted = _gates(plain_combiner(run)), {}
     for learner in folds[0]:
         sums = _added([fold[learner] for fold in folds])
-        change = (np.array(sums["dice"]) - sums["dice"][-1]) / sums["cases"]
-        kept = np.abs(change) <= most
+        change = {key: (np.array(sums[key]) - sums[key][-1]) / sums["cases"] for key in MOST_CHANGE}
+        kept = np.abs(change["dice"]) <= MOST_CHANGE["dice"]
+        if wanted == "probabilities":
+            kept &= np.abs(change["expected_dice"]) <= MOST_CHANGE["expected_dice"]
         # All above must keep it too: one gate that does by chance is no rule.
-        k = min(i for i in range(len(gates)) if kept[i:].all()) if most else len(gates) - 1
+        k = min(i for i in range(len(gates)) if kept[i:].all())
+        k = len(gates) - 1 if wanted == "none" else k
         fitted[learner] = {
             "below": gates[k],
             "share": sums["acted_on"][k] / sums["pixels"],
             "share_before": sums["acted_on"][-1] / sums["pixels"],
-            "dice_change": float(change[k]),
+            "dice_change": float(change["dice"][k]),
+            "expected_dice_change": float(change["expected_dice"][k]),
         }
     return fitted
 
@@ -296,30 +367,17 @@ class _Evidence:
                 changed = count_changes(maps.label, masks[self.control], masks[model])
                 self.changes[model] = _added([*self._before(self.changes, model), changed])
             if model in self.combiner.learners:
-                dice = self._gated(maps.label, mean, masks[self.control], masks[model])
-                self.gates[model] = _added([*self._before(self.gates, model), dice])
-
-    def _gated(
-        self, label: np.ndarray, mean: np.ndarray, before: np.ndarray, after: np.ndarray
-    ) -> dict:
-        """A learner's Dice (mean of the structures) where it acts below each gate alone."""
-        sure, dice = mean.max(-1), []
-        for gate in (*_gates(self.combiner.act_below), self.combiner.act_below):
-            mask = np.where(sure < gate, after, before)
-            counts = confusion(label, mask, mean.shape[-1])
-            dice.append(float(np.nan_to_num(np.nanmean(dice_from_confusion(counts)[1:]))))
-        acted = [int((sure < gate).sum()) for gate in _gates(self.combiner.act_below)]
-        acted.append(int(below(mean, self.combiner.act_below).sum()))
-        return {"cases": 1, "pixels": sure.size, "acted_on": acted, "dice": dice}
+                scores = gated_scores(maps.label, mean, probabilities, _gates(self.combiner))
+                self.gates[model] = _added([*self._before(self.gates, model), scores])
 
     @staticmethod
     def _before(sums: dict[str, dict], model: str) -> list[dict]:
         return [sums[model]] if model in sums else []
 
 
-def _gates(act_below: float) -> list[float]:
-    """The gates to choose from, below what learners are fitted to."""
-    return [gate for gate in GATES if gate < act_below]
+def _gates(combiner: Combiner) -> list[float]:
+    """The gates to choose from; the last is where learners were fitted to act."""
+    return [gate for gate in GATES if gate < combiner.act_below] + [combiner.act_below]
 
 
 def _added(counts: list[dict]) -> dict:

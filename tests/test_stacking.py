@@ -15,6 +15,8 @@ from cardiac_seg.data.split import fold_parts, part_patients
 from cardiac_seg.errors import UserError
 from cardiac_seg.maps import CaseMaps, read_maps, write_maps
 from cardiac_seg.meta import final_model, models_of, read_combiner, read_steps
+from cardiac_seg.overlap import confusion, dice_from_confusion
+from cardiac_seg.quality import expected_dice
 from cardiac_seg.run import create_or_join
 
 SMALL = """
@@ -313,33 +315,80 @@ def test_the_folder_is_the_only_thing_a_stack_writes(prepared):
     assert tested.isdisjoint(p.name.split("_")[0] for p in (run.folder / "maps").iterdir())
 
 
-def gates_of(run, monkeypatch, dice, most=0.0005):
+def gates_of(run, monkeypatch, dice, wanted, expected):
     """`fit_gates` for one learner from the Dice of two folds at the gates .9, .95, .98, .99."""
     monkeypatch.setattr(stacking, "GATES", (0.9, 0.95, 0.98))
     monkeypatch.setattr(stacking, "_folds", lambda run, files: {0: [], 1: []})
     evidence = {"cases": 2, "pixels": 1000, "acted_on": [10, 20, 30, 50]}
     (run.meta / "cross_fit").mkdir(parents=True, exist_ok=True)
     for fold in (0, 1):
-        gates = {"random_forest": evidence | {"dice": [2 * d for d in dice]}}
+        sums = {"dice": dice, "expected_dice": expected}
+        sums = {key: [2 * value for value in values] for key, values in sums.items()}
+        gates = {"random_forest": evidence | sums}
         (run.meta / "cross_fit" / f"fold{fold}.json").write_text(json.dumps({"gates": gates}))
-    stacking_section = run.config.stacking.model_copy(update={"gate_change": most})
+    stacking_section = run.config.stacking.model_copy(update={"gate": wanted})
     config = run.config.model_copy(update={"stacking": stacking_section})
     return stacking.fit_gates(dataclasses.replace(run, config=config), [])["random_forest"]
 
 
+SAME = [0.9, 0.9, 0.9, 0.9]
+
+
 @pytest.mark.parametrize(
-    ("dice", "most", "below"),
+    ("dice", "wanted", "expected", "below"),
     [
-        ([0.8, 0.8996, 0.8999, 0.9], 0.0005, 0.95),
-        ([0.91, 0.9004, 0.9001, 0.9], 0.0005, 0.95),  # a gain is a change too
-        ([0.9001, 0.88, 0.8999, 0.9], 0.0005, 0.98),  # .9 only by chance
-        ([0.9, 0.9, 0.9, 0.9], 0.0, 0.99),  # not wanted
-        ([0.9, 0.9, 0.9, 0.9], 0.0005, 0.9),
+        ([0.8, 0.8996, 0.8999, 0.9], "probabilities", SAME, 0.95),
+        ([0.91, 0.9004, 0.9001, 0.9], "probabilities", SAME, 0.95),  # a gain is a change too
+        ([0.9001, 0.88, 0.8999, 0.9], "probabilities", SAME, 0.98),  # .9 only by chance
+        (SAME, "probabilities", [0.95, 0.903, 0.901, 0.9], 0.98),  # surer than it should be
+        (SAME, "masks", [0.95, 0.903, 0.901, 0.9], 0.9),
+        (SAME, "none", SAME, 0.99),
+        (SAME, "probabilities", SAME, 0.9),
     ],
 )
-def test_a_gate_is_the_lowest_that_keeps_the_dice(prepared, monkeypatch, dice, most, below):
+def test_a_gate_is_the_lowest_that_keeps_what_is_wanted(
+    prepared, monkeypatch, dice, wanted, expected, below
+):
     run, *_ = prepared()
-    gate = gates_of(run, monkeypatch, dice, most)
+    gate = gates_of(run, monkeypatch, dice, wanted, expected)
     assert gate["below"] == below and gate["share_before"] == 0.05
-    assert abs(gate["dice_change"]) <= most
+    assert abs(gate["dice_change"]) <= 0.0005
     assert gate["share"] == {0.9: 0.01, 0.95: 0.02, 0.98: 0.03, 0.99: 0.05}[below]
+
+
+def test_what_a_gate_leaves_of_the_optimism_is_known(prepared):
+    run, files, cache, _ = prepared()
+    pipeline.stack(run, files, cache)
+    cases = development(run, files, cache)
+    none = dict.fromkeys(("dice_change", "expected_dice_change"), 0.0)
+    model = stacking.choose_model(run, cases, {})["model"]
+    before = stacking.choose_model(run, cases, {model: none})["quality"]
+    gate = {model: {"dice_change": 0.001, "expected_dice_change": 0.02}}
+    after = stacking.choose_model(run, cases, gate)["quality"]
+    assert after["optimism"] == pytest.approx(before["optimism"] + 0.019)
+
+
+def test_gated_scores_are_those_of_the_gated_masks():
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 3, (2, 12, 10))
+    mean, learner = (rng.dirichlet([0.4] * 3, label.shape) for _ in range(2))
+    gates = [0.5, 0.7, 0.9, 0.99]
+    learner = np.where(mean.max(-1, keepdims=True) < gates[-1], learner, mean)
+    scores = stacking.gated_scores(label, mean, learner, gates)
+    assert scores["pixels"] == label.size
+    for k, gate in enumerate(gates):
+        acted = mean.max(-1) < gate
+        gated = np.where(acted[..., None], learner, mean)
+        counts = confusion(label, gated.argmax(-1), 3)
+        assert scores["dice"][k] == pytest.approx(np.mean(dice_from_confusion(counts)[1:]))
+        assert scores["expected_dice"][k] == pytest.approx(expected_dice(gated).mean())
+        assert scores["acted_on"][k] == acted.sum()
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"logistic": {"below": 2}, "logistic_core": {}}'])
+def test_damaged_gates_are_named(prepared, content):
+    run, files, cache, _ = prepared(stacking__learners=["logistic"])
+    pipeline.stack(run, files, cache)
+    (run.meta / "gates.json").write_text(content)
+    with pytest.raises(UserError, match=r"gates\.json: .*stack again"):
+        read_combiner(run, ["logistic"])

@@ -1,0 +1,223 @@
+"""Segmenting a new patient's ED and ES: the naive ensemble against this project."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import keras
+import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+
+from benchmarks.bench import Bench
+from benchmarks.flops import network_flops
+from benchmarks.subject import LEARNERS, PART, new_patient, new_patient_maps
+from benchmarks.tables import Outcome, Table, number, percent, times
+from benchmarks.timing import alternate, ratios, spread
+from benchmarks.worker import Worker, prepared
+from cardiac_seg import preprocessing
+from cardiac_seg.combination import MEAN, native_mask
+from cardiac_seg.data.scans import ScanFiles, find_scans, open_scan
+from cardiac_seg.data.split import part_patients
+from cardiac_seg.ensemble import Ensemble
+from cardiac_seg.features import FeatureSet, pixel_features
+from cardiac_seg.maps import CaseMaps, read_maps
+from cardiac_seg.meta import plain_combiner, read_combiner
+from cardiac_seg.networks import build_member
+from cardiac_seg.pipeline import find_cases
+from cardiac_seg.preprocessing import GridImage
+from cardiac_seg.progress import log
+from cardiac_seg.run import Run, open_run
+
+
+def run(bench: Bench) -> Outcome:
+    """The parts of both; this project also with the optional runtimes that are installed."""
+    sizes, folder = bench.sizes, bench.folder
+    forest = {"trees": sizes.trees, "depth": sizes.depth, "pixels": sizes.forest_pixels}
+    target = "benchmarks.inference:ours"
+    plain = _without_compiled(bench.run, folder / "plain_run")
+    sides = {
+        "A: naive": Worker(
+            "benchmarks.inference:naive", run_folder=bench.run, folder=folder, **forest
+        ),
+        "B: this project": Worker(target, run_folder=plain, folder=folder),
+    }
+    if extras := [name for name in ("openvino", "onnxruntime") if find_spec(name)]:
+        backend = "openvino" if "openvino" in extras else "tensorflow"
+        name = f"B: with {' and '.join(extras)}"
+        sides[name] = Worker(target, backend, run_folder=bench.run, folder=folder)
+    log.info("inference: an ED + ES pair; %s", "; ".join(sides))
+    with prepared(*sides.values()):
+        measured = alternate(*(side.measure for side in sides.values()), rounds=sizes.rounds)
+    first, *others = measured
+    rows = [_row("A: naive", first, "random_forest", first, bench)]
+    for name, some in zip(list(sides)[1:], others, strict=True):
+        rows += [_row(f"{name}, {learner}", some, learner, first, bench) for learner in LEARNERS]
+    table = Table(
+        f"An ED + ES pair, {first[0]['slices']} slices, {sizes.side} x {sizes.side}, "
+        f"two networks of {sizes.filters} filters, ms",
+        [
+            *("", "members", "meta-learner", "rest", "all"),
+            *("meta-learner's share", "pixels it acts on", "A / B"),
+        ],
+        rows,
+        "In brackets the share of the highest rate. A: float32, `predict` of each slice by itself, "
+        f"then a scikit-learn forest of {sizes.trees} trees of depth {sizes.depth} on the core "
+        "features of every pixel. Both map phantoms; the meta-learner's maps are made from the "
+        "phantoms' labels to look like trained networks', and its gate is fitted on such maps. "
+        "Rest: reading, resampling there and back, the mean, postprocessing.",
+    )
+    return Outcome([table], dict(zip(sides, measured, strict=True)))
+
+
+def naive(run_folder: str, folder: str, trees: int, depth: int, pixels: int) -> Callable[[], dict]:
+    """Prepares the naive ensemble: a slice at a time, a forest on every pixel.
+
+    Args:
+        run_folder: The run whose development maps the forest is fitted on.
+        folder: Where the new patient lies.
+        trees, depth, pixels: The forest, and what it is fitted on.
+    """
+    run = open_run(Path(run_folder))
+    config, core = run.config, plain_combiner(run).features.core()
+    networks = [build_member(member, config, run.dataset.labels) for member in config.members]
+    forest = RandomForestClassifier(trees, max_depth=depth, n_jobs=-1, random_state=0)
+    forest.fit(*_core_pixels(run, core, pixels))
+    patient = _patient(run, folder)
+
+    def measure() -> dict:
+        parts, masks = _Stopwatch(), []
+        for files, maps in patient:
+            with parts.timed("rest"):
+                image = _on_grid(files, run)
+                slices = preprocessing.normalize(
+                    image.pixels, image.mean, image.std, config.preprocess.normalize
+                )
+            with parts.timed("members"):
+                for network in networks:
+                    for plane in slices:
+                        network.predict(plane[None, ..., None], verbose=0)
+            with parts.timed("random_forest"):
+                everywhere = np.ones(maps.label.shape, bool)
+                features = pixel_features(_stacked(maps), maps.image, everywhere, core)
+                probabilities = forest.predict_proba(features).astype(np.float32)
+            with parts.timed("rest"):
+                masks.append(native_mask(probabilities.reshape(*maps.label.shape, -1), image.grid))
+        return parts.seconds | {"acted_on": 1.0} | _work(networks, masks)
+
+    measure()  # warm
+    return measure
+
+
+def ours(run_folder: str, folder: str) -> Callable[[], dict]:
+    """Prepares this project's ensemble, of which the run's model in use is the mean.
+
+    The networks' maps are noise, so learners are measured on the maps that look trained, beside.
+    """
+    ensemble = Ensemble.load(run_folder)
+    run = ensemble.run
+    combiner = read_combiner(run, list(LEARNERS))
+    patient = _patient(run, folder)
+    networks = [network for some in ensemble.networks.values() for network in some]
+
+    def measure() -> dict:
+        parts, masks, acted = _Stopwatch(), [], []
+        for files, maps in patient:
+            with parts.timed("all but the learner"):
+                masks += [phase.mask for phase in ensemble.phases(open_scan(files, "mri"))]
+            with parts.timed("rest"):
+                image = _on_grid(files, run)
+            combined = combiner.combine(maps, [MEAN, *LEARNERS])
+            _, mean, seconds_of_mean = next(combined)
+            parts.add("rest", seconds_of_mean)
+            for learner, probabilities, seconds in combined:
+                parts.add(learner, seconds - seconds_of_mean)
+                acted.append((probabilities != mean).any(-1).mean())
+            with parts.timed("rest"):
+                native_mask(mean, image.grid, ensemble.steps)
+        seconds = parts.seconds
+        seconds["members"] = seconds.pop("all but the learner") - seconds["rest"]
+        return seconds | {"acted_on": float(np.mean(acted))} | _work(networks, masks)
+
+    measure()  # warm
+    return measure
+
+
+class _Stopwatch:
+    """Adds up seconds by name."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Adds what a block takes."""
+        began = time.perf_counter()
+        yield
+        self.add(name, time.perf_counter() - began)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Adds seconds measured elsewhere."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+
+def _without_compiled(run_folder: Path, copy: Path) -> Path:
+    """A copy of a run as it is where the optional runtimes are not installed."""
+    shutil.copytree(run_folder, copy, ignore=shutil.ignore_patterns("*.onnx", "maps"))
+    return copy
+
+
+def _patient(run: Run, folder: str) -> list[tuple[ScanFiles, CaseMaps]]:
+    """The new patient's ED and ES: files, and maps of the same images that look trained."""
+    maps = new_patient_maps(folder, run.config)
+    return list(zip(find_scans(new_patient(folder)), maps, strict=True))
+
+
+def _on_grid(files: ScanFiles, run: Run) -> GridImage:
+    scan = open_scan(files, "mri")
+    return preprocessing.to_grid(scan.image(0), scan.spacing[1:], run.config.preprocess)
+
+
+def _stacked(maps: CaseMaps) -> np.ndarray:
+    return np.stack(list(maps.members.values())).astype(np.float32)
+
+
+def _core_pixels(run: Run, core: FeatureSet, pixels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Core features and labels of random pixels of the development maps."""
+    _, development = part_patients(run.split(), PART, run.config.stacking.scheme)
+    files = [file for file in find_cases(run) if file.patient in development]
+    rng, features, labels = np.random.default_rng(0), [], []
+    for file in files:
+        maps = read_maps(run.map(file.name), run.config.members)
+        chosen = np.zeros(maps.label.size, bool)
+        chosen[rng.choice(chosen.size, pixels // len(files), replace=False)] = True
+        chosen = chosen.reshape(maps.label.shape)
+        features.append(pixel_features(_stacked(maps), maps.image, chosen, core))
+        labels.append(maps.label[chosen])
+    return np.concatenate(features), np.concatenate(labels)
+
+
+def _work(networks: list[keras.Model], masks: list[np.ndarray]) -> dict:
+    """How many slices were segmented, and the operations of all networks on them."""
+    slices = sum(len(mask) for mask in masks)
+    return {"slices": slices, "flops": slices * sum(network_flops(n) for n in networks)}
+
+
+def _row(name: str, measured: list[dict], learner: str, first: list[dict], bench: Bench):
+    parts = {p: spread([m[p] for m in measured]).median for p in ("members", learner, "rest")}
+    whole, baseline = (
+        [m["members"] + m[model] + m["rest"] for m in some]
+        for some, model in ((measured, learner), (first, "random_forest"))
+    )
+    share = percent(bench.rate(measured[0]["flops"] / parts["members"]))
+    return [
+        name,
+        f"{number(1000 * parts['members'])} ({share})",
+        *(number(1000 * parts[part]) for part in (learner, "rest")),
+        number(1000 * spread(whole).median),
+        percent(parts[learner] / spread(whole).median),
+        percent(measured[0]["acted_on"]),
+        times(ratios(baseline, whole)) if measured is not first else "",
+    ]

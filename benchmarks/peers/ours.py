@@ -1,0 +1,67 @@
+"""This project's ensemble on the same images, by a finished run, from files to native masks."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.flops import network_flops
+from benchmarks.timing import filling, repeated
+from cardiac_seg.data.scans import find_scans, open_scan
+from cardiac_seg.data.split import deployed_parts
+from cardiac_seg.ensemble import Ensemble, load_network
+from cardiac_seg.errors import UserError
+from cardiac_seg.meta import final_model, models_of, read_combiner
+from cardiac_seg.run import Run, open_run
+
+LEARNERS = ("random_forest", "gradient_boosting")
+
+
+def describe(run_folder: str) -> Callable[[], dict]:
+    """Prepares saying how large a run's networks are, and which model is in use."""
+    run = open_run(Path(run_folder))
+
+    def ask() -> dict:
+        members, parts = run.config.members, deployed_parts(run.config)
+        networks = [load_network(run, member, part) for member in members for part in parts]
+        return {
+            "grid": list(run.config.preprocess.size),
+            "filters": {m: getattr(run.config.networks, m).filters for m in members},
+            "parameters": sum(n.count_params() for n in networks),
+            "gflop": sum(network_flops(n) for n in networks) / 1e9,
+            "in_use": final_model(run),
+        }
+
+    return ask
+
+
+def measured_models(run: Run) -> list[str]:
+    """The model in use and the learners of a run."""
+    learners = [name for name in LEARNERS if name in models_of(run)]
+    return list(dict.fromkeys([final_model(run), *learners]))
+
+
+def prepare(run_folder: str, patient: str, seconds: float) -> Callable[[], dict]:
+    """Prepares segmenting a patient's images through both networks and each model.
+
+    Args:
+        run_folder: A finished run on MRI.
+        patient: Folder of the ED and the ES image.
+        seconds: What the measurement of a model lasts at least, about.
+
+    Raises:
+        UserError: If the run is of echo images.
+    """
+    ensemble = Ensemble.load(run_folder)
+    run, scans = ensemble.run, find_scans(Path(patient))
+    if run.dataset.modality != "mri":
+        raise UserError(f"{run_folder}: a run on {run.config.data.dataset}; give one on ACDC")
+    models = measured_models(run)
+    ensemble.combiner = read_combiner(run, models)
+
+    def segment(model: str) -> int:
+        ensemble.model = model
+        phases = [p for files in scans for p in ensemble.phases(open_scan(files, "mri"))]
+        return sum(len(phase.mask) for phase in phases)
+
+    slices = segment(models[0])
+    timed = {m: filling(repeated(lambda m=m: segment(m)), seconds) for m in models}
+    return lambda: {"slices": slices, "models": {m: once() for m, once in timed.items()}}
