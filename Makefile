@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo install test test-browser lint clean bench-peers
+.PHONY: demo install test test-browser lint clean bench bench-peers
 
 demo: $(VENV)/installed
 	$(BIN)/python train_ensemble.py --config configs/demo.yaml
@@ -27,6 +27,10 @@ test-browser: $(VENV)/installed-dev
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# About 20 min on two cores that do nothing else. BENCH="--only training --quick" and the like: --help.
+bench: $(VENV)/installed
+	$(BIN)/python -m benchmarks $(BENCH)
 
 # nnU-Net, the published networks and this project side by side. RUN="path ..." adds finished ACDC runs
 # (outputs/demo where it is there), ROUNDS=n. How torch is chosen: benchmarks/peers/requirements.txt.

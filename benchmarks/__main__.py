@@ -54,10 +54,10 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"{args.run}: not a run directory (no config.yaml); check the path")
     if trained and not (trained / "metrics.json").is_file():
         trained = None
-    start_log()
-
-    from benchmarks import machine, subject
     from cardiac_seg import backend  # noqa: F401  before Keras, see there
+
+    start_log()
+    from benchmarks import machine, subject
 
     began = datetime.now(UTC)
     log.info("machine: what it is, and its highest rates")

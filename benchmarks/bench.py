@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from benchmarks.tables import milliseconds, percent
+from benchmarks.timing import spread
 from benchmarks.worker import measure_once
 from cardiac_seg.progress import log
 
@@ -65,13 +67,13 @@ FULL = Sizes(
 )
 QUICK = Sizes(
     rounds=2,
-    seconds=0.02,
+    seconds=0.1,
     filters=4,
     side=32,
     batch=2,
     trained=(("unet_advanced", 4, 32, 2),),
-    patients=(9, 18),
-    sides=(32, 64),
+    patients=(20, 40),
+    sides=(32,),
     trees=5,
     depth=5,
     forest_pixels=1000,
@@ -113,6 +115,16 @@ class Bench:
         measure_once("benchmarks.subject:build_run", **self.networks, extra=self.sizes.stacking)
         return self.folder / "run"
 
-    def rate(self, operations: float) -> float:
-        """Operations a second as a share of the highest rate."""
-        return operations / self.highest
+    def share(self, flops: float, seconds: float) -> str:
+        """The rate of some operations, as a share of the highest."""
+        return percent(flops / seconds / self.highest)
+
+    def per_image(self, measured: list[dict]) -> str:
+        """Median ms of an image, and the share of the highest rate.
+
+        Args:
+            measured: Each round's `seconds` and `flops` of an image.
+        """
+        seconds = [m["seconds"] for m in measured]
+        share = self.share(measured[0]["flops"], spread(seconds).median)
+        return f"{milliseconds(seconds)} ({share})"

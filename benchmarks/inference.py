@@ -211,7 +211,7 @@ def _row(name: str, measured: list[dict], learner: str, first: list[dict], bench
         [m["members"] + m[model] + m["rest"] for m in some]
         for some, model in ((measured, learner), (first, "random_forest"))
     )
-    share = percent(bench.rate(measured[0]["flops"] / parts["members"]))
+    share = bench.share(measured[0]["flops"], parts["members"])
     return [
         name,
         f"{number(1000 * parts['members'])} ({share})",

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import time
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.tables import Outcome, Table, number
+from benchmarks.timing import repeated
 from benchmarks.worker import measure_once
 from cardiac_seg.run import describe_environment
 
@@ -24,7 +24,7 @@ LIBRARIES = {
 }
 PRECISIONS = ("float32", "bfloat16")
 PRODUCT, CONVOLUTION = "matrix product", "convolution"
-REPEATS = 5
+REPEATS, LONGEST_SECONDS = 8, 3.0
 KERNEL = 3
 
 
@@ -173,13 +173,12 @@ def _operands(matrix: int, convolution: list[int]) -> tuple[np.ndarray, np.ndarr
 
 
 def _best(call: Callable[[], object]) -> float:
-    """Seconds of the fastest call."""
+    """Seconds of the fastest of several calls; fewer where a precision is emulated and slow."""
+    work = repeated(call)
     seconds = []
-    for _ in range(1 + REPEATS):
-        began = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds[1:])
+    while len(seconds) < REPEATS and sum(seconds) < LONGEST_SECONDS:
+        seconds.append(work(1))
+    return min(seconds)
 
 
 def _cpu_value(key: str) -> str | None:

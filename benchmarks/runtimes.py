@@ -10,8 +10,8 @@ import numpy as np
 from benchmarks.bench import Bench
 from benchmarks.flops import network_flops
 from benchmarks.subject import LEARNERS, PART, new_patient, new_patient_maps
-from benchmarks.tables import Outcome, Table, milliseconds, percent, times
-from benchmarks.timing import alternate, filling, ratios, repeated, spread
+from benchmarks.tables import Outcome, Table, milliseconds, times
+from benchmarks.timing import alternate, filling, ratios, repeated
 from benchmarks.worker import Worker, prepared
 from cardiac_seg import preprocessing
 from cardiac_seg.data.scans import find_scans, open_scan
@@ -176,13 +176,10 @@ def _in_turns(a: Worker, b: Worker, rounds: int) -> list[list[dict]]:
 
 def _network_row(first: list[dict], second: list[dict], bench: Bench) -> list[str]:
     seconds = [[m["seconds"] for m in side] for side in (first, second)]
-    rates = [first[0]["flops"] / spread(s).median for s in seconds]
     change, dice = _agreement(*(np.load(side[0]["answer"]) for side in (first, second)))
     return [
-        *(
-            f"{milliseconds(s)} ({percent(bench.rate(rate))})"
-            for s, rate in zip(seconds, rates, strict=True)
-        ),
+        bench.per_image(first),
+        bench.per_image(second),
         times(ratios(*seconds)),
         f"{change:.1e}",
         f"{dice:.4f}",

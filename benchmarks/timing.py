@@ -52,8 +52,14 @@ def alternate(*sides: Callable[[], T], rounds: int) -> list[list[T]]:
     return measured
 
 
-def repeated(function: Callable[[], object], clock: Clock = time.perf_counter):
-    """Work that can be done any number of times: a count to the seconds it took."""
+def repeated(
+    function: Callable[[], object], clock: Clock = time.perf_counter
+) -> Callable[[int], float]:
+    """Work that can be done any number of times: from a count to the seconds it took.
+
+    The function is called once before: that compiles, reads and fills caches.
+    """
+    function()
 
     def work(count: int) -> float:
         began = clock()
@@ -68,12 +74,11 @@ def filling(work: Callable[[int], float], seconds: float) -> Callable[[], float]
     """A warm measurement, long enough for the clock and for short disturbances.
 
     Args:
-        work: Does a number of units; returns the seconds it took.
+        work: Does a number of units; returns the seconds it took. Warm already.
         seconds: How long a measurement should last at least, about.
 
     Returns:
         Makes one measurement; returns the seconds of one unit.
     """
-    work(1)  # compiles, reads, fills caches
     units = max(1, round(seconds / max(work(1), 1e-6)))
     return lambda: work(units) / units

@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.bench import Bench
 from benchmarks.flops import TRAINING, network_flops
 from benchmarks.subject import PART, network_config, phantom_cache
-from benchmarks.tables import Outcome, Table, milliseconds, percent, times
+from benchmarks.tables import Outcome, Table, times
 from benchmarks.timing import alternate, filling, ratios
 from benchmarks.worker import Worker, prepared
 from cardiac_seg import backend
@@ -44,15 +44,11 @@ def run(bench: Bench) -> Outcome:
             first, second = alternate(a.measure, b.measure, rounds=sizes.rounds)
         raw[what] = {"published": first, "ours": second}
         seconds = [[m["seconds"] for m in side] for side in (first, second)]
-        shares = [
-            percent(bench.rate(side[0]["flops"] / float(np.median(s))))
-            for side, s in zip((first, second), seconds, strict=True)
-        ]
         rows.append(
             [
                 what,
-                f"{milliseconds(seconds[0])} ({shares[0]})",
-                f"{milliseconds(seconds[1])} ({shares[1]}, {second[0]['precision']})",
+                bench.per_image(first),
+                f"{bench.per_image(second)}, {second[0]['precision']}",
                 times(ratios(*seconds)),
                 " / ".join(f"{s[-1]['peak_memory_mib'] / 1024:.1f}" for s in (first, second)),
             ]
@@ -80,47 +76,21 @@ def published(
     network = build_member(member, config, CLASSES)
     network.compile("adam", ["sparse_categorical_crossentropy"] * len(network.outputs))
 
-    def fit(steps: int) -> float:
-        clock = StepClock()
-        some = np.arange((steps + 1) * batch) % len(images)
+    def fit(steps: int, clock: StepClock) -> None:
+        some = np.arange(steps * batch) % len(images)
         targets = [labels[some]] * len(network.outputs)
         network.fit(images[some], targets, batch_size=batch, verbose=0, callbacks=[clock])
-        return clock.seconds()
 
-    return _measurement(filling(fit, seconds), network, batch, "float32")
+    return _measurement(network, filling(timed_steps(fit), seconds), batch)
 
 
 def ours(
-    folder: str,
-    member: str,
-    side: int,
-    filters: int,
-    batch: int,
-    seconds: float,
-    workers: int | None = None,
-    same_batch: bool = False,
+    folder: str, member: str, side: int, filters: int, batch: int, seconds: float
 ) -> Callable[[], dict]:
-    """Prepares steps as `training.py` makes them.
-
-    Args:
-        folder, member, side, filters, batch: What to train.
-        seconds: What a measurement lasts, about.
-        workers: `train.workers`, or None for the default.
-        same_batch: Feeds one prepared batch again and again: input costs nothing.
-    """
-    extra = [f"train.batch_size={batch}"] + ([f"train.workers={workers}"] if workers else [])
-    config = network_config(folder, side, filters, extra)
+    """Prepares steps as `training.py` makes them, input included."""
+    config = network_config(folder, side, filters, [f"train.batch_size={batch}"])
     network, batches = as_trained(member, config)
-    data = _SameBatch(batches[0]) if same_batch else batches
-
-    def fit(steps: int) -> float:
-        clock = StepClock()
-        network.fit(
-            data, steps_per_epoch=steps + 1, shuffle=False, verbose=0, callbacks=[clock, _Memory()]
-        )
-        return clock.seconds()
-
-    return _measurement(filling(fit, seconds), network, batch, network.layers[1].compute_dtype)
+    return _measurement(network, filling(steps_of(network, batches), seconds), batch)
 
 
 def as_trained(member: str, config: Config) -> tuple[keras.Model, TrainingBatches]:
@@ -144,19 +114,42 @@ def as_trained(member: str, config: Config) -> tuple[keras.Model, TrainingBatche
     raise RuntimeError("training.train did not call fit")
 
 
+def steps_of(network: keras.Model, batches: keras.utils.PyDataset) -> Callable[[int], float]:
+    """Steps of a compiled network on batches without an end: from a count to seconds, warm."""
+
+    def fit(steps: int, clock: StepClock) -> None:
+        callbacks = [_Memory(), clock]
+        network.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=callbacks)
+
+    return timed_steps(fit)
+
+
+def timed_steps(fit: Callable[[int, "StepClock"], None]) -> Callable[[int], float]:
+    """Work for `timing.filling` from a `fit` of some steps, which is called once, to trace."""
+    fit(1, StepClock())
+
+    def work(steps: int) -> float:
+        # The first step waits for the input to start: it counts only where one is long enough.
+        clock, skipped = StepClock(), int(steps > 1)
+        fit(steps + skipped, clock)
+        return clock.times[-1] - clock.times[skipped]
+
+    return work
+
+
 class StepClock(keras.callbacks.Callback):
-    """Times the steps of a `fit` after the first, which waits for the input to start."""
+    """Notes when the first step of a `fit` begins, and when each ends."""
 
     def __init__(self):
         super().__init__()
-        self.ends = []
+        self.times = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 0:
+            self.times.append(time.perf_counter())
 
     def on_train_batch_end(self, batch, logs=None):
-        self.ends.append(time.perf_counter())
-
-    def seconds(self) -> float:
-        """Seconds of all steps after the first."""
-        return self.ends[-1] - self.ends[0]
+        self.times.append(time.perf_counter())
 
 
 class _Memory(keras.callbacks.Callback):
@@ -167,20 +160,7 @@ class _Memory(keras.callbacks.Callback):
             backend.keep_freed_memory()
 
 
-class _SameBatch(keras.utils.PyDataset):
-    def __init__(self, batch):
-        super().__init__()
-        self.batch = batch
-
-    @property
-    def num_batches(self) -> None:
-        return None
-
-    def __getitem__(self, number: int):
-        return self.batch
-
-
-def _measurement(step: Callable[[], float], network, batch: int, precision: str):
-    """Seconds of a step, as those of an image with its operations."""
-    flops = TRAINING * network_flops(network)
+def _measurement(network: keras.Model, step: Callable[[], float], batch: int) -> Callable[[], dict]:
+    """Seconds of an image in a training step, with its operations."""
+    flops, precision = TRAINING * network_flops(network), network.layers[1].compute_dtype
     return lambda: {"seconds": step() / batch, "flops": flops, "precision": precision}

@@ -17,12 +17,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from cardiac_seg.run import peak_memory_mib as peak_of_family
 
 ROOT = Path(__file__).parents[1]
+SETTLE_SECONDS = 0.2  # threads of the side measured before wait busily for half as long
 
 
 class Worker:
@@ -48,6 +50,7 @@ class Worker:
 
     def measure(self) -> dict:
         """Makes one measurement; adds the process's largest resident memory so far in MiB."""
+        time.sleep(SETTLE_SECONDS)
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         return self.receive()
