@@ -18,7 +18,7 @@ ifdef FAST
 endif
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Debian: apt-get install chromium chromium-driver. REPORT=path checks that report too.
 test-browser: $(VENV)/installed-dev

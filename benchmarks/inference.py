@@ -105,7 +105,7 @@ def naive(run_folder: str, folder: str, trees: int, depth: int, pixels: int) -> 
                 probabilities = forest.predict_proba(features).astype(np.float32)
             with parts.timed("rest"):
                 masks.append(native_mask(probabilities.reshape(*maps.label.shape, -1), image.grid))
-        return parts.seconds | {"acted_on": 1.0} | _work(networks, masks)
+        return parts.seconds | {"acted_on": {"random_forest": 1.0}} | _work(networks, masks)
 
     measure()  # warm
     return measure
@@ -123,7 +123,7 @@ def ours(run_folder: str, folder: str) -> Callable[[], dict]:
     networks = [network for some in ensemble.networks.values() for network in some]
 
     def measure() -> dict:
-        parts, masks, acted = _Stopwatch(), [], []
+        parts, masks, acted = _Stopwatch(), [], {name: [] for name in LEARNERS}
         for files, maps in patient:
             with parts.timed("all but the learner"):
                 masks += [phase.mask for phase in ensemble.phases(open_scan(files, "mri"))]
@@ -134,12 +134,13 @@ def ours(run_folder: str, folder: str) -> Callable[[], dict]:
             parts.add("rest", seconds_of_mean)
             for learner, probabilities, seconds in combined:
                 parts.add(learner, seconds - seconds_of_mean)
-                acted.append((probabilities != mean).any(-1).mean())
+                acted[learner].append((probabilities != mean).any(-1).mean())
             with parts.timed("rest"):
                 native_mask(mean, image.grid, ensemble.steps)
         seconds = parts.seconds
         seconds["members"] = seconds.pop("all but the learner") - seconds["rest"]
-        return seconds | {"acted_on": float(np.mean(acted))} | _work(networks, masks)
+        acted_on = {learner: float(np.mean(shares)) for learner, shares in acted.items()}
+        return seconds | {"acted_on": acted_on} | _work(networks, masks)
 
     measure()  # warm
     return measure
@@ -218,6 +219,6 @@ def _row(name: str, measured: list[dict], learner: str, first: list[dict], bench
         *(number(1000 * parts[part]) for part in (learner, "rest")),
         number(1000 * spread(whole).median),
         percent(parts[learner] / spread(whole).median),
-        percent(measured[0]["acted_on"]),
+        percent(measured[0]["acted_on"][learner]),
         times(ratios(baseline, whole)) if measured is not first else "",
     ]

@@ -1,6 +1,7 @@
 """A trained run in use: images in, masks out."""
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -184,8 +185,9 @@ class Ensemble:
             UserError: If a phase cannot be read, or a batch does not fit in memory.
         """
         settings = self.run.config.preprocess
-        size = batch_size or self.run.config.predict.batch_size
-        size = min(size, scan.phases * scan.shape[0])
+        size = even_batches(
+            scan.phases * scan.shape[0], batch_size or self.run.config.predict.batch_size
+        )
         grids = (
             preprocessing.to_grid(scan.image(k), scan.spacing[1:], settings)
             for k in range(scan.phases)
@@ -221,6 +223,11 @@ class Ensemble:
         ((_, probabilities, _),) = self.combiner.combine(case, [self.model])
         mask = native_mask(probabilities, on_grid.grid, self.steps)
         return Phase(mask, case, probabilities, quality(probabilities, self.quality))
+
+
+def even_batches(slices: int, most: int) -> int:
+    """Slices a batch, at most `most`, so that as few as can be are filled up with zeros."""
+    return math.ceil(slices / math.ceil(slices / most))
 
 
 def native_probabilities(phase: Phase) -> np.ndarray:

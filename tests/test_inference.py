@@ -10,11 +10,14 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 from dicom_files import CANARY, FRAME, region, write_clip, write_stack
+from hypothesis import given
+from hypothesis import strategies as st
 from stub_run import SPACING, ring, write_stub_run
 
 from cardiac_seg import Ensemble, inference
 from cardiac_seg.__main__ import main
 from cardiac_seg.data.scans import find_scans
+from cardiac_seg.ensemble import even_batches
 from cardiac_seg.errors import UserError
 
 PLACE = (8, SPACING, SPACING)
@@ -385,6 +388,14 @@ def test_results_are_no_images_and_images_are_not_overwritten(mri_run, tmp_path,
     assert predict(mri_run, tmp_path / "in" / "a.nii.gz", tmp_path / "other") == 2
     assert (tmp_path / "other" / "a.nii.gz").read_bytes() == before
     assert "no result of" in capsys.readouterr().err
+
+
+@given(slices=st.integers(1, 500), most=st.integers(1, 40))
+def test_batches_are_even(slices, most):
+    size = even_batches(slices, most)
+    batches = -(-slices // size)
+    assert 1 <= size <= most and batches == -(-slices // most)  # as many as need be
+    assert batches * size - slices < batches  # at most one zero slice a batch
 
 
 def test_as_many_slices_as_phases(ensemble, tmp_path):
