@@ -17,7 +17,7 @@ from cardiac_seg.data.scans import Scan, find_scans, open_scan
 from cardiac_seg.data.split import deployed_parts
 from cardiac_seg.errors import UserError
 from cardiac_seg.examination import SIZE_UNITS, Measured, clinical_indices, doubts, measure
-from cardiac_seg.features import entropy
+from cardiac_seg.features import relative_entropy
 from cardiac_seg.maps import CaseMaps
 from cardiac_seg.meta import final_model, read_combiner, read_quality, read_steps
 from cardiac_seg.prediction import predict_cases
@@ -233,11 +233,6 @@ def even_batches(slices: int, most: int) -> int:
 def native_probabilities(phase: Phase) -> np.ndarray:
     """(slices, height, width, classes) float32 of the model in use on the native grid."""
     return preprocessing.from_grid(phase.probabilities, phase.maps.grid)
-
-
-def relative_entropy(probabilities: np.ndarray) -> np.ndarray:
-    """Entropy over the last axis from 0 (certain) to 1 (all classes alike), float32."""
-    return (entropy(probabilities) / np.log(probabilities.shape[-1])).astype(np.float32)
 
 
 def load_network(run: Run, member: str, part: str) -> keras.Model:

@@ -87,6 +87,11 @@ def entropy(probabilities: np.ndarray) -> np.ndarray:
     return -(probabilities * logs).sum(-1)
 
 
+def relative_entropy(probabilities: np.ndarray) -> np.ndarray:
+    """Entropy over the last axis over log C: 0 certain, 1 all classes alike; float32."""
+    return (entropy(probabilities) / np.log(probabilities.shape[-1])).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class _Case:
     """A case's arrays as the groups need them, computed when first asked for."""
@@ -122,8 +127,7 @@ def _probability(case: _Case) -> np.ndarray:
 
 
 def _entropy(case: _Case) -> np.ndarray:
-    """In nats over log C: 0 is certain, 1 uniform."""
-    return (entropy(case.chosen) / np.log(case.chosen.shape[-1])).T
+    return relative_entropy(case.chosen).T
 
 
 def _confidence(case: _Case) -> np.ndarray:

@@ -17,9 +17,10 @@ from cardiac_seg.curve import draw_curve
 from cardiac_seg.data.nifti import write_map, write_mask
 from cardiac_seg.data.scans import Scan, ScanFiles, find_scans, open_scan
 from cardiac_seg.dicom_seg import write_seg
-from cardiac_seg.ensemble import Ensemble, Phase, native_probabilities, relative_entropy
+from cardiac_seg.ensemble import Ensemble, Phase, native_probabilities
 from cardiac_seg.errors import UserError
 from cardiac_seg.examination import Measured, measure
+from cardiac_seg.features import relative_entropy
 from cardiac_seg.files import remove_leftovers, whole_file, write_text
 from cardiac_seg.progress import bar, log
 from cardiac_seg.run import Run, open_run
@@ -269,5 +270,7 @@ def _stamp(files: ScanFiles) -> list:
 
 
 def _fingerprint(run: Run) -> str:
-    made_of = [run.manifest.get("models"), (run.meta / "choice.json").read_text()]
+    """SHA-256 of all that masks depend on: hashes of networks and learners, and what was chosen."""
+    chosen = [path.read_text(encoding="utf-8") for path in sorted(run.meta.glob("*.json"))]
+    made_of = [run.manifest.get("models"), *chosen]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()

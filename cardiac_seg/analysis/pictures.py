@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from cardiac_seg.analysis.names import COLOURS, ERRORS
-from cardiac_seg.features import entropy
+from cardiac_seg.features import relative_entropy
 from cardiac_seg.maps import CaseMaps
 from cardiac_seg.preprocessing import from_grid
 
@@ -112,7 +112,7 @@ def errors(image: np.ndarray, reference: np.ndarray, labels: np.ndarray) -> np.n
 def native_entropy(maps: CaseMaps, probabilities: np.ndarray, index: int) -> np.ndarray:
     """(native height, native width) float32 entropy of a slice over log C, 0 to 1."""
     plane = from_grid(probabilities[index][None], maps.grid)[0]
-    return (entropy(plane) / np.log(plane.shape[-1])).astype(np.float32)
+    return relative_entropy(plane)
 
 
 def heat(values: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ from pydicom.pixels.decoders.base import DecodeRunner
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
+from cardiac_seg.data.nifti import LUMINANCE
 from cardiac_seg.errors import UserError
 
 MODALITIES = {"MR": "mri", "US": "echo"}
@@ -32,7 +33,6 @@ NEAR = 0.1  # mm: the same place, for images of one slice and for slices along o
 GAP = 0.01  # by what part slice distances may differ
 PARALLEL = 1e-4  # by how much direction cosines of parallel slices may differ
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")  # decoded to RGB
-LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, the Y of YBR_FULL
 
 IDENTITY = ("PatientID", "PatientName", "PatientBirthDate")  # compared, never shown
 CARDIAC_TIMES = ("TriggerTime", "NominalCardiacTriggerDelayTime")  # ms after the R peak
