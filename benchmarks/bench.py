@@ -46,7 +46,7 @@ class Sizes:
 
 
 FULL = Sizes(
-    rounds=5,
+    rounds=3,
     seconds=2.0,
     filters=32,
     side=160,

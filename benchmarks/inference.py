@@ -40,7 +40,7 @@ def run(bench: Bench) -> Outcome:
     plain = _without_compiled(bench.run, folder / "plain_run")
     sides = {
         "A: naive": Worker(
-            "benchmarks.inference:naive", run_folder=bench.run, folder=folder, **forest
+            "benchmarks.inference:naive", plain=True, run_folder=bench.run, folder=folder, **forest
         ),
         "B: this project": Worker(target, run_folder=plain, folder=folder),
     }

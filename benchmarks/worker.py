@@ -34,15 +34,18 @@ class Worker:
         target: `module:function`. The function prepares the measurement, warm, and returns what
             makes one: a function without arguments to a dictionary that JSON can hold.
         backend: The Keras backend.
+        plain: Leave it to TensorFlow which kernels it takes, as a script without this project does.
         settings: The function's arguments; paths arrive as text.
     """
 
-    def __init__(self, target: str, backend: str = "tensorflow", **settings):
+    def __init__(self, target: str, backend: str = "tensorflow", plain: bool = False, **settings):
         self.target = target
+        # TensorFlow takes any other word for no choice; without one, backend.py would choose.
+        kernels = {"TF_ENABLE_ONEDNN_OPTS": "default"} if plain else {}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", target, json.dumps(settings, default=str)],
             cwd=ROOT,
-            env=os.environ | {"KERAS_BACKEND": backend},
+            env=os.environ | kernels | {"KERAS_BACKEND": backend},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

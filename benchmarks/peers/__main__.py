@@ -118,7 +118,9 @@ def measure(bench: Bench, runs: list[Path], images: list[str], args) -> dict[str
     published = {"side": QUICK_SIDE, "narrower": QUICK_NARROWER} if args.quick else {}
     workers = {
         "nnunet": PeerWorker(args.python, "benchmarks.peers.nnunet", *images),
-        "published": Worker("benchmarks.peers.published:prepare", patient=patient, **published),
+        "published": Worker(
+            "benchmarks.peers.published:prepare", plain=True, patient=patient, **published
+        ),
     }
     for backend in backends():
         for run in runs:
