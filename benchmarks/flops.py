@@ -8,7 +8,7 @@ import keras
 TRAINING = 3
 
 
-def network_flops(network: keras.Model) -> int:
+def network_flops(network: keras.Model, size: tuple[int, int] | None = None) -> int:
     """Operations of one image through a network; a multiplication with its addition is two.
 
     Convolutions and dense layers are counted, which are all but a percent of a U-Net's work;
@@ -16,7 +16,11 @@ def network_flops(network: keras.Model) -> int:
 
     Args:
         network: Of layers that are each used once.
+        size: (height, width) of the image, for a network that takes any.
     """
+    if size:
+        image = keras.Input((*size, network.inputs[0].shape[-1]))
+        network = keras.models.clone_model(network, input_tensors=image)
     return sum(layer_flops(layer) for layer in network.layers)
 
 

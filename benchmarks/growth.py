@@ -129,5 +129,5 @@ def predicting(folder: str, side: int, filters: int, seconds: float) -> Callable
             pass
 
     one = filling(repeated(predict), seconds)
-    flops = network_flops(network)
+    flops = network_flops(network, config.preprocess.size)
     return lambda: {"seconds": one() / len(slices), "flops": flops}

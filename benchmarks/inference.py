@@ -19,6 +19,7 @@ from benchmarks.timing import alternate, ratios, spread
 from benchmarks.worker import Worker, prepared
 from cardiac_seg import preprocessing
 from cardiac_seg.combination import MEAN, native_mask
+from cardiac_seg.config import Config
 from cardiac_seg.data.scans import ScanFiles, find_scans, open_scan
 from cardiac_seg.data.split import part_patients
 from cardiac_seg.ensemble import Ensemble
@@ -105,7 +106,7 @@ def naive(run_folder: str, folder: str, trees: int, depth: int, pixels: int) -> 
                 probabilities = forest.predict_proba(features).astype(np.float32)
             with parts.timed("rest"):
                 masks.append(native_mask(probabilities.reshape(*maps.label.shape, -1), image.grid))
-        return parts.seconds | {"acted_on": {"random_forest": 1.0}} | _work(networks, masks)
+        return parts.seconds | {"acted_on": {"random_forest": 1.0}} | _work(networks, masks, config)
 
     measure()  # warm
     return measure
@@ -140,7 +141,7 @@ def ours(run_folder: str, folder: str) -> Callable[[], dict]:
         seconds = parts.seconds
         seconds["members"] = seconds.pop("all but the learner") - seconds["rest"]
         acted_on = {learner: float(np.mean(shares)) for learner, shares in acted.items()}
-        return seconds | {"acted_on": acted_on} | _work(networks, masks)
+        return seconds | {"acted_on": acted_on} | _work(networks, masks, run.config)
 
     measure()  # warm
     return measure
@@ -200,10 +201,10 @@ def _core_pixels(run: Run, core: FeatureSet, pixels: int) -> tuple[np.ndarray, n
     return np.concatenate(features), np.concatenate(labels)
 
 
-def _work(networks: list[keras.Model], masks: list[np.ndarray]) -> dict:
+def _work(networks: list[keras.Model], masks: list[np.ndarray], config: Config) -> dict:
     """How many slices were segmented, and the operations of all networks on them."""
-    slices = sum(len(mask) for mask in masks)
-    return {"slices": slices, "flops": slices * sum(network_flops(n) for n in networks)}
+    slices, size = sum(len(mask) for mask in masks), config.preprocess.size
+    return {"slices": slices, "flops": slices * sum(network_flops(n, size) for n in networks)}
 
 
 def _row(name: str, measured: list[dict], learner: str, first: list[dict], bench: Bench):

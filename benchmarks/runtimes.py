@@ -137,7 +137,10 @@ def networks(run_folder: str, folder: str, seconds: float) -> Callable[[], dict]
             ((_, maps),) = predict_cases(network, cases, run.config.predict.batch_size)
             return maps
 
-        about[member] = {"flops": network_flops(loaded), "answer": _save(folder, predict())}
+        about[member] = {
+            "flops": network_flops(loaded, settings.size),
+            "answer": _save(folder, predict()),
+        }
         measurements[member] = filling(repeated(predict), seconds)
     return lambda: {
         member: about[member] | {"seconds": one() / len(slices)}

@@ -69,7 +69,7 @@ def published(
     folder: str, member: str, side: int, filters: int, batch: int, seconds: float
 ) -> Callable[[], dict]:
     """Prepares steps in float32 with Keras's defaults."""
-    config = network_config(folder, side, filters)
+    config = network_config(folder, side, filters, [f"train.batch_size={batch}"])
     cache = phantom_cache(config)
     method = config.preprocess.normalize
     images = np.concatenate([cache.image(case, method) for case in cache.cases.values()])[..., None]
@@ -82,7 +82,7 @@ def published(
         targets = [labels[some]] * len(network.outputs)
         network.fit(images[some], targets, batch_size=batch, verbose=0, callbacks=[clock])
 
-    return _measurement(network, filling(timed_steps(fit), seconds), batch)
+    return _measurement(network, config, filling(timed_steps(fit), seconds))
 
 
 def ours(
@@ -91,7 +91,7 @@ def ours(
     """Prepares steps as `training.py` makes them, input included."""
     config = network_config(folder, side, filters, [f"train.batch_size={batch}"])
     network, batches = as_trained(member, config)
-    return _measurement(network, filling(steps_of(network, batches), seconds), batch)
+    return _measurement(network, config, filling(steps_of(network, batches), seconds))
 
 
 def as_trained(member: str, config: Config) -> tuple[keras.Model, TrainingBatches]:
@@ -161,7 +161,8 @@ class _Memory(keras.callbacks.Callback):
             backend.keep_freed_memory()
 
 
-def _measurement(network: keras.Model, step: Callable[[], float], batch: int) -> Callable[[], dict]:
+def _measurement(network: keras.Model, config: Config, step: Callable[[], float]):
     """Seconds of an image in a training step, with its operations."""
-    flops, precision = TRAINING * network_flops(network), network.layers[1].compute_dtype
+    flops = TRAINING * network_flops(network, config.preprocess.size)
+    batch, precision = config.train.batch_size, network.layers[1].compute_dtype
     return lambda: {"seconds": step() / batch, "flops": flops, "precision": precision}

@@ -1,4 +1,4 @@
-"""`python -m cardiac_seg predict | phantom | info`."""
+"""`python -m cardiac_seg predict | phantom | info | compare | results | export`."""
 
 import argparse
 import os
@@ -70,6 +70,19 @@ def arguments(argv: list[str] | None):
 
     info = commands.add_parser("info", help="what a run was trained on and how it scores")
     info.add_argument("run", type=Path, help="a run directory")
+
+    compare = commands.add_parser(
+        "compare", help="runs on their development patients: for experiments"
+    )
+    compare.add_argument("runs", type=Path, nargs="+", metavar="run", help="a stacked run")
+    compare.add_argument("--model", help="of each run; default: its mean, or its only member")
+
+    results = commands.add_parser("results", help="analysed runs in one Markdown table")
+    results.add_argument("runs", type=Path, nargs="+", metavar="run", help="an analysed run")
+
+    export = commands.add_parser("export", help="a run stripped to what prediction needs")
+    export.add_argument("run", type=Path, help="a finished and analysed run")
+    export.add_argument("folder", type=Path, help="a folder that does not exist yet")
     return p.parse_args(argv)
 
 
@@ -90,8 +103,25 @@ def main(argv: list[str] | None = None) -> int:
 
         print(describe_run(args.run))
         return 0
-    _choose_backend()
+    if args.command == "compare":
+        from cardiac_seg.development import compare_development
+
+        print(compare_development(args.runs, args.model))
+        return 0
+    if args.command == "results":
+        from cardiac_seg.results import results_table
+
+        print(results_table(args.runs))
+        return 0
+    if args.command == "predict":
+        _choose_backend()
     from cardiac_seg import backend  # noqa: F401  before Keras, see there
+
+    if args.command == "export":
+        from cardiac_seg.export import export_run
+
+        export_run(args.run, args.folder)
+        return 0
     from cardiac_seg.inference import Wanted, predict_folder
 
     switches = ("probabilities", "uncertainty", "members", "overlay", "heart_rate", "batch_size")

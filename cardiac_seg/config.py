@@ -135,6 +135,7 @@ class UnetAdvanced(Section):
 
     filters: Annotated[int, Field(ge=4, strict=True)] = 64
     dropout: BelowOne = 0.3
+    neighbours: Literal[0, 1] = 0  # slices seen on either side of the one to segment
 
 
 class DeepUnetImproved(UnetAdvanced):
@@ -162,6 +163,7 @@ class Train(Section):
     schedule: Literal["cosine", "polynomial", "constant"] = "cosine"
     warmup: Amount = 2.0  # epochs of linear warm-up (cosine)
     ema: BelowOne = 0.0  # momentum of averaged weights; 0: off
+    crop: tuple[Count, Count] | None = None  # height, width of parts about the heart; null: all
     sampling: Literal["uniform", "class_aware"] = "class_aware"
     monitor: Literal["val_dice", "val_accuracy"] = "val_dice"  # chooses best.keras
     early_stopping: Whole = 0  # patience in epochs; 0: off
@@ -241,6 +243,7 @@ class Predict(Section):
 
     checkpoint: Literal["best", "last"] = "last"  # last: validation patients choose no epoch
     batch_size: Count = 8
+    mirror: Literal["none", "horizontal", "both"] = "none"  # maps averaged over mirror images
     largest_component: AutoOnOff = "auto"  # auto: kept where validation gains
     fill_holes: AutoOnOff = "auto"
 
@@ -282,6 +285,19 @@ class Config(Section):
         if self.data.dataset == "camus" and self.augment.symmetry == "dihedral":
             raise ValueError(
                 "augment.symmetry: 'dihedral' turns an echo upside down; use 'horizontal'"
+            )
+        for member in self.members:
+            if self.data.dataset == "camus" and getattr(self.networks, member).neighbours:
+                raise ValueError(
+                    f"networks.{member}.neighbours: an echo image has no slices beside it; use 0"
+                )
+        if self.data.dataset == "camus" and self.predict.mirror == "both":
+            raise ValueError("predict.mirror: 'both' turns an echo upside down; use 'horizontal'")
+        crop, size = self.train.crop, self.preprocess.size
+        if crop and any(c % 32 or c > s for c, s in zip(crop, size, strict=True)):
+            raise ValueError(
+                f"train.crop: {list(crop)} must be multiples of 32 within preprocess.size "
+                f"{list(size)}"
             )
         if self.data.dataset == "acdc" and self.augment.shadow:
             raise ValueError("augment.shadow: acoustic shadows belong to echo; use 0 for acdc")

@@ -195,7 +195,7 @@ class Ensemble:
         networks = [network for some in self.networks.values() for network in some]
         grids, *copies = itertools.tee(grids, len(networks) + 1)
         streams = [
-            predict_cases(network, self._slices(copy), size)
+            predict_cases(network, self._slices(copy), size, self.run.config.predict.mirror)
             for network, copy in zip(networks, copies, strict=True)
         ]
         with backend.memory_advice(size, "--batch-size"):
@@ -250,14 +250,19 @@ def load_network(run: Run, member: str, part: str) -> keras.Model:
     except Exception as error:  # Keras passes on what zip, HDF5 and JSON readers raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: cannot be loaded ({reason}); it may be damaged") from None
-    expected = (None, *run.config.preprocess.size, run.dataset.labels)
-    shape = network.output_shape[0] if len(network.outputs) > 1 else network.output_shape
-    if network.name != member or tuple(shape) != expected:
+    neighbours = getattr(run.config.networks, member).neighbours
+    expected = (member, 2 * neighbours + 1, run.dataset.labels)
+    found = (network.name, network.inputs[0].shape[-1], network.outputs[0].shape[-1])
+    if found != expected:
         raise UserError(
-            f"{path}: holds {network.name} with output {shape}, expected {member} with {expected}; "
-            "the file belongs to another run"
+            f"{path}: holds {_in_words(*found)}, expected {_in_words(*expected)}; the file belongs "
+            "to another run"
         )
     return _for_this_hardware(network, precision)
+
+
+def _in_words(name: str, channels: int, classes: int) -> str:
+    return f"{name} from {channels} channels to {classes} classes"
 
 
 def _for_this_hardware(network: keras.Model, precision: str) -> keras.Model:

@@ -23,7 +23,7 @@ def describe_run(folder: Path) -> str:
         "trained on": _data(run),
         "networks": ", ".join(run.config.members),
         "model": _model(run),
-        "expects": _expects(run),
+        "expects": f"{KINDS[run.dataset.modality]}; {describe_input(run)}",
         "labels": ", ".join(f"{k} {s}" for k, s in enumerate(("background", *labels))),
         "quality": _quality(run),
         "stages": f"{', '.join(done) or 'none'} done",
@@ -52,16 +52,14 @@ def _model(run: Run) -> str:
     return f"{final_model(run)}, stacking scheme {run.config.stacking.scheme}"
 
 
-def _expects(run: Run) -> str:
+def describe_input(run: Run) -> str:
+    """What the networks see of an image, in words."""
     settings = run.config.preprocess
     height, width = settings.size
     if settings.spacing is None:
-        return f"{KINDS[run.dataset.modality]}; the whole image, resized to {height} x {width}"
+        return f"the whole image, resized to {height} x {width}"
     seen = f"{height * settings.spacing:g} x {width * settings.spacing:g} mm"
-    return (
-        f"{KINDS[run.dataset.modality]}; the central {seen} are seen, {height} x {width} pixels of "
-        f"{settings.spacing:g} mm"
-    )
+    return f"the central {seen} are seen, {height} x {width} pixels of {settings.spacing:g} mm"
 
 
 def _quality(run: Run) -> str:

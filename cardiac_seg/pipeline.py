@@ -377,9 +377,14 @@ def _averaged(
     run: Run, cache: Cache, cases: list[CachedCase], networks: list[keras.Model]
 ) -> Iterator[tuple[CachedCase, np.ndarray]]:
     """Each case with its map, averaged over the networks where there are several."""
-    method, size = run.config.preprocess.normalize, run.config.predict.batch_size
+    method, settings = run.config.preprocess.normalize, run.config.predict
     streams = [
-        predict_cases(network, ((case, cache.image(case, method)) for case in cases), size)
+        predict_cases(
+            network,
+            ((case, cache.image(case, method)) for case in cases),
+            settings.batch_size,
+            settings.mirror,
+        )
         for network in networks
     ]
     for together in zip(*streams, strict=True):

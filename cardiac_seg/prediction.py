@@ -6,20 +6,30 @@ from typing import TypeVar
 import keras
 import numpy as np
 
+from cardiac_seg.preprocessing import with_neighbours
+
 Key = TypeVar("Key")
+# The array axes that each mirror image reverses.
+MIRRORED = {"none": [()], "horizontal": [(), (2,)], "both": [(), (1,), (2,), (1, 2)]}
 
 
 def predict_cases(
-    model: keras.Model, cases: Iterable[tuple[Key, np.ndarray]], batch_size: int
+    model: keras.Model,
+    cases: Iterable[tuple[Key, np.ndarray]],
+    batch_size: int,
+    mirror: str = "none",
 ) -> Iterator[tuple[Key, np.ndarray]]:
     """Runs a network over cases; batches reach across cases, so single images are batched too.
 
     Args:
-        model: From (batch, height, width, 1) to (batch, height, width, classes) probabilities,
-            or to a list of which the first is.
+        model: From (batch, height, width, channels) to (batch, height, width, classes)
+            probabilities, or to a list of which the first is. The channels are a slice and its
+            neighbours.
         cases: Keys and normalised slices, (slices, height, width) float32.
         batch_size: Slices a step. The last batch is filled up with zeros, so that a compiled
             network sees one shape only.
+        mirror: `none`, `horizontal` (columns reversed) or `both` (rows too): the maps are the
+            mean over the image and its mirror images.
 
     Yields:
         Each key with its (slices, height, width, classes) float16 map: the rounding that maps
@@ -37,19 +47,26 @@ def predict_cases(
 
     for key, image in cases:
         waiting.append((key, len(image)))
-        slices.extend(image)
+        slices.extend(with_neighbours(image, model.input_shape[-1] // 2))
         while len(slices) >= batch_size:
-            maps.extend(_predict_batch(model, slices[:batch_size], batch_size))
+            maps.extend(_predict_batch(model, slices[:batch_size], batch_size, mirror))
             del slices[:batch_size]
         yield from flush()
     if slices:
-        maps.extend(_predict_batch(model, slices, batch_size))
+        maps.extend(_predict_batch(model, slices, batch_size, mirror))
     yield from flush()
 
 
-def _predict_batch(model: keras.Model, slices: list[np.ndarray], batch_size: int) -> np.ndarray:
-    batch = np.zeros((batch_size, *slices[0].shape, 1), np.float32)
-    batch[: len(slices), ..., 0] = slices
-    outputs = model.predict_on_batch(batch)
-    outputs = outputs[0] if isinstance(outputs, list) else outputs
-    return np.asarray(outputs)[: len(slices)].astype(np.float16)
+def _predict_batch(
+    model: keras.Model, slices: list[np.ndarray], batch_size: int, mirror: str
+) -> np.ndarray:
+    batch = np.zeros((batch_size, *slices[0].shape), np.float32)
+    batch[: len(slices)] = slices
+    maps = [np.flip(_maps(model, np.flip(batch, axes)), axes) for axes in MIRRORED[mirror]]
+    mean = maps[0] if len(maps) == 1 else np.mean(maps, axis=0)
+    return mean[: len(slices)].astype(np.float16)
+
+
+def _maps(model: keras.Model, batch: np.ndarray) -> np.ndarray:
+    outputs = model.predict_on_batch(np.ascontiguousarray(batch))
+    return np.asarray(outputs[0] if isinstance(outputs, list) else outputs)

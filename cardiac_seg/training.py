@@ -110,7 +110,13 @@ def train(job: TrainingJob, cache: Cache, config: Config) -> TrainingState:
     precision = backend.set_precision(config.train.precision)
     model = build_member(job.member, config, job.classes)
     batches = TrainingBatches(
-        cache, job.train, config, seed, len(model.outputs), first_epoch=state.epoch
+        cache,
+        job.train,
+        config,
+        seed,
+        outputs=len(model.outputs),
+        neighbours=model.input_shape[-1] // 2,
+        first_epoch=state.epoch,
     )
     _compile(model, config.train, batches.steps, class_pixels(job.train))
     if state.epoch:

@@ -8,9 +8,13 @@ import numpy as np
 from cardiac_seg.augmentation import augment
 from cardiac_seg.config import Config
 from cardiac_seg.data.cache import Cache, CachedCase
-from cardiac_seg.preprocessing import normalize
+from cardiac_seg.preprocessing import normalize, with_neighbours
 
 EDGE_BOOST = 1.5  # how much more often the first and last slices of a structure are drawn
+# Crops: a share lies anywhere, so that the network knows what is far from the heart; the others
+# have the heart within this share of their side from the middle.
+ANYWHERE, OFF_CENTRE = 0.25, 0.15
+MARGIN = 1.5  # what is cut out first is larger, so that turning it leaves no empty corners
 
 
 class TrainingBatches(keras.utils.PyDataset):
@@ -26,6 +30,7 @@ class TrainingBatches(keras.utils.PyDataset):
         config: The whole configuration.
         seed: Integers that name this training.
         outputs: Number of model outputs that want the label (deep supervision has several).
+        neighbours: Slices on either side that the network sees.
         first_epoch: Epoch of batch 0; a resumed training starts later.
     """
 
@@ -36,6 +41,7 @@ class TrainingBatches(keras.utils.PyDataset):
         config: Config,
         seed: list[int],
         outputs: int = 1,
+        neighbours: int = 0,
         first_epoch: int = 0,
     ):
         super().__init__(workers=config.train.workers, max_queue_size=4 * config.train.workers)
@@ -45,12 +51,17 @@ class TrainingBatches(keras.utils.PyDataset):
         self.config = config
         self.seed = seed
         self.outputs = outputs
+        self.neighbours = neighbours
         self.first_epoch = first_epoch
         uniform = config.train.sampling == "uniform"
         self.weights = np.ones(len(self.rows)) if uniform else slice_weights(cases)
         # The last, smaller batch is dropped: its slices come in another epoch.
         self.steps = max(1, len(self.rows) // config.train.batch_size)
         self._order = lru_cache(maxsize=2)(self._draw_order)
+        crop = config.train.crop
+        self.centres = (
+            {case.name: heart_centre(cache.label(case)) for case in cases} if crop else {}
+        )
 
     @property
     def num_batches(self) -> None:
@@ -66,7 +77,7 @@ class TrainingBatches(keras.utils.PyDataset):
         samples = [self._sample(order[position], epoch, position) for position in positions]
         images, labels = zip(*samples, strict=True)
         label = np.stack(labels)
-        return np.stack(images)[..., None], label if self.outputs == 1 else (label,) * self.outputs
+        return np.stack(images), label if self.outputs == 1 else (label,) * self.outputs
 
     def _draw_order(self, epoch: int) -> np.ndarray:
         return draw_evenly(self.rows, self.weights, np.random.default_rng([*self.seed, epoch]))
@@ -74,10 +85,62 @@ class TrainingBatches(keras.utils.PyDataset):
     def _sample(self, row: int, epoch: int, position: int) -> tuple[np.ndarray, np.ndarray]:
         case = self.case_of_row[row]
         rng = np.random.default_rng([*self.seed, epoch, position])
-        image = self.cache.images[row].astype(np.float32) / np.float32(255)
-        image, label = augment(image, self.cache.labels[row], rng, self.config.augment)
+        first, last = max(row - self.neighbours, case.start), row + self.neighbours + 1
+        slices = self.cache.images[first : min(last, case.stop)]
+        image, label = with_neighbours(slices, self.neighbours)[row - first], self.cache.labels[row]
+        crop = self.config.train.crop
+        if crop:
+            image, label = cut_out(image, label, rng, self.centres[case.name], crop)
+        image = image.astype(np.float32) / np.float32(255)
+        image, label = augment(image, label, rng, self.config.augment, crop)
         method = self.config.preprocess.normalize
         return normalize(image * 255, case.mean, case.std, method), label
+
+
+def heart_centre(label: np.ndarray) -> tuple[float, float]:
+    """(row, column) of the middle of a case's structures; of the plane where it has none.
+
+    Args:
+        label: (slices, height, width) uint8.
+    """
+    _, rows, columns = np.nonzero(label)
+    if not len(rows):
+        return (label.shape[1] - 1) / 2, (label.shape[2] - 1) / 2
+    return float(rows.mean()), float(columns.mean())
+
+
+def cut_out(
+    image: np.ndarray,
+    label: np.ndarray,
+    rng: np.random.Generator,
+    centre: tuple[float, float],
+    size: tuple[int, int],
+) -> tuple[np.ndarray, np.ndarray]:
+    """A part about a random point near the heart, now and then anywhere; 0 beyond the plane.
+
+    Args:
+        image: (height, width, channels) uint8.
+        label: (height, width) uint8.
+        rng: Source of randomness.
+        centre: (row, column) of the heart.
+        size: (height, width) of the crop; the part is MARGIN times as large.
+
+    Returns:
+        Image and label.
+    """
+    anywhere, where = rng.random() < ANYWHERE, rng.uniform(-1, 1, 2)
+    spans = []
+    for length, middle, crop, place in zip(label.shape, centre, size, where, strict=True):
+        if anywhere:
+            middle = (length - 1) / 2 + place * (length - crop) / 2
+        else:
+            middle += place * OFF_CENTRE * crop
+        side = 2 * round(MARGIN * crop / 2)
+        start = round(middle - (side - 1) / 2)
+        spans.append((start, start + side, length))
+    inside = tuple(slice(max(0, start), min(stop, length)) for start, stop, length in spans)
+    missing = [(max(0, -start), max(0, stop - length)) for start, stop, length in spans]
+    return np.pad(image[inside], (*missing, (0, 0))), np.pad(label[inside], missing)
 
 
 def slice_weights(cases: list[CachedCase]) -> np.ndarray:

@@ -21,8 +21,11 @@ LOOKS = {"gamma": 0.3, "contrast": 0.2, "brightness": 0.1, "noise": 0.05, "blur"
 seeds = st.integers(0, 10**6)
 
 
-def augmented(image, label, seed, **settings):
-    return augment(image, label, np.random.default_rng(seed), Augment(**settings))
+def augmented(image, label, seed, size=None, **settings):
+    """A slice of one channel, without its last axis."""
+    rng = np.random.default_rng(seed)
+    image, label = augment(image[..., None], label, rng, Augment(**settings), size)
+    return image[..., 0], label
 
 
 def random_slice(seed=0, shape=(48, 64)):
@@ -76,6 +79,26 @@ def test_image_and_label_move_together(move):
     assert moved >= 3
 
 
+@pytest.mark.parametrize("move", [m for m in MOVES if m not in ("elastic", "all")])
+@given(seed=seeds)
+def test_a_smaller_size_is_the_middle_of_the_whole(move, seed):
+    image, label = random_slice()
+    whole = augmented(image, label, seed, **MOVES[move])
+    part = augmented(image, label, seed, size=(32, 32), **MOVES[move])
+    # Coordinates of the warp are rounded to 1/32 of a pixel.
+    np.testing.assert_allclose(part[0], whole[0][8:40, 16:48], atol=0.04)
+    assert np.mean(part[1] == whole[1][8:40, 16:48]) > 0.99
+
+
+def test_neighbouring_slices_move_and_change_with_the_slice():
+    image, label = random_slice()
+    settings = Augment(**MOVES["all"], gamma=0.3, contrast=0.2, brightness=0.1, blur=1)
+    rng = np.random.default_rng(3)
+    stack, _ = augment(np.stack([image] * 3, axis=-1), label, rng, settings)
+    np.testing.assert_allclose(stack[..., 0], stack[..., 2], atol=1e-5)
+    assert stack.shape == (48, 64, 3)
+
+
 @pytest.mark.parametrize("look", LOOKS)
 def test_a_change_of_looks_leaves_the_label_in_place(look):
     image, label = random_slice()
@@ -122,7 +145,7 @@ def test_an_oblong_plane_keeps_its_shape_under_symmetry():
 @given(seeds)
 def test_a_shadow_darkens_one_beam_and_gain_depends_on_depth_alone(seed):
     image = np.ones((64, 160), np.float32)
-    shadowed = acoustic_shadow(image, np.random.default_rng(seed))
+    shadowed = acoustic_shadow(image[..., None], np.random.default_rng(seed))[..., 0]
     assert shadowed.shape == image.shape and np.isfinite(shadowed).all()
     assert shadowed.min() >= 0 and shadowed.max() <= 1.2  # a gain of 20 % either way
     lit = shadowed.max(axis=1)  # outside the wedge only the gain is left

@@ -131,6 +131,13 @@ def test_a_wrong_value_is_answered_with_its_key_and_what_was_found(tmp_path, ove
         (["train.epochs=2", "train.warmup=2"], ["train.warmup", "2"]),
         (["data.dataset=camus", "augment.symmetry=dihedral"], ["augment.symmetry", "horizontal"]),
         (["augment.shadow=0.1"], ["augment.shadow", "echo"]),
+        (
+            ["data.dataset=camus", "networks.unet_advanced.neighbours=1"],
+            ["networks.unet_advanced.neighbours", "echo"],
+        ),
+        (["data.dataset=camus", "predict.mirror=both"], ["predict.mirror", "horizontal"]),
+        (["train.crop=[100, 96]"], ["train.crop", "multiples of 32"]),
+        (["train.crop=[96, 256]"], ["train.crop", "within preprocess.size"]),
         (["preprocess.size=[64, 100]"], ["preprocess.size", "100", "multiple of 32"]),
         (["preprocess.clip=[90, 10]"], ["preprocess.clip", "below"]),
         (["split.validation=0.5", "split.test=0.5"], ["split.validation + test"]),

@@ -127,7 +127,7 @@ def test_best_checkpoint_loads_without_this_package(finished):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/")
     assert done.returncode == 0, done.stderr
-    assert "(None, 32, 32, 4)" in done.stdout
+    assert "(None, None, None, 4)" in done.stdout
 
 
 def test_a_finished_run_says_so_and_stays(finished, capsys):
@@ -143,11 +143,70 @@ def test_another_configuration_does_not_join(finished, config_file, capsys):
     assert "seed: 42 there, 7 here" in capsys.readouterr().err
 
 
-def test_figures_and_info(finished, capsys, tmp_path):
-    assert analyze_results.main([str(finished), "--output", str(tmp_path)]) == 0
-    assert (tmp_path / "report.html").is_file()
-    assert (tmp_path / "figures" / "training_curves.png").is_file()
+@pytest.fixture(scope="module")
+def analysed(finished, tmp_path_factory):
+    run = Path(shutil.copytree(finished, tmp_path_factory.mktemp("analysed") / "run"))
+    assert analyze_results.main([str(run)]) == 0
+    return run
+
+
+def test_figures_and_info(analysed, capsys):
+    assert (analysed / "analysis" / "report.html").is_file()
+    assert (analysed / "analysis" / "figures" / "training_curves.png").is_file()
+    assert cardiac_seg_main(["info", str(analysed)]) == 0
     assert "phantom" in capsys.readouterr().out
+
+
+def test_results_are_a_row_a_model_beside_the_published_ones(analysed, capsys):
+    assert cardiac_seg_main(["results", str(analysed)]) == 0
+    own, published = capsys.readouterr().out.split("ACDC, published")
+    rows = [line.split("|")[1:-1] for line in own.splitlines() if line.startswith("| ")]
+    head, *models = [[cell.strip() for cell in row] for row in rows]
+    metrics = json.loads((analysed / "metrics.json").read_text())
+    scores = metrics["subsets"]["test"]["models"]
+    assert [m[0].split("*")[2 * m[0].startswith("*")] for m in models] == [
+        name for name in scores if not name.endswith("_core")
+    ]
+    assert sum("(chosen)" in row[0] for row in models) == 1
+    mean = dict(zip(head, next(row for row in models if "mean" in row[0]), strict=True))
+    assert mean["LV"] == f"{scores['mean']['dice_native_per_patient']['LV']:.3f}".lstrip("0")
+    assert "--config" in own
+    assert "nnU-Net" in published
+
+
+def test_results_of_a_run_without_analysis_are_refused(finished, capsys):
+    assert cardiac_seg_main(["results", str(finished)]) == 2
+    assert "run analyze_results.py" in capsys.readouterr().err
+
+
+def test_a_run_compared_with_its_copy_on_development_patients_is_no_better(
+    finished, tmp_path, capsys
+):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    assert cardiac_seg_main(["compare", str(finished), str(copy), "--model", "mean"]) == 0
+    title, _, first, second = capsys.readouterr().out.splitlines()
+    assert title.startswith("2 patients, 4 images")
+    assert "+0.0000 [+0.0000 +0.0000]" in second and "+" not in first
+    assert cardiac_seg_main(["compare", str(finished), "--model", "nobody"]) == 2
+    assert "no model 'nobody'" in capsys.readouterr().err
+
+
+def test_an_exported_run_is_small_and_predicts_the_same(analysed, mri_root, tmp_path, capsys):
+    out = tmp_path / "pretrained"
+    assert cardiac_seg_main(["export", str(analysed), str(out)]) == 0
+    suffixes = {path.suffix for path in out.rglob("*") if path.is_file()}
+    assert suffixes <= {".keras", ".json", ".yaml", ".csv", ".md", ".skops", ".onnx"}
+    for member in MEMBERS:
+        whole, small = (run / "models" / member / "full" / "last.keras" for run in (analysed, out))
+        assert small.stat().st_size < whole.stat().st_size / 2
+    card = (out / "README.md").read_text()
+    assert "CC BY-NC-SA 4.0" in card and "Bernard" in card and "Where it fails" in card
+    image = next(p for p in mri_root.rglob("*.nii.gz") if not p.name.endswith("_gt.nii.gz"))
+    expected, found = (Ensemble.load(run).predict(image) for run in (analysed, out))
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=0.02)
+    assert cardiac_seg_main(["info", str(out)]) == 0
+    assert cardiac_seg_main(["export", str(analysed), str(out)]) == 2
+    assert "exists already" in capsys.readouterr().err
     table = pd.read_csv(tmp_path / "tables" / "models_test.csv").set_index("model")
     row = table.loc["random_forest"]
     assert row.RV_low <= row.RV <= row.RV_high and row.fit_seconds >= 0

@@ -8,13 +8,21 @@ import numpy as np
 import pytest
 
 from cardiac_seg import training
-from cardiac_seg.config import Config
+from cardiac_seg.config import Augment, Config
 from cardiac_seg.data.acdc import find_acdc
 from cardiac_seg.data.cache import fingerprint, open_cache
 from cardiac_seg.errors import UserError
 from cardiac_seg.networks import build_member
+from cardiac_seg.preprocessing import with_neighbours
 from cardiac_seg.training import TrainingJob, read_state, train
-from cardiac_seg.training_batches import TrainingBatches, draw_evenly, slice_weights
+from cardiac_seg.training_batches import (
+    ANYWHERE,
+    TrainingBatches,
+    cut_out,
+    draw_evenly,
+    heart_centre,
+    slice_weights,
+)
 
 
 def tiny_config(root, **train_settings) -> Config:
@@ -50,9 +58,9 @@ def make_job(cache, folder, member="unet_advanced") -> TrainingJob:
     )
 
 
-def epoch_of(cache, config, epoch, first_epoch=0, outputs=1):
+def epoch_of(cache, config, epoch, first_epoch=0, outputs=1, neighbours=0):
     cases = list(cache.cases.values())
-    batches = TrainingBatches(cache, cases, config, [1, 2], outputs, first_epoch)
+    batches = TrainingBatches(cache, cases, config, [1, 2], outputs, neighbours, first_epoch)
     start = (epoch - first_epoch) * batches.steps
     return [batches[start + i] for i in range(batches.steps)]
 
@@ -70,6 +78,41 @@ def test_an_epoch_depends_on_seed_and_epoch_alone(cache, mri_root):
 def test_every_output_of_deep_supervision_gets_the_label(cache, mri_root):
     _, labels = epoch_of(cache, tiny_config(mri_root), 0, outputs=3)[0]
     assert len(labels) == 3 and labels[0] is labels[2]
+
+
+def test_a_batch_holds_each_slice_with_its_neighbours_within_the_case(cache, mri_root):
+    still = tiny_config(mri_root).model_copy(update={"augment": Augment()})
+    images = [cache.image(case, "zscore") for case in cache.cases.values()]
+    expected = np.concatenate([with_neighbours(image, 1) for image in images])
+    for image, _ in epoch_of(cache, still, 0, neighbours=1):
+        apart = abs(image[:, None] - expected[None]).max(axis=(2, 3, 4)).min(axis=1)
+        assert image.shape[1:] == (32, 32, 3) and apart.max() < 1e-4
+
+
+def test_a_batch_of_crops_has_their_size(cache, mri_root):
+    config = tiny_config(mri_root)
+    smaller = config.train.model_copy(update={"crop": (16, 24)})
+    image, label = epoch_of(cache, config.model_copy(update={"train": smaller}), 0)[0]
+    assert image.shape[1:] == (16, 24, 1) and label.shape[1:] == (16, 24)
+
+
+def test_a_cut_out_keeps_image_and_label_together_and_pads_with_nothing():
+    label = np.zeros((1, 96, 96), np.uint8)
+    label[0, 70:90, 10:30] = 3
+    centre = heart_centre(label)
+    assert centre == (79.5, 19.5)
+    image, held = label[0][..., None] + 50 * (label[0] == 0)[..., None].astype(np.uint8), 0
+    for seed in range(200):
+        part, part_label = cut_out(image, label[0], np.random.default_rng(seed), centre, (32, 32))
+        assert part.shape == (48, 48, 1) and part_label.shape == (48, 48)
+        inside = part[..., 0] > 0  # 50 or 3 in the plane
+        assert np.array_equal(part[..., 0][inside] == 3, part_label[inside] == 3)
+        held += (part_label == 3).sum() == 400
+    assert 1 - ANYWHERE - 0.1 < held / 200 < 1
+
+
+def test_the_heart_of_a_case_without_structures_is_the_middle():
+    assert heart_centre(np.zeros((2, 31, 40), np.uint8)) == (15, 19.5)
 
 
 def test_equal_weights_draw_every_slice_once():

@@ -26,7 +26,7 @@ def describe(run_folder: str) -> Callable[[], dict]:
             "grid": list(run.config.preprocess.size),
             "filters": {m: getattr(run.config.networks, m).filters for m in members},
             "parameters": sum(n.count_params() for n in networks),
-            "gflop": sum(network_flops(n) for n in networks) / 1e9,
+            "gflop": sum(network_flops(n, run.config.preprocess.size) for n in networks) / 1e9,
             "in_use": final_model(run),
         }
 

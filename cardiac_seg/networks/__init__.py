@@ -10,6 +10,10 @@ BUILDERS = {"unet_advanced": unet_advanced, "deep_unet_improved": deep_unet_impr
 
 
 def build_member(member: str, config: Config, classes: int) -> keras.Model:
-    """Builds a member of the configured size; one input channel, the network grid's size."""
+    """Builds a member as configured, for planes of any size.
+
+    Its input channels are a slice and its `neighbours`.
+    """
     settings = getattr(config.networks, member).model_dump()
-    return BUILDERS[member]((*config.preprocess.size, 1), classes, **settings)
+    channels = 2 * settings.pop("neighbours") + 1
+    return BUILDERS[member]((None, None, channels), classes, **settings)

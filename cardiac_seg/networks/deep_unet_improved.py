@@ -48,7 +48,7 @@ def multi_scale_block(x, filters: int, dropout: float):
 
 
 def deep_unet_improved(
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int | None, int | None, int],
     classes: int,
     filters: int = 64,
     dropout: float = 0.3,
@@ -57,7 +57,8 @@ def deep_unet_improved(
     """Dense U-Net of six levels, `filters` to 16 * `filters` channels.
 
     Args:
-        input_shape: (height, width, channels); height and width are multiples of 32.
+        input_shape: (height, width, channels); height and width are multiples of 32, or None
+            for any such.
         classes: Number of classes, background included.
         filters: Channels of the first level; 64 gives 64, 128, 256, 512, 1024, 1024.
         dropout: Rate of spatial dropout in the multi-scale bottleneck.

@@ -32,7 +32,7 @@ def residual_block(x, filters: int, dropout: float = 0.0):
 
 
 def unet_advanced(
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int | None, int | None, int],
     classes: int,
     filters: int = 64,
     dropout: float = 0.3,
@@ -40,7 +40,8 @@ def unet_advanced(
     """Residual U-Net of five levels, `filters` to 16 * `filters` channels.
 
     Args:
-        input_shape: (height, width, channels); height and width are multiples of 16.
+        input_shape: (height, width, channels); height and width are multiples of 16, or None
+            for any such.
         classes: Number of classes, background included.
         filters: Channels of the first level; 64 gives 64, 128, 256, 512, 1024.
         dropout: Rate of spatial dropout in the two deepest levels.

@@ -1,0 +1,88 @@
+"""The model card of an exported run: what it is, its scores, where it fails, whose data it is."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cardiac_seg.data.cases import KINDS
+from cardiac_seg.info import describe_input
+from cardiac_seg.meta import final_model
+from cardiac_seg.results import results_table
+from cardiac_seg.run import Run
+
+DATA = {
+    "acdc": (
+        "ACDC, short-axis cine MRI of one hospital (Dijon, Siemens, 1.5 and 3 T), ED and ES. "
+        'O. Bernard et al., "Deep Learning Techniques for Automatic MRI Cardiac Multi-structures '
+        'Segmentation and Diagnosis: Is the Problem Solved?", IEEE TMI 37(11), 2018.'
+    ),
+    "camus": (
+        "CAMUS, apical two- and four-chamber echocardiography of one hospital (St Etienne, GE "
+        'Vivid E95), ED and ES. S. Leclerc et al., "Deep Learning for Segmentation using an Open '
+        'Large-Scale Dataset in 2D Echocardiography", IEEE TMI 38(9), 2019, '
+        "doi 10.1109/TMI.2019.2900516."
+    ),
+}
+LIMITS = {
+    "acdc": (
+        "Short-axis stacks only, base to apex; trained at ED and ES, other phases lie between. "
+        "Congenital heart disease, metal artefacts, other vendors and late enhancement were not in "
+        "the data. Masks are least sure in the RV and on the outermost slices."
+    ),
+    "camus": (
+        "Apical 2CH and 4CH only; other views get masks that mean nothing. One vendor. Poor images "
+        "were in the data and score lower. The LV by discs needs both views of one patient."
+    ),
+}
+WORST = 5
+
+
+def model_card(run: Run, folder: Path) -> str:
+    """The card as Markdown.
+
+    Args:
+        run: A finished and analysed run.
+        folder: Where it is exported to.
+    """
+    split = run.split().subset.value_counts()
+    networks = ", ".join(
+        f"{member} ({getattr(run.config.networks, member).filters} filters)"
+        for member in run.config.members
+    )
+    name = run.config.data.dataset
+    return f"""# {name.upper()} weights
+
+    .venv/bin/python -m cardiac_seg predict {folder} INPUT --output results
+
+Research use only; not a medical device. Licence of the weights: CC BY-NC-SA 4.0, as the data they
+were trained on; the code is MIT.
+
+**Data.** {DATA[name]}
+Trained on {split.get("train", 0)} patients, {split.get("validation", 0)} more to fit and choose, \
+{split.get("test", 0)} for the test; which: `split.csv`.
+
+**Input.** {KINDS[run.dataset.modality]}: {describe_input(run)}.
+
+**Model.** {networks}, {run.config.train.epochs} epochs, stacking scheme \
+{run.config.stacking.scheme}; in use: {final_model(run)}. Weights are rounded to float16; the whole
+configuration: `config.yaml`.
+
+**Test figures**, before the rounding; per patient, native grid.
+
+{results_table([run.folder])}
+
+**Where it fails.** The {WORST} lowest Dice values of the model in use among the test images:
+
+{_worst(run)}
+
+**Limits.** {LIMITS[name]}
+"""
+
+
+def _worst(run: Run) -> str:
+    cases = pd.read_csv(run.folder / "cases.csv", dtype={"patient": str})
+    own = cases[(cases.subset == "test") & (cases.model == final_model(run))]
+    lines = ["| image | group | structure | Dice |", "|---|---|---|---|"]
+    for row in own.nsmallest(WORST, "dice").itertuples():
+        lines.append(f"| {row.case} | {row.group} | {row.structure} | {row.dice:.3f} |")
+    return "\n".join(lines)
