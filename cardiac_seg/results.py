@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from cardiac_seg.combination import CORE, MEAN
+from cardiac_seg.combination import CORE
 from cardiac_seg.config import load_config
 from cardiac_seg.errors import UserError
 from cardiac_seg.meta import final_model
@@ -81,7 +81,7 @@ def _of_run(run: Run) -> str:
         cells["mean Dice [95 %]"] = (
             f"{_dice(row.mean, 4)} [{_dice(row.mean_low)} {_dice(row.mean_high)}]"
         )
-        if row.model not in (MEAN, *run.config.members[1:]) and pd.notna(row.difference):
+        if pd.notna(row.difference):
             cells["minus the mean [95 %]"] = (
                 f"{row.difference:+.4f} [{row.difference_low:+.4f} {row.difference_high:+.4f}]"
             )
