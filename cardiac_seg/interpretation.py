@@ -28,6 +28,34 @@ def count_changes(label: np.ndarray, mean: np.ndarray, mask: np.ndarray) -> dict
     }
 
 
+def count_errors(label: np.ndarray, first: np.ndarray, second: np.ndarray) -> dict[str, int]:
+    """Pixels that two masks get wrong, alone and together.
+
+    Args:
+        label, first, second: Integer arrays of one shape: the reference and the two masks.
+    """
+    wrong = first != label, second != label
+    return {
+        "pixels": int(label.size),
+        "first": int(wrong[0].sum()),
+        "second": int(wrong[1].sum()),
+        "both": int((wrong[0] & wrong[1]).sum()),
+    }
+
+
+def error_correlation(counts: dict[str, int]) -> float | None:
+    """Pearson's correlation of two masks' errors (phi); None where one makes none.
+
+    Two members gain most from each other where it is low: their average then errs less than each.
+
+    Args:
+        counts: Sums of `count_errors`.
+    """
+    n, first, second = (counts[key] for key in ("pixels", "first", "second"))
+    spread = float(first) * (n - first) * second * (n - second)
+    return (n * counts["both"] - first * second) / spread**0.5 if spread else None
+
+
 def count_calibration(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, list]:
     """Sums from which calibration is computed; those of several cases add up.
 

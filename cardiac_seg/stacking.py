@@ -18,6 +18,8 @@ from cardiac_seg.interpretation import (
     calibration_summary,
     count_calibration,
     count_changes,
+    count_errors,
+    error_correlation,
     permutation_importance,
 )
 from cardiac_seg.learner import Learner
@@ -161,6 +163,7 @@ def cross_fit(run: Run, files: list[CaseFile], steps: dict[str, list[int]]) -> N
                 "pooled": {model: counts.tolist() for model, counts in scores.pooled.items()},
                 "seconds": scores.seconds,
                 "changes": evidence.changes,
+                "errors": evidence.errors,
                 "gates": evidence.gates,
                 "calibration": evidence.calibration,
                 "importance": _importance(run, held_out, samples, combiner),
@@ -320,13 +323,17 @@ def interpretation(run: Run, files: list[CaseFile]) -> dict:
     Returns:
         Per model: `changes` against the control over all pixels of the network grid, with the
         shares; `calibration` on the pixels where learners act; `importance` of each feature
-        group in nats, mean and each fold's.
+        group in nats, mean and each fold's; of a member, `error_correlation` with the first one,
+        on the pixels where learners act.
     """
     folds = [read_json(_fold_files(run, fold)[1]) for fold in _folds(run, files)]
     described = {}
     for model in folds[0]["calibration"]:
         calibration = _added([fold["calibration"][model] for fold in folds])
         described[model] = {"calibration": calibration_summary(calibration)}
+    for member in folds[0]["errors"]:
+        errors = _added([fold["errors"][member] for fold in folds])
+        described[member]["error_correlation"] = error_correlation(errors)
     for model in folds[0]["changes"]:
         counts = _added([fold["changes"][model] for fold in folds])
         changed = max(counts["changed"], 1)
@@ -353,6 +360,7 @@ class _Evidence:
     def __init__(self, combiner: Combiner, control: str):
         self.combiner, self.control = combiner, control
         self.changes: dict[str, dict] = {}
+        self.errors: dict[str, dict] = {}
         self.calibration: dict[str, dict] = {}
         self.gates: dict[str, dict] = {}
 
@@ -360,12 +368,17 @@ class _Evidence:
         mean = by_model[self.control]
         masks = {model: p.argmax(-1) for model, p in by_model.items()}
         pixels = below(mean, self.combiner.act_below)
+        first, *others = self.combiner.members
         for model, probabilities in by_model.items():
             counts = count_calibration(probabilities[pixels], maps.label[pixels])
             self.calibration[model] = _added([*self._before(self.calibration, model), counts])
             if model != self.control:
                 changed = count_changes(maps.label, masks[self.control], masks[model])
                 self.changes[model] = _added([*self._before(self.changes, model), changed])
+            if model in others:
+                pair = (masks[first][pixels], masks[model][pixels])
+                errors = count_errors(maps.label[pixels], *pair)
+                self.errors[model] = _added([*self._before(self.errors, model), errors])
             if model in self.combiner.learners:
                 scores = gated_scores(maps.label, mean, probabilities, _gates(self.combiner))
                 self.gates[model] = _added([*self._before(self.gates, model), scores])

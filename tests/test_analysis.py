@@ -45,7 +45,7 @@ FIGURES = {
 class StandIn:
     """A network that is right about most pixels, and blind to some labels of some cases."""
 
-    name = "stand-in"
+    name, input_shape = "stand-in", (None, None, None, 1)
 
     def __init__(self, run, cache, member, noise, blind):
         self.known, self.noise = {}, [noise, *member.encode()]

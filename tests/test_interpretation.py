@@ -12,6 +12,8 @@ from cardiac_seg.interpretation import (
     calibration_summary,
     count_calibration,
     count_changes,
+    count_errors,
+    error_correlation,
     permutation_importance,
 )
 from cardiac_seg.learners import fit_learner
@@ -178,3 +180,18 @@ def test_importance_takes_a_sample_of_many_pixels(monkeypatch):
         seed=0,
     )
     assert set(seen) == {10}
+
+
+def test_errors_of_two_masks_are_counted_alone_and_together():
+    label = np.array([0, 1, 2, 3, 3, 0])
+    first, second = np.array([0, 2, 1, 3, 0, 0]), np.array([1, 2, 2, 3, 1, 0])
+    counts = count_errors(label, first, second)
+    assert counts == {"pixels": 6, "first": 3, "second": 3, "both": 2}
+    wrong = first != label, second != label
+    assert error_correlation(counts) == pytest.approx(np.corrcoef(*wrong)[0, 1])
+
+
+def test_equal_errors_are_wholly_correlated_and_none_are_not_at_all():
+    label, mask = np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2])
+    assert error_correlation(count_errors(label, mask, mask)) == pytest.approx(1)
+    assert error_correlation(count_errors(label, mask, label)) is None

@@ -35,7 +35,7 @@ MEMORISED = np.float16(1)  # the probability that stand-ins give to pixels they 
 class StandIn:
     """A network that knows its training images by heart and is right about most others."""
 
-    name = "stand-in"
+    name, input_shape = "stand-in", (None, None, None, 1)
 
     def __init__(self, run, cache, member, part, asked):
         # What a training is really given, not what the split says it should be.
@@ -197,6 +197,7 @@ def test_learners_help_where_the_members_err_differently(prepared):
     # All pixels of the development cases, once.
     labels = [read_maps(p, []).label.size for p in (run.folder / "maps").iterdir()]
     assert changes["pixels"] == sum(labels)
+    assert -1 <= notes["deep_unet_improved"]["error_correlation"] <= 1
     groups = ["probability", "entropy", "confidence", "margin", "slices"]
     assert list(notes["random_forest"]["importance"]) == groups
     calibration = notes["random_forest"]["calibration"]
