@@ -1,4 +1,4 @@
-"""`python -m cardiac_seg predict | phantom | info | compare | results | export`."""
+"""`python -m cardiac_seg predict | phantom | info | compare | errors | results | export`."""
 
 import argparse
 import os
@@ -77,6 +77,10 @@ def arguments(argv: list[str] | None):
     compare.add_argument("runs", type=Path, nargs="+", metavar="run", help="a stacked run")
     compare.add_argument("--model", help="of each run; default: its mean, or its only member")
 
+    errors = commands.add_parser("errors", help="where a run errs on its development patients")
+    errors.add_argument("run", type=Path, help="a stacked run")
+    errors.add_argument("--pictures", type=Path, metavar="DIR", help="pages of the worst cases")
+
     results = commands.add_parser("results", help="analysed runs in one Markdown table")
     results.add_argument("runs", type=Path, nargs="+", metavar="run", help="an analysed run")
 
@@ -104,9 +108,14 @@ def main(argv: list[str] | None = None) -> int:
         print(describe_run(args.run))
         return 0
     if args.command == "compare":
-        from cardiac_seg.development import compare_development
+        from cardiac_seg.analysis.development import compare_development
 
         print(compare_development(args.runs, args.model))
+        return 0
+    if args.command == "errors":
+        from cardiac_seg.analysis.development import describe_errors
+
+        print(describe_errors(args.run, args.pictures))
         return 0
     if args.command == "results":
         from cardiac_seg.results import results_table

@@ -84,8 +84,10 @@ def _copy_rounded(name: str, item: h5py.Group | h5py.Dataset, to: h5py.File) -> 
     if isinstance(item, h5py.Group):
         copy = to.require_group(name)
     elif item.ndim and item.dtype == np.float32:
+        rounded = item[()].astype(np.float16)
+        # One chunk each: h5py's own choice of chunks pads them.
         copy = to.create_dataset(
-            name, data=item[()].astype(np.float16), compression="gzip", shuffle=True
+            name, data=rounded, chunks=item.shape, compression="gzip", shuffle=True
         )
     else:
         copy = to.create_dataset(name, data=item[()])

@@ -191,6 +191,22 @@ def test_a_run_compared_with_its_copy_on_development_patients_is_no_better(
     assert "no model 'nobody'" in capsys.readouterr().err
 
 
+def test_errors_are_told_by_phase_group_and_slice_and_the_worst_are_drawn(
+    finished, tmp_path, capsys
+):
+    assert cardiac_seg_main(["errors", str(finished), "--pictures", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert {"by phase", "by group", "slices", "worst 10"} <= {
+        title for line in out.splitlines() if (title := line[:12].strip())
+    }
+    drawn = {path.stem for path in tmp_path.glob("*.png")}
+    assert len(drawn) == 4 and all(name in out for name in drawn)
+    scores = pd.concat(pd.read_csv(p) for p in (finished / "meta" / "cross_fit").glob("*.csv"))
+    ed = scores[(scores.model == "mean") & (scores.phase == "ED") & (scores.structure == "LV")]
+    line = next(line for line in out.splitlines() if line.startswith("ED "))
+    assert float(line.split()[3]) == pytest.approx(ed.dice.mean(), abs=5e-4)
+
+
 def test_an_exported_run_is_small_and_predicts_the_same(analysed, mri_root, tmp_path, capsys):
     out = tmp_path / "pretrained"
     assert cardiac_seg_main(["export", str(analysed), str(out)]) == 0

@@ -1,0 +1,166 @@
+"""Experiments: what development patients say of runs; no test patient is looked at."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cardiac_seg.analysis import pictures
+from cardiac_seg.analysis.measure import thirds
+from cardiac_seg.analysis.tables import compare
+from cardiac_seg.combination import native_mask
+from cardiac_seg.data.cases import Case, read_cases
+from cardiac_seg.errors import UserError
+from cardiac_seg.files import whole_file
+from cardiac_seg.maps import CaseMaps, read_maps
+from cardiac_seg.meta import control_of, plain_combiner, read_steps
+from cardiac_seg.progress import bar
+from cardiac_seg.run import Run, open_run
+
+WHAT = "Dice per patient on the native grid, development patients, cross-fitted where fitted"
+WORST = 10
+GROUPED = ("phase", "view", "group")  # columns of a score table
+
+
+def compare_development(folders: list[Path], model: str | None = None) -> str:
+    """Scores runs on the development patients that all of them hold out, against the first.
+
+    Args:
+        folders: Runs of one dataset whose stage `stack` is done.
+        model: The model to compare; each run's control (its mean, or only member) by default.
+
+    Returns:
+        Lines of text: a run each, with the paired difference and its 95 % bootstrap interval.
+
+    Raises:
+        UserError: If a run is not stacked or lacks the model, or no patient is common.
+    """
+    tables = {folder: _wide(open_run(folder), _scores(folder, model)) for folder in folders}
+    first = tables[folders[0]]
+    for folder, table in tables.items():
+        if list(table) != list(first):
+            raise UserError(
+                f"{folder}: scores {', '.join(table)}, the first run {', '.join(first)}; "
+                "compare runs of one dataset"
+            )
+    common = sorted(set.intersection(*(set(table.index) for table in tables.values())))
+    if not common:
+        raise UserError("the runs have no development case in common; use one split.seed")
+    patients = {patient for patient, _ in common}
+    width = max(len(str(folder)) for folder in folders)
+    lines = [f"{len(patients)} patients, {len(common)} images: {WHAT}"]
+    lines.append(f"{_head('', first, width)}  minus the first")
+    for folder, table in tables.items():
+        own = table.loc[common]
+        line = _line(str(folder), own.groupby(level=0).mean().mean(), width)
+        if folder != folders[0]:
+            told = compare(own, first.loc[common], "dice", open_run(folder).config.seed)
+            line += f"  {told['difference']:+.4f} [{told['low']:+.4f} {told['high']:+.4f}]"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def describe_errors(folder: Path, output: Path | None = None) -> str:
+    """Where a run's control errs on the development patients.
+
+    Args:
+        folder: A run whose stage `stack` is done.
+        output: Receives a page of all slices of each of the worst cases, if given.
+
+    Returns:
+        Lines of text: Dice by phase, view, group and, in MRI, by thirds of the slices; the worst
+        cases.
+
+    Raises:
+        UserError: If the run is not stacked, or its data is not where it was.
+    """
+    run = open_run(folder)
+    scores = _scores(folder, None)
+    wide = _wide(run, scores)
+    cases = scores.drop_duplicates("case").set_index("case").fillna("")
+    known = wide.join(cases[list(GROUPED)], on="case")
+    structures, width = list(wide), 12
+    lines = [f"{control_of(run)}: {WHAT}", _head("all", wide, width)]
+    lines.append(_line("", wide.groupby(level=0).mean().mean(), width))
+    for column in GROUPED:
+        if known[column].nunique() > 1:
+            lines.append(_head(f"by {column}", wide, width))
+            for value, some in known.groupby(column):
+                per_patient = some[structures].groupby(level=0).mean()
+                lines.append(_line(value, per_patient.mean(), width))
+    regions = dict.fromkeys(("base", "mid", "apex"), np.zeros((len(structures), 2)))
+    worst = wide.mean(axis=1).nsmallest(WORST).index.get_level_values("case")
+    for case, maps, mask, probabilities in _masks(run, set(wide.index.get_level_values("case"))):
+        if run.dataset.modality == "mri":
+            for region, slices in thirds(case.label > 0).items():
+                regions[region] = regions[region] + _overlaps(case.label, mask, slices, structures)
+        if output and case.file.name in worst:
+            dice = wide.xs(case.file.name, level="case").iloc[0].to_dict()
+            page = pictures.case_page(
+                *(case.file.name, case.label, mask, maps, probabilities, case.spacing),
+                run.dataset.structures,
+                dice,
+            )
+            with whole_file(output / f"{case.file.name}.png") as partial:
+                partial.write_bytes(page)
+    if run.dataset.modality == "mri":
+        lines.append(_head("slices", wide, width) + "  (pooled)")
+        for region, (both, either) in ((r, sums.T) for r, sums in regions.items()):
+            pooled = pd.Series(2 * both / np.maximum(either, 1), structures)
+            lines.append(_line(region, pooled, width))
+    lines.append(_head(f"worst {WORST}", wide, 20))
+    lines += [_line(name, wide.xs(name, level="case").iloc[0], 20) for name in worst]
+    return "\n".join(lines)
+
+
+def _scores(folder: Path, model: str | None) -> pd.DataFrame:
+    """Cross-fitted scores of a model of a run, a row a case and structure."""
+    run = open_run(folder)
+    paths = sorted((run.meta / "cross_fit").glob("fold*.csv"))
+    if not (run.meta / "choice.json").is_file() or not paths:
+        raise UserError(f"{folder}: not stacked; run train_ensemble.py --resume {folder}")
+    scores = pd.concat([pd.read_csv(path, dtype={"patient": str}) for path in paths])
+    own = scores[scores.model == (model or control_of(run))]
+    if own.empty:
+        raise UserError(f"{folder}: no model {model!r}, it has {', '.join(scores.model.unique())}")
+    return own
+
+
+def _wide(run: Run, scores: pd.DataFrame) -> pd.DataFrame:
+    """((patient, case), structure) Dice."""
+    table = scores.pivot(index=["patient", "case"], columns="structure", values="dice")
+    return table[list(run.dataset.structures)]
+
+
+def _masks(run: Run, names: set[str]):
+    """Each development case with its maps, and the control's mask and probabilities."""
+    files = run.dataset.find(run.root, run.config.data.views, run.config.data.phases)
+    files = [file for file in files if file.name in names]
+    combiner, steps, control = plain_combiner(run), read_steps(run), control_of(run)
+    cases: list[Case] = read_cases(files, run.dataset.labels)
+    for case in bar(cases, "look", total=len(files), unit="case"):
+        maps: CaseMaps = read_maps(run.map(case.file.name), run.config.members)
+        ((_, probabilities, _),) = combiner.combine(maps, [control])
+        yield case, maps, native_mask(probabilities, maps.grid, steps), probabilities
+
+
+def _overlaps(
+    label: np.ndarray, mask: np.ndarray, slices: np.ndarray, structures: list[str]
+) -> np.ndarray:
+    """(structures, 2) pixels in both, and in either counted twice where in both."""
+    label, mask = label[slices], mask[slices]
+    numbers = range(1, len(structures) + 1)
+    return np.array(
+        [
+            [np.sum((label == k) & (mask == k)), np.sum(label == k) + np.sum(mask == k)]
+            for k in numbers
+        ]
+    )
+
+
+def _head(title: str, table: pd.DataFrame, width: int) -> str:
+    return f"{title:<{width}}" + "".join(f"{s:>7}" for s in table) + "    mean"
+
+
+def _line(name: str, dice: pd.Series, width: int) -> str:
+    return f"{name:<{width}}" + "".join(f"{v:7.3f}" for v in dice) + f"{dice.mean():8.4f}"
