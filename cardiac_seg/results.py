@@ -89,7 +89,7 @@ def _of_run(run: Run) -> str:
             cells["HD95 mm"] = f"{hd95[row.model]:.2f}"
         if row.model in band:
             cells["band ECE"] = _dice(band[row.model])
-        if row.model in ef.index:
+        if row.model in ef.index and ef.patients[row.model]:
             told = ef.loc[row.model]
             cells["LV EF r"] = _dice(told.r)
             cells["EF bias ± SD"] = f"{told.bias:+.1f} ± {told.sd:.1f}"
