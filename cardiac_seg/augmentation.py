@@ -16,8 +16,7 @@ def augment(
     """Changes one slice.
 
     Args:
-        image: (height, width, channels) float32 in 0..1 (the case's contrast range), padding 0;
-            the channels are the slice and its neighbours.
+        image: (height, width) float32 in 0..1 (the case's contrast range), padding 0.
         label: (height, width) uint8.
         rng: The only source of randomness; the same state gives the same slice.
         settings: The `augment` section.
@@ -25,7 +24,7 @@ def augment(
             all of it by default.
 
     Returns:
-        Image (*size, channels) and label (*size) of the same dtypes; label values are never mixed.
+        Image and label of that size and the same dtypes; label values are never mixed.
     """
     image, label = _symmetry(image, label, rng, settings.symmetry)
     image, label = _deform(image, label, rng, settings, size or label.shape)
@@ -41,13 +40,13 @@ def acoustic_shadow(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     Beams start at the middle of the upper edge, where the probe of an apical view is.
 
     Args:
-        image: (height, width, channels) float32.
+        image: (height, width) float32.
         rng: Source of randomness.
 
     Returns:
-        (height, width, channels) float32.
+        (height, width) float32.
     """
-    height, width = image.shape[:2]
+    height, width = image.shape
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     angle = np.arctan2(columns - width / 2, rows + 1)
     beam, half_width = rng.uniform(-0.6, 0.6), rng.uniform(0.03, 0.12)
@@ -55,7 +54,7 @@ def acoustic_shadow(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     wedge = np.exp(-(((angle - beam) / half_width) ** 2)) * (rows > start)
     # Time-gain compensation: a slope of up to 40 % over the depth, either way.
     gain = 1 + rng.uniform(-0.4, 0.4) * (rows / height - 0.5)
-    return image * (gain * (1 - darkness * wedge))[..., None]
+    return image * gain * (1 - darkness * wedge)
 
 
 def _symmetry(image, label, rng, kind):
@@ -75,7 +74,7 @@ def _deform(image, label, rng, settings, size):
     top, left = (height - new_height) // 2, (width - new_width) // 2
     angle = rng.uniform(-1, 1) * settings.rotation
     scale = 1 + rng.uniform(-1, 1) * settings.scale
-    shift = rng.uniform(-1, 1, 2) * settings.shift * (width, height)
+    shift = rng.uniform(-1, 1, 2) * settings.shift * (new_width, new_height)
     elastic = rng.uniform(0, 1) * settings.elastic
     coarse = rng.uniform(-1, 1, (2, 6, 6)).astype(np.float32)
     if not (angle or elastic or scale != 1 or shift.any()):
@@ -94,9 +93,10 @@ def _deform(image, label, rng, settings, size):
     image = np.ascontiguousarray(image)
     label = np.ascontiguousarray(label)
     outside = {"borderMode": cv2.BORDER_CONSTANT, "borderValue": 0}
-    # OpenCV drops the last axis of a single channel.
-    moved = cv2.remap(image, x, y, cv2.INTER_LINEAR, **outside).reshape(*size, -1)
-    return moved, cv2.remap(label, x, y, cv2.INTER_NEAREST, **outside)
+    return (
+        cv2.remap(image, x, y, cv2.INTER_LINEAR, **outside),
+        cv2.remap(label, x, y, cv2.INTER_NEAREST, **outside),
+    )
 
 
 def _intensity(image, rng, settings):
@@ -111,8 +111,7 @@ def _intensity(image, rng, settings):
         image = (image - mean) * (1 + contrast * settings.contrast) + mean
         image = image + brightness * settings.brightness
     if blur > 0.2:  # a narrower kernel is the identity
-        blurred = cv2.GaussianBlur(np.ascontiguousarray(image, np.float32), (0, 0), blur)
-        image = blurred.reshape(image.shape)
+        image = cv2.GaussianBlur(np.ascontiguousarray(image, np.float32), (0, 0), blur)
     if noise:
         image = image + noise * rng.standard_normal(image.shape, dtype=np.float32)
     return image

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from cardiac_seg.analysis.tables import group_name
 from cardiac_seg.data.cases import KINDS
+from cardiac_seg.data.split import deployed_parts, part_patients
 from cardiac_seg.info import describe_input
 from cardiac_seg.meta import final_model
 from cardiac_seg.results import results_table
@@ -12,28 +14,29 @@ from cardiac_seg.run import Run
 
 DATA = {
     "acdc": (
-        "ACDC, short-axis cine MRI of one hospital (Dijon, Siemens, 1.5 and 3 T), ED and ES. "
-        'O. Bernard et al., "Deep Learning Techniques for Automatic MRI Cardiac Multi-structures '
-        'Segmentation and Diagnosis: Is the Problem Solved?", IEEE TMI 37(11), 2018.'
+        "ACDC, short-axis cine MRI of one hospital (Dijon, Siemens, 1.5 and 3 T). O. Bernard et "
+        'al., "Deep Learning Techniques for Automatic MRI Cardiac Multi-structures Segmentation '
+        'and Diagnosis: Is the Problem Solved?", IEEE TMI 37(11), 2018.'
     ),
     "camus": (
-        "CAMUS, apical two- and four-chamber echocardiography of one hospital (St Etienne, GE "
-        'Vivid E95), ED and ES. S. Leclerc et al., "Deep Learning for Segmentation using an Open '
-        'Large-Scale Dataset in 2D Echocardiography", IEEE TMI 38(9), 2019, '
-        "doi 10.1109/TMI.2019.2900516."
+        "CAMUS, apical echocardiography of one hospital (St Etienne, GE Vivid E95). S. Leclerc et "
+        'al., "Deep Learning for Segmentation using an Open Large-Scale Dataset in 2D '
+        'Echocardiography", IEEE TMI 38(9), 2019, doi 10.1109/TMI.2019.2900516.'
     ),
 }
 LIMITS = {
     "acdc": (
-        "Short-axis stacks only, base to apex; trained at ED and ES, other phases lie between. "
-        "Congenital heart disease, metal artefacts, other vendors and late enhancement were not in "
-        "the data. Masks are least sure in the RV and on the outermost slices."
+        "Short-axis stacks only, base to apex. Congenital heart disease, metal artefacts, other "
+        "vendors and late enhancement were not in the data. Masks are least sure in the RV and on "
+        "the outermost slices."
     ),
     "camus": (
-        "Apical 2CH and 4CH only; other views get masks that mean nothing. One vendor. Poor images "
-        "were in the data and score lower. The LV by discs needs both views of one patient."
+        "Other views get masks that mean nothing. One vendor. Poor images were in the data and "
+        "score lower."
     ),
 }
+LICENCE = """\
+Licence of the weights: CC BY-NC-SA 4.0, as the data they were trained on; the code is MIT."""
 WORST = 5
 
 
@@ -44,22 +47,24 @@ def model_card(run: Run, folder: Path) -> str:
         run: A finished and analysed run.
         folder: Where it is exported to.
     """
-    split = run.split().subset.value_counts()
     networks = ", ".join(
         f"{member} ({getattr(run.config.networks, member).filters} filters)"
         for member in run.config.members
     )
-    name = run.config.data.dataset
-    return f"""# {name.upper()} weights
+    data = run.config.data
+    phantom = run.manifest["dataset"]["phantom"]
+    views = f"{' and '.join(data.views)}, " if run.dataset.modality == "echo" else ""
+    source = "Phantoms, drawn by this project." if phantom else DATA[data.dataset]
+    licence = "" if phantom else LICENCE
+    return f"""# {data.dataset.upper()} weights
 
     .venv/bin/python -m cardiac_seg predict {folder} INPUT --output results
 
-Research use only; not a medical device. Licence of the weights: CC BY-NC-SA 4.0, as the data they
-were trained on; the code is MIT.
+Research use only; not a medical device.
+{licence}
 
-**Data.** {DATA[name]}
-Trained on {split.get("train", 0)} patients, {split.get("validation", 0)} more to fit and choose, \
-{split.get("test", 0)} for the test; which: `split.csv`.
+**Data.** {source}
+{views}{" and ".join(data.phases)}. {_patients(run)}
 
 **Input.** {KINDS[run.dataset.modality]}: {describe_input(run)}.
 
@@ -75,8 +80,27 @@ configuration: `config.yaml`.
 
 {_worst(run)}
 
-**Limits.** {LIMITS[name]}
+**Limits.** {LIMITS[data.dataset]}
+{views}{" and ".join(data.phases)} alone were trained on.
 """
+
+
+def _patients(run: Run) -> str:
+    """Who trained the networks in use, and who chose."""
+    split, scheme = run.split(), run.config.stacking.scheme
+    test, fitted = (split.subset == "test").sum(), len(split[split.fold >= 0])
+    sets = [part_patients(split, part, scheme)[0] for part in deployed_parts(run.config)]
+    trained = len(set.union(*sets))
+    if scheme == "out_of_fold":
+        how = (
+            f"what combines them was fitted on maps of the same {fitted} by networks of other folds"
+        )
+    else:
+        how = f"what combines them was fitted on {fitted} others"
+    return (
+        f"The networks were trained on {trained} patients; {how}; {test} are for the test alone. "
+        "Which: `split.csv`."
+    )
 
 
 def _worst(run: Run) -> str:
@@ -84,5 +108,5 @@ def _worst(run: Run) -> str:
     own = cases[(cases.subset == "test") & (cases.model == final_model(run))]
     lines = ["| image | group | structure | Dice |", "|---|---|---|---|"]
     for row in own.nsmallest(WORST, "dice").itertuples():
-        lines.append(f"| {row.case} | {row.group} | {row.structure} | {row.dice:.3f} |")
+        lines.append(f"| {row.case} | {group_name(row.group)} | {row.structure} | {row.dice:.3f} |")
     return "\n".join(lines)

@@ -135,7 +135,6 @@ class UnetAdvanced(Section):
 
     filters: Annotated[int, Field(ge=4, strict=True)] = 64
     dropout: BelowOne = 0.3
-    neighbours: Literal[0, 1] = 0  # slices seen on either side of the one to segment
 
 
 class DeepUnetImproved(UnetAdvanced):
@@ -170,7 +169,7 @@ class Train(Section):
     reduce_lr: Whole = 0  # ReduceLROnPlateau: patience; 0: off
     reduce_lr_factor: Annotated[Number, Field(gt=0, lt=1)] = 0.5
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    workers: Count = 2  # threads that prepare batches; the result does not depend on it
+    workers: Count = 1  # threads that prepare batches; the result does not depend on it
     tensorboard: Switch = False
 
     @model_validator(mode="after")
@@ -286,13 +285,17 @@ class Config(Section):
             raise ValueError(
                 "augment.symmetry: 'dihedral' turns an echo upside down; use 'horizontal'"
             )
-        for member in self.members:
-            if self.data.dataset == "camus" and getattr(self.networks, member).neighbours:
-                raise ValueError(
-                    f"networks.{member}.neighbours: an echo image has no slices beside it; use 0"
-                )
-        if self.data.dataset == "camus" and self.predict.mirror == "both":
-            raise ValueError("predict.mirror: 'both' turns an echo upside down; use 'horizontal'")
+        mirror, symmetry = self.predict.mirror, self.augment.symmetry
+        if mirror not in ("none", symmetry) and symmetry != "dihedral":
+            raise ValueError(
+                f"predict.mirror: '{mirror}' shows the networks images that augment.symmetry: "
+                f"'{symmetry}' kept from them in training"
+            )
+        if self.train.crop and self.augment.shadow:
+            raise ValueError(
+                "train.crop: acoustic shadows begin at the image's upper edge, which a crop has "
+                "lost; use null or augment.shadow: 0"
+            )
         crop, size = self.train.crop, self.preprocess.size
         if crop and any(c % 32 or c > s for c, s in zip(crop, size, strict=True)):
             raise ValueError(

@@ -250,19 +250,14 @@ def load_network(run: Run, member: str, part: str) -> keras.Model:
     except Exception as error:  # Keras passes on what zip, HDF5 and JSON readers raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: cannot be loaded ({reason}); it may be damaged") from None
-    neighbours = getattr(run.config.networks, member).neighbours
-    expected = (member, 2 * neighbours + 1, run.dataset.labels)
-    found = (network.name, network.inputs[0].shape[-1], network.outputs[0].shape[-1])
-    if found != expected:
+    size, classes = tuple(network.inputs[0].shape[1:3]), network.outputs[0].shape[-1]
+    fits = size in ((None, None), tuple(run.config.preprocess.size))
+    if (network.name, classes) != (member, run.dataset.labels) or not fits:
         raise UserError(
-            f"{path}: holds {_in_words(*found)}, expected {_in_words(*expected)}; the file belongs "
-            "to another run"
+            f"{path}: holds {network.name} of {classes} classes for images of {size}, expected "
+            f"{member} of {run.dataset.labels} classes; the file belongs to another run"
         )
     return _for_this_hardware(network, precision)
-
-
-def _in_words(name: str, channels: int, classes: int) -> str:
-    return f"{name} from {channels} channels to {classes} classes"
 
 
 def _for_this_hardware(network: keras.Model, precision: str) -> keras.Model:

@@ -62,7 +62,7 @@ def choose_steps(
     steps = {step: list(labels) if wanted[step] == "on" else [] for step in STEPS}
     candidates = [(s, label) for s in STEPS if wanted[s] == "auto" for label in labels]
     gains: dict[tuple[str, int], list[float]] = {candidate: [] for candidate in candidates}
-    for case, maps in _cases_with_maps(run, files if candidates else [], "postprocessing"):
+    for case, maps in cases_with_maps(run, files if candidates else [], "postprocessing"):
         ((_, probabilities, _),) = combiner.combine(maps, [model])
         mask = native_mask(probabilities, maps.grid)
         plain = dice_from_confusion(confusion(case.label, mask, run.dataset.labels))
@@ -102,7 +102,7 @@ def score(
     labels = run.dataset.labels
     pooled = {model: np.zeros((labels, labels), np.int64) for model in models}
     spent, rows = dict.fromkeys(models, 0.0), []
-    for case, maps in _cases_with_maps(run, files, f"score {subset}"):
+    for case, maps in cases_with_maps(run, files, f"score {subset}"):
         path, by_model = case.file.relative_path, {}
         if final:
             write_mask(run.folder / "masks" / REFERENCE_MASKS / path, [case.label], case.layout)
@@ -252,7 +252,7 @@ def _brackets(bounds: list[float] | None, sign: str) -> str:
     return "[undefined]" if bounds is None else f"[{bounds[0]:{sign}.3f} {bounds[1]:{sign}.3f}]"
 
 
-def _cases_with_maps(
+def cases_with_maps(
     run: Run, files: list[CaseFile], description: str
 ) -> Iterator[tuple[Case, CaseMaps]]:
     for file in bar(files, description, unit="case"):

@@ -83,8 +83,10 @@ def _write_network(network: keras.Model, path: Path) -> None:
 def _copy_rounded(name: str, item: h5py.Group | h5py.Dataset, to: h5py.File) -> None:
     if isinstance(item, h5py.Group):
         copy = to.require_group(name)
-    elif item.ndim and item.dtype == np.float32:
+    elif item.ndim > 1 and item.dtype == np.float32:  # kernels; variances may be beyond float16
         rounded = item[()].astype(np.float16)
+        if not np.isfinite(rounded).all():
+            raise UserError(f"{name}: weights beyond float16's range; this run cannot be exported")
         # One chunk each: h5py's own choice of chunks pads them.
         copy = to.create_dataset(
             name, data=rounded, chunks=item.shape, compression="gzip", shuffle=True
@@ -101,4 +103,4 @@ def _write_manifest(run: Run, folder: Path) -> None:
         [*folder.rglob("*.keras"), *folder.glob("meta/*.skops"), *folder.glob("meta/*.onnx")]
     )
     models = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
-    write_json(folder / "manifest.json", manifest | {"weights": "float16", "models": models})
+    write_json(folder / "manifest.json", manifest | {"exported": True, "models": models})

@@ -26,7 +26,9 @@ def describe_run(folder: Path) -> str:
         "expects": f"{KINDS[run.dataset.modality]}; {describe_input(run)}",
         "labels": ", ".join(f"{k} {s}" for k, s in enumerate(("background", *labels))),
         "quality": _quality(run),
-        "stages": f"{', '.join(done) or 'none'} done",
+        "stages": "exported for prediction"
+        if manifest.get("exported")
+        else f"{', '.join(done) or 'none'} done",
         "versions": versions or "unknown",
     }
     text = [f"{name:<11}{value}" for name, value in lines.items()]
@@ -56,10 +58,14 @@ def describe_input(run: Run) -> str:
     """What the networks see of an image, in words."""
     settings = run.config.preprocess
     height, width = settings.size
+    mirrored = {"none": "", "horizontal": "; twice, mirrored", "both": "; four times, mirrored"}
+    times = mirrored[run.config.predict.mirror]
     if settings.spacing is None:
-        return f"the whole image, resized to {height} x {width}"
+        return f"the whole image, resized to {height} x {width}{times}"
     seen = f"{height * settings.spacing:g} x {width * settings.spacing:g} mm"
-    return f"the central {seen} are seen, {height} x {width} pixels of {settings.spacing:g} mm"
+    return (
+        f"the central {seen} are seen, {height} x {width} pixels of {settings.spacing:g} mm{times}"
+    )
 
 
 def _quality(run: Run) -> str:

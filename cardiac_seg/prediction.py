@@ -6,8 +6,6 @@ from typing import TypeVar
 import keras
 import numpy as np
 
-from cardiac_seg.preprocessing import with_neighbours
-
 Key = TypeVar("Key")
 # The array axes that each mirror image reverses.
 MIRRORED = {"none": [()], "horizontal": [(), (2,)], "both": [(), (1,), (2,), (1, 2)]}
@@ -22,9 +20,8 @@ def predict_cases(
     """Runs a network over cases; batches reach across cases, so single images are batched too.
 
     Args:
-        model: From (batch, height, width, channels) to (batch, height, width, classes)
-            probabilities, or to a list of which the first is. The channels are a slice and its
-            neighbours.
+        model: From (batch, height, width, 1) to (batch, height, width, classes) probabilities,
+            or to a list of which the first is.
         cases: Keys and normalised slices, (slices, height, width) float32.
         batch_size: Slices a step. The last batch is filled up with zeros, so that a compiled
             network sees one shape only.
@@ -47,7 +44,7 @@ def predict_cases(
 
     for key, image in cases:
         waiting.append((key, len(image)))
-        slices.extend(with_neighbours(image, model.input_shape[-1] // 2))
+        slices.extend(image)
         while len(slices) >= batch_size:
             maps.extend(_predict_batch(model, slices[:batch_size], batch_size, mirror))
             del slices[:batch_size]
@@ -60,8 +57,8 @@ def predict_cases(
 def _predict_batch(
     model: keras.Model, slices: list[np.ndarray], batch_size: int, mirror: str
 ) -> np.ndarray:
-    batch = np.zeros((batch_size, *slices[0].shape), np.float32)
-    batch[: len(slices)] = slices
+    batch = np.zeros((batch_size, *slices[0].shape, 1), np.float32)
+    batch[: len(slices), ..., 0] = slices
     maps = [np.flip(_maps(model, np.flip(batch, axes)), axes) for axes in MIRRORED[mirror]]
     mean = maps[0] if len(maps) == 1 else np.mean(maps, axis=0)
     return mean[: len(slices)].astype(np.float16)

@@ -120,20 +120,6 @@ def normalize(pixels: np.ndarray, mean: float, std: float, method: str) -> np.nd
     return (pixels.astype(np.float32) - np.float32(mean)) / np.float32(std)
 
 
-def with_neighbours(slices: np.ndarray, neighbours: int) -> np.ndarray:
-    """Each slice with those beside it as channels; beyond the ends the outermost is repeated.
-
-    Args:
-        slices: (slices, height, width) array, base to apex or the other way.
-        neighbours: Slices on either side.
-
-    Returns:
-        (slices, height, width, 2 * neighbours + 1); the slice itself is the middle channel.
-    """
-    beside = np.arange(len(slices))[:, None] + np.arange(-neighbours, neighbours + 1)
-    return np.moveaxis(slices[np.clip(beside, 0, len(slices) - 1)], 1, -1)
-
-
 def from_grid(probabilities: np.ndarray, grid: Grid) -> np.ndarray:
     """Brings softmax maps back to the native grid; the argmax is taken there.
 

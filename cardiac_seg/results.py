@@ -1,19 +1,21 @@
 """The results of analysed runs in one Markdown table, published figures beside them."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-import yaml
 
+from cardiac_seg.analysis.tables import RECORDED_EF
 from cardiac_seg.combination import CORE
 from cardiac_seg.config import load_config
 from cardiac_seg.errors import UserError
 from cardiac_seg.meta import final_model
-from cardiac_seg.run import LOCAL_KEYS, Run, open_run, read_json
+from cardiac_seg.run import Run, open_run, read_json, shared_settings
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-HEAD = (
-    *("model", "mean Dice [95 %]", "minus the mean [95 %]", "HD95 mm", "band ECE"),
+COLUMNS = (
+    *("mean Dice [95 %]", "minus the mean [95 %]", "HD95 mm", "band ECE"),
     *("LV EF r", "EF bias ± SD", "EF MAE", "pooled, 4 classes"),
 )
 # What others reached on held-out patients: name, structures' Dice, the other columns, source.
@@ -33,10 +35,16 @@ PUBLISHED = {
             {},
             {"mean Dice [95 %]": ".910", "HD95 mm": "4.27"},
         ),
+        ("published range", {}, {"LV EF r": ".80 to .83", "EF MAE": "5.0 to 5.6"}),
         (
             "unet_advanced, published (2CH ED)",
             {"LV": ".932", "MYO": ".853", "LA": ".861"},
             {"pooled, 4 classes": ".9066"},
+        ),
+        (
+            "deep_unet_improved, published",
+            {"LV": ".925", "MYO": ".839", "LA": ".850"},
+            {"pooled, 4 classes": ".8977"},
         ),
         (
             "their ensemble (average of two)",
@@ -67,42 +75,42 @@ def results_table(folders: list[Path]) -> str:
 def _of_run(run: Run) -> str:
     models, summary = _table(run, "models_test"), _table(run, "summary")
     agreement, calibration = _table(run, "agreement"), _table(run, "calibration")
-    pooled = read_json(run.folder / "metrics.json")["subsets"]["test"]
-    chosen, rows = final_model(run), []
+    test = read_json(run.folder / "metrics.json")["subsets"]["test"]
     hd95 = summary[(summary.metric == "hd95_mm") & (summary.structure == "mean")]
     hd95 = hd95.set_index("model")["mean"]
-    ef = agreement[(agreement["index"] == "lv_ef_percent") & (agreement.against != "recorded EF")]
+    ef = agreement[(agreement["index"] == "lv_ef_percent") & (agreement.against != RECORDED_EF)]
     ef = ef.set_index("model")
     band = calibration[calibration.area == "band"].set_index("model").ece
-    for row in models.itertuples():
-        if row.model.endswith(CORE):
+    chosen, rows = final_model(run), []
+    for row in models.to_dict("records"):
+        model = row["model"]
+        if model.endswith(CORE):
             continue
-        cells = {s: _dice(getattr(row, s)) for s in run.dataset.structures}
-        cells["mean Dice [95 %]"] = (
-            f"{_dice(row.mean, 4)} [{_dice(row.mean_low)} {_dice(row.mean_high)}]"
-        )
-        if pd.notna(row.difference):
-            cells["minus the mean [95 %]"] = (
-                f"{row.difference:+.4f} [{row.difference_low:+.4f} {row.difference_high:+.4f}]"
-            )
-        if row.model in hd95:
-            cells["HD95 mm"] = f"{hd95[row.model]:.2f}"
-        if row.model in band:
-            cells["band ECE"] = _dice(band[row.model])
-        if row.model in ef.index and ef.patients[row.model]:
-            told = ef.loc[row.model]
-            cells["LV EF r"] = _dice(told.r)
-            cells["EF bias ± SD"] = f"{told.bias:+.1f} ± {told.sd:.1f}"
-            cells["EF MAE"] = f"{told.mae:.1f}"
-        mean_dice = pooled["models"][row.model]["pooled_network_grid"]["mean_dice"]
-        cells["pooled, 4 classes"] = _dice(mean_dice, 4)
-        name = f"**{row.model}** (chosen)" if row.model == chosen else row.model
-        rows.append((name, cells))
+        pooled = test["models"][model]["pooled_network_grid"]["mean_dice"]
+        told = ef.loc[model] if model in ef.index else {"r": np.nan, "mae": np.nan, "bias": np.nan}
+        cells = {structure: _number(row[structure], ".3f") for structure in run.dataset.structures}
+        cells |= {
+            "mean Dice [95 %]": _with_interval(row, "mean", ".4f"),
+            "minus the mean [95 %]": _with_interval(row, "difference", "+.4f"),
+            "HD95 mm": _number(hd95.get(model), ".2f"),
+            "band ECE": _number(band.get(model), ".3f"),
+            "LV EF r": _number(told["r"], ".3f"),
+            "EF MAE": _number(told["mae"], ".1f"),
+            "pooled, 4 classes": _number(pooled, ".4f"),
+        }
+        if bias := _number(told["bias"], "+.1f"):
+            cells["EF bias ± SD"] = f"{bias} ± {told['sd']:.1f}"
+        rows.append((f"**{model}** (chosen)" if model == chosen else model, cells))
     about = (
-        f"{run.config.data.dataset.upper()}, {run.config.stacking.scheme}, "
-        f"{pooled['patients']} test patients: `{_command(run)}`"
+        f"{_dataset(run)}, {run.config.stacking.scheme}, {test['patients']} test patients: "
+        f"`{_command(run)}`"
     )
     return f"{about}\n\n{_markdown(run.dataset.structures, rows)}"
+
+
+def _dataset(run: Run) -> str:
+    phantom = " (phantom)" if run.manifest["dataset"]["phantom"] else ""
+    return f"{run.config.data.dataset.upper()}{phantom}"
 
 
 def _published(dataset: str, structures: tuple[str, ...]) -> str:
@@ -112,17 +120,26 @@ def _published(dataset: str, structures: tuple[str, ...]) -> str:
 
 
 def _markdown(structures: tuple[str, ...], rows: list[tuple[str, dict[str, str]]]) -> str:
-    columns = [*structures, *HEAD[1:]]
-    columns = [c for c in columns if any(c in cells for _, cells in rows)]
+    columns = [c for c in (*structures, *COLUMNS) if any(cells.get(c) for _, cells in rows)]
     lines = ["| model | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    lines += [
-        f"| {n} | " + " | ".join(cells.get(c, "") for c in columns) + " |" for n, cells in rows
-    ]
+    for name, cells in rows:
+        lines.append(f"| {name} | " + " | ".join(cells.get(c, "") for c in columns) + " |")
     return "\n".join(lines)
 
 
-def _dice(value: float, digits: int = 3) -> str:
-    return f"{value:.{digits}f}".removeprefix("0") if pd.notna(value) else ""
+def _number(value: float | None, form: str) -> str:
+    """A number without the zero before its point; nothing where it is undefined."""
+    if value is None or pd.isna(value):
+        return ""
+    return format(value, form).replace("0.", ".", 1) if abs(value) < 1 else format(value, form)
+
+
+def _with_interval(row: dict, name: str, form: str) -> str:
+    """A value of `models_test.csv` with its interval; nothing where there is none."""
+    if not (value := _number(row.get(name), form)):
+        return ""
+    low, high = (_number(row[f"{name}_{end}"], form) for end in ("low", "high"))
+    return f"{value} [{low} {high}]" if low and high else value
 
 
 def _table(run: Run, name: str) -> pd.DataFrame:
@@ -133,16 +150,24 @@ def _table(run: Run, name: str) -> pd.DataFrame:
 
 
 def _command(run: Run) -> str:
-    """The command that makes the run: by the shipped config that it equals, else by its own."""
-    own = _portable(run.config)
+    """The command that makes the run: the nearest shipped config with what differs from it."""
+    own, found = shared_settings(run.config), []
     for path in sorted(CONFIGS.glob("*.yaml")):
-        if _portable(load_config(path)) == own:
-            return f"train_ensemble.py --config configs/{path.name} --set data.root=..."
-    return f"train_ensemble.py --config {run.folder / 'config.yaml'} --set data.root=..."
+        other = shared_settings(load_config(path))
+        changes = _changes(own, other)
+        if own["data"]["dataset"] == other["data"]["dataset"]:
+            found.append((len(changes), path.name, changes))
+    _, name, changes = min(found)
+    sets = "".join(f" --set {change}" for change in changes)
+    return f"train_ensemble.py --config configs/{name}{sets}"
 
 
-def _portable(config) -> dict:
-    values = yaml.safe_load(config.model_dump_json())
-    for key in LOCAL_KEYS:
-        del values["data"][key]
-    return values
+def _changes(own: dict, other: dict, path: str = "") -> list[str]:
+    """What `--set` needs to make one configuration of the other."""
+    changes = []
+    for key, value in own.items():
+        if isinstance(value, dict) and isinstance(other.get(key), dict):
+            changes += _changes(value, other[key], f"{path}{key}.")
+        elif value != other.get(key):
+            changes.append(f"{path}{key}={json.dumps(value).replace(' ', '')}")
+    return changes

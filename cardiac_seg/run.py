@@ -154,9 +154,17 @@ def create_or_join(config: Config, folder: Path) -> Run:
                 "choose another --run-dir, or continue it with --resume"
             )
         restack = _first_difference(_restackable(config), _restackable(run.config))
-        if restack and run.manifest:
-            log.info("%s: stacked again, networks and maps are kept (stacking.%s)", folder, restack)
+        remap = config.predict.mirror != run.config.predict.mirror
+        if (restack or remap) and run.manifest:
+            why, kept = (
+                ("predict.mirror", "networks")
+                if remap
+                else (f"stacking.{restack}", "networks and maps")
+            )
+            log.info("%s: stacked again, %s are kept (%s)", folder, kept, why)
             run.forget_stacking()
+            if remap:
+                shutil.rmtree(folder / "maps", ignore_errors=True)
             if config.stacking.deploy != run.config.stacking.deploy:
                 run.update_manifest(stages={"train": {"done": False}})
         # What no result depends on may change: paths, workers, prediction's batch size. And before
@@ -258,12 +266,19 @@ def _run_yaml(config: Config) -> str:
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
-def _shared(config: Config) -> dict:
-    """The part of the configuration that results depend on."""
+def shared_settings(config: Config) -> dict:
+    """The configuration without what belongs to one machine or changes no result."""
     values = yaml.safe_load(_run_yaml(config))
     for section, key in NEUTRAL_KEYS:
         del values[section][key]
+    return values
+
+
+def _shared(config: Config) -> dict:
+    """The part of the configuration that networks depend on."""
+    values = shared_settings(config)
     values["stacking"] = {"scheme": values["stacking"]["scheme"]}
+    del values["predict"]["mirror"]
     return values
 
 

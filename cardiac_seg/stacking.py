@@ -34,6 +34,8 @@ from cardiac_seg.sampling import contested, draw_pixels
 
 DEVELOPMENT = "development"  # the subset whose maps the learners are fitted on
 GATES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)  # confidences that a gate is chosen from
+# What is noted of a fold.
+NOTED = {"pooled", "seconds", "changes", "errors", "gates", "calibration", "importance"}
 MOST_CHANGE = {"dice": 0.0005, "expected_dice": 0.002}  # by a gate
 
 
@@ -145,7 +147,8 @@ def cross_fit(run: Run, files: list[CaseFile], steps: dict[str, list[int]]) -> N
     folds, samples = _folds(run, files), None
     for fold, held_out in folds.items():
         table, evidence_path = _fold_files(run, fold)
-        if table.is_file() and evidence_path.is_file():
+        scored = table.is_file() and evidence_path.is_file()
+        if scored and set(read_json(evidence_path)) >= NOTED:  # else by an earlier version
             continue
         samples = samples or draw_samples(run, files)
         log.info("stack: fold %d of %d", fold + 1, len(folds))
@@ -323,8 +326,8 @@ def interpretation(run: Run, files: list[CaseFile]) -> dict:
     Returns:
         Per model: `changes` against the control over all pixels of the network grid, with the
         shares; `calibration` on the pixels where learners act; `importance` of each feature
-        group in nats, mean and each fold's; of a member, `error_correlation` with the first one,
-        on the pixels where learners act.
+        group in nats, mean and each fold's; of a member, `error_correlation` with the first one
+        over all pixels.
     """
     folds = [read_json(_fold_files(run, fold)[1]) for fold in _folds(run, files)]
     described = {}
@@ -376,8 +379,7 @@ class _Evidence:
                 changed = count_changes(maps.label, masks[self.control], masks[model])
                 self.changes[model] = _added([*self._before(self.changes, model), changed])
             if model in others:
-                pair = (masks[first][pixels], masks[model][pixels])
-                errors = count_errors(maps.label[pixels], *pair)
+                errors = count_errors(maps.label, masks[first], masks[model])
                 self.errors[model] = _added([*self._before(self.errors, model), errors])
             if model in self.combiner.learners:
                 scores = gated_scores(maps.label, mean, probabilities, _gates(self.combiner))

@@ -115,7 +115,6 @@ def train(job: TrainingJob, cache: Cache, config: Config) -> TrainingState:
         config,
         seed,
         outputs=len(model.outputs),
-        neighbours=model.input_shape[-1] // 2,
         first_epoch=state.epoch,
     )
     _compile(model, config.train, batches.steps, class_pixels(job.train))

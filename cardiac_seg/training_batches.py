@@ -8,13 +8,13 @@ import numpy as np
 from cardiac_seg.augmentation import augment
 from cardiac_seg.config import Config
 from cardiac_seg.data.cache import Cache, CachedCase
-from cardiac_seg.preprocessing import normalize, with_neighbours
+from cardiac_seg.preprocessing import normalize
 
 EDGE_BOOST = 1.5  # how much more often the first and last slices of a structure are drawn
 # Crops: a share lies anywhere, so that the network knows what is far from the heart; the others
 # have the heart within this share of their side from the middle.
 ANYWHERE, OFF_CENTRE = 0.25, 0.15
-MARGIN = 1.5  # what is cut out first is larger, so that turning it leaves no empty corners
+MARGIN = 1.5  # what is cut out first is larger, so that turning it leaves few empty corners
 
 
 class TrainingBatches(keras.utils.PyDataset):
@@ -30,7 +30,6 @@ class TrainingBatches(keras.utils.PyDataset):
         config: The whole configuration.
         seed: Integers that name this training.
         outputs: Number of model outputs that want the label (deep supervision has several).
-        neighbours: Slices on either side that the network sees.
         first_epoch: Epoch of batch 0; a resumed training starts later.
     """
 
@@ -41,7 +40,6 @@ class TrainingBatches(keras.utils.PyDataset):
         config: Config,
         seed: list[int],
         outputs: int = 1,
-        neighbours: int = 0,
         first_epoch: int = 0,
     ):
         super().__init__(workers=config.train.workers, max_queue_size=4 * config.train.workers)
@@ -51,7 +49,6 @@ class TrainingBatches(keras.utils.PyDataset):
         self.config = config
         self.seed = seed
         self.outputs = outputs
-        self.neighbours = neighbours
         self.first_epoch = first_epoch
         uniform = config.train.sampling == "uniform"
         self.weights = np.ones(len(self.rows)) if uniform else slice_weights(cases)
@@ -77,7 +74,7 @@ class TrainingBatches(keras.utils.PyDataset):
         samples = [self._sample(order[position], epoch, position) for position in positions]
         images, labels = zip(*samples, strict=True)
         label = np.stack(labels)
-        return np.stack(images), label if self.outputs == 1 else (label,) * self.outputs
+        return np.stack(images)[..., None], label if self.outputs == 1 else (label,) * self.outputs
 
     def _draw_order(self, epoch: int) -> np.ndarray:
         return draw_evenly(self.rows, self.weights, np.random.default_rng([*self.seed, epoch]))
@@ -85,9 +82,7 @@ class TrainingBatches(keras.utils.PyDataset):
     def _sample(self, row: int, epoch: int, position: int) -> tuple[np.ndarray, np.ndarray]:
         case = self.case_of_row[row]
         rng = np.random.default_rng([*self.seed, epoch, position])
-        first, last = max(row - self.neighbours, case.start), row + self.neighbours + 1
-        slices = self.cache.images[first : min(last, case.stop)]
-        image, label = with_neighbours(slices, self.neighbours)[row - first], self.cache.labels[row]
+        image, label = self.cache.images[row], self.cache.labels[row]
         crop = self.config.train.crop
         if crop:
             image, label = cut_out(image, label, rng, self.centres[case.name], crop)
@@ -119,7 +114,7 @@ def cut_out(
     """A part about a random point near the heart, now and then anywhere; 0 beyond the plane.
 
     Args:
-        image: (height, width, channels) uint8.
+        image: (height, width) uint8.
         label: (height, width) uint8.
         rng: Source of randomness.
         centre: (row, column) of the heart.
@@ -140,7 +135,7 @@ def cut_out(
         spans.append((start, start + side, length))
     inside = tuple(slice(max(0, start), min(stop, length)) for start, stop, length in spans)
     missing = [(max(0, -start), max(0, stop - length)) for start, stop, length in spans]
-    return np.pad(image[inside], (*missing, (0, 0))), np.pad(label[inside], missing)
+    return np.pad(image[inside], missing), np.pad(label[inside], missing)
 
 
 def slice_weights(cases: list[CachedCase]) -> np.ndarray:

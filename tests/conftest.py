@@ -13,7 +13,8 @@ TINY = """
 data: {dataset: acdc, root: %s, cache: %s}
 split: {validation: 0.25, test: 0.25, folds: 2}
 preprocess: {spacing: 5.0, size: [32, 32]}
-augment: {rotation: 10}
+augment: {rotation: 10, symmetry: horizontal}
+predict: {mirror: horizontal}
 networks:
   unet_advanced: {filters: 4}
   deep_unet_improved: {filters: 4}

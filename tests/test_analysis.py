@@ -23,6 +23,7 @@ from cardiac_seg.analysis import compare, measure, single
 from cardiac_seg.config import MEMBERS, load_config
 from cardiac_seg.maps import read_maps
 from cardiac_seg.overlap import confusion, dice_from_confusion
+from cardiac_seg.results import results_table
 from cardiac_seg.run import create_or_join, open_run
 
 SETTINGS = """
@@ -723,6 +724,8 @@ def test_one_network_is_compared_with_nothing(echo_root, tmp_path, capsys):
     assert "pairwise_dice" not in set(table(run, "quality_agreement").score)
     assert not stale.exists()
     assert (stale.parent / "dice_test.png").is_file()
+    own = results_table([run.folder]).split("published")[0]
+    assert "**unet_advanced** (chosen)" in own and "minus the mean" not in own and "nan" not in own
 
 
 def test_one_test_patient_gives_figures_without_intervals(mri_root, tmp_path, capsys):

@@ -18,8 +18,10 @@ import analyze_results
 import train_ensemble
 from cardiac_seg import Ensemble
 from cardiac_seg.__main__ import main as cardiac_seg_main
-from cardiac_seg.config import MEMBERS
+from cardiac_seg.card import model_card
+from cardiac_seg.config import MEMBERS, load_config
 from cardiac_seg.maps import read_maps
+from cardiac_seg.run import create_or_join, open_run
 
 REPO = Path(train_ensemble.__file__).parent
 
@@ -153,8 +155,12 @@ def analysed(finished, tmp_path_factory):
 def test_figures_and_info(analysed, capsys):
     assert (analysed / "analysis" / "report.html").is_file()
     assert (analysed / "analysis" / "figures" / "training_curves.png").is_file()
+    table = pd.read_csv(analysed / "analysis" / "tables" / "models_test.csv").set_index("model")
+    row = table.loc["random_forest"]
+    assert row.RV_low <= row.RV <= row.RV_high and row.fit_seconds >= 0
+    assert row.difference == pytest.approx(row["mean"] - table.loc["mean", "mean"], abs=2e-4)
     assert cardiac_seg_main(["info", str(analysed)]) == 0
-    assert "phantom" in capsys.readouterr().out
+    assert "acdc (phantom): 4 train, 2 validation, 2 test patients" in capsys.readouterr().out
 
 
 def test_results_are_a_row_a_model_beside_the_published_ones(analysed, capsys):
@@ -187,6 +193,12 @@ def test_a_run_compared_with_its_copy_on_development_patients_is_no_better(
     title, _, first, second = capsys.readouterr().out.splitlines()
     assert title.startswith("2 patients, 4 images")
     assert "+0.0000 [+0.0000 +0.0000]" in second and "+" not in first
+    for path in (copy / "meta" / "cross_fit").glob("*.csv"):
+        scores = pd.read_csv(path)
+        scores.loc[(scores.model == "mean") & (scores.structure == "RV"), "dice"] += 0.03
+        scores.to_csv(path, index=False)
+    assert cardiac_seg_main(["compare", str(finished), str(copy)]) == 0
+    assert "+0.0100 [+0.0100 +0.0100]" in capsys.readouterr().out.splitlines()[-1]
     assert cardiac_seg_main(["compare", str(finished), "--model", "nobody"]) == 2
     assert "no model 'nobody'" in capsys.readouterr().err
 
@@ -216,19 +228,14 @@ def test_an_exported_run_is_small_and_predicts_the_same(analysed, mri_root, tmp_
         whole, small = (run / "models" / member / "full" / "last.keras" for run in (analysed, out))
         assert small.stat().st_size < whole.stat().st_size / 2
     card = (out / "README.md").read_text()
-    assert "CC BY-NC-SA 4.0" in card and "Bernard" in card and "Where it fails" in card
+    assert "Phantoms" in card and "Bernard" not in card and "Where it fails" in card
     image = next(p for p in mri_root.rglob("*.nii.gz") if not p.name.endswith("_gt.nii.gz"))
     expected, found = (Ensemble.load(run).predict(image) for run in (analysed, out))
-    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=0.02)
+    assert (found.mask == expected.mask).mean() > 0.99
+    assert abs(found.probabilities - expected.probabilities).mean() < 1e-3
     assert cardiac_seg_main(["info", str(out)]) == 0
     assert cardiac_seg_main(["export", str(analysed), str(out)]) == 2
     assert "exists already" in capsys.readouterr().err
-    table = pd.read_csv(tmp_path / "tables" / "models_test.csv").set_index("model")
-    row = table.loc["random_forest"]
-    assert row.RV_low <= row.RV <= row.RV_high and row.fit_seconds >= 0
-    assert row.difference == pytest.approx(row["mean"] - table.loc["mean", "mean"], abs=2e-4)
-    assert cardiac_seg_main(["info", str(finished)]) == 0
-    assert "acdc (phantom): 4 train, 2 validation, 2 test patients" in capsys.readouterr().out
 
 
 def test_what_no_result_depends_on_may_change(finished, config_file, tmp_path):
@@ -270,6 +277,24 @@ def test_a_retrained_network_makes_new_maps(finished, tmp_path):
     before = {p.name: p.stat().st_mtime_ns for p in (run / "maps").iterdir()}
     assert train_ensemble.main(["--resume", str(run)]) == 0
     assert all(p.stat().st_mtime_ns > before[p.name] for p in (run / "maps").iterdir())
+
+
+def test_a_card_of_real_data_names_licence_source_and_who_trained(analysed, tmp_path):
+    copy = Path(shutil.copytree(analysed, tmp_path / "copy"))
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["dataset"]["phantom"] = False
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    card = model_card(open_run(copy), Path("pretrained/acdc"))
+    assert "CC BY-NC-SA 4.0" in card and "Bernard" in card
+    assert "trained on 4 patients; what combines them was fitted on 2 others; 2 are" in card
+    assert "predict pretrained/acdc INPUT" in card and str(tmp_path) not in card
+
+
+def test_other_mirror_images_are_mapped_again_by_the_same_networks(finished, config_file, tmp_path):
+    copy = Path(shutil.copytree(finished, tmp_path / "copy"))
+    run = create_or_join(load_config(config_file, ["predict.mirror=none"]), copy)
+    assert not (copy / "maps").exists() and not run.meta.exists() and not run.is_done("stack")
+    assert run.is_done("train") and len(list((copy / "models").rglob("last.keras"))) == 2
 
 
 def test_a_run_whose_meta_was_deleted_is_stacked_again(finished, tmp_path):

@@ -13,7 +13,6 @@ from cardiac_seg.preprocessing import (
     make_grid,
     normalize,
     to_grid,
-    with_neighbours,
 )
 
 sides = st.integers(60, 141)
@@ -216,11 +215,3 @@ def test_a_flat_or_sparse_image_divides_by_nothing():
         assert on_grid.pixels.max() == on_grid.pixels[0, 30, 30] == brightest
         values = normalize(on_grid.pixels, on_grid.mean, on_grid.std, "zscore")
         assert on_grid.std >= 1 and np.isfinite(values).all()
-
-
-def test_neighbours_are_the_slices_beside_and_the_outermost_is_repeated():
-    slices = np.arange(4).reshape(4, 1, 1)
-    found = with_neighbours(slices, 1)[:, 0, 0].tolist()
-    assert found == [[0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 3]]
-    assert np.array_equal(with_neighbours(slices, 0)[..., 0], slices)
-    assert with_neighbours(slices[:1], 1)[0, 0, 0].tolist() == [0, 0, 0]

@@ -6,19 +6,19 @@ import numpy as np
 import pandas as pd
 
 from cardiac_seg.analysis import pictures
-from cardiac_seg.analysis.measure import thirds
-from cardiac_seg.analysis.tables import compare
+from cardiac_seg.analysis.measure import REGIONS, thirds
+from cardiac_seg.analysis.tables import compare, group_name
 from cardiac_seg.combination import native_mask
-from cardiac_seg.data.cases import Case, read_cases
 from cardiac_seg.errors import UserError
+from cardiac_seg.evaluation import cases_with_maps
 from cardiac_seg.files import whole_file
-from cardiac_seg.maps import CaseMaps, read_maps
 from cardiac_seg.meta import control_of, plain_combiner, read_steps
-from cardiac_seg.progress import bar
-from cardiac_seg.run import Run, open_run
+from cardiac_seg.overlap import confusion, dice_from_confusion
+from cardiac_seg.run import Run, open_run, read_json
 
 WHAT = "Dice per patient on the native grid, development patients, cross-fitted where fitted"
 WORST = 10
+OUTSIDE = "outside"  # slices that hold no LV in the reference
 GROUPED = ("phase", "view", "group")  # columns of a score table
 
 
@@ -43,6 +43,9 @@ def compare_development(folders: list[Path], model: str | None = None) -> str:
                 f"{folder}: scores {', '.join(table)}, the first run {', '.join(first)}; "
                 "compare runs of one dataset"
             )
+    data = {open_run(folder).manifest["dataset"]["fingerprint"] for folder in folders}
+    if len(data) > 1:
+        raise UserError("the runs were made from different data; compare runs of one folder")
     common = sorted(set.intersection(*(set(table.index) for table in tables.values())))
     if not common:
         raise UserError("the runs have no development case in common; use one split.seed")
@@ -68,17 +71,21 @@ def describe_errors(folder: Path, output: Path | None = None) -> str:
         output: Receives a page of all slices of each of the worst cases, if given.
 
     Returns:
-        Lines of text: Dice by phase, view, group and, in MRI, by thirds of the slices; the worst
-        cases.
+        Lines of text: Dice by phase, view, group and, in MRI, slices (base, mid and apex are
+        thirds of those that hold LV in the reference, `outside` are the others); the worst cases;
+        how far the members' errors go together.
 
     Raises:
         UserError: If the run is not stacked, or its data is not where it was.
     """
+    if output and output.exists() and not output.is_dir():
+        raise UserError(f"{output}: not a folder; give another for the pictures")
     run = open_run(folder)
     scores = _scores(folder, None)
     wide = _wide(run, scores)
     cases = scores.drop_duplicates("case").set_index("case").fillna("")
     known = wide.join(cases[list(GROUPED)], on="case")
+    known["group"] = known.group.map(group_name)
     structures, width = list(wide), 12
     lines = [f"{control_of(run)}: {WHAT}", _head("all", wide, width)]
     lines.append(_line("", wide.groupby(level=0).mean().mean(), width))
@@ -88,12 +95,13 @@ def describe_errors(folder: Path, output: Path | None = None) -> str:
             for value, some in known.groupby(column):
                 per_patient = some[structures].groupby(level=0).mean()
                 lines.append(_line(value, per_patient.mean(), width))
-    regions = dict.fromkeys(("base", "mid", "apex"), np.zeros((len(structures), 2)))
+    labels = run.dataset.labels
+    counts = {region: np.zeros((labels, labels), np.int64) for region in (*REGIONS, OUTSIDE)}
     worst = wide.mean(axis=1).nsmallest(WORST).index.get_level_values("case")
     for case, maps, mask, probabilities in _masks(run, set(wide.index.get_level_values("case"))):
         if run.dataset.modality == "mri":
-            for region, slices in thirds(case.label > 0).items():
-                regions[region] = regions[region] + _overlaps(case.label, mask, slices, structures)
+            for region, slices in _regions(case.label == run.dataset.structures.index("LV") + 1):
+                counts[region] += confusion(case.label[slices], mask[slices], labels)
         if output and case.file.name in worst:
             dice = wide.xs(case.file.name, level="case").iloc[0].to_dict()
             page = pictures.case_page(
@@ -105,12 +113,21 @@ def describe_errors(folder: Path, output: Path | None = None) -> str:
                 partial.write_bytes(page)
     if run.dataset.modality == "mri":
         lines.append(_head("slices", wide, width) + "  (pooled)")
-        for region, (both, either) in ((r, sums.T) for r, sums in regions.items()):
-            pooled = pd.Series(2 * both / np.maximum(either, 1), structures)
+        for region, pixels in counts.items():
+            pooled = pd.Series(dice_from_confusion(pixels)[1:], structures)
             lines.append(_line(region, pooled, width))
     lines.append(_head(f"worst {WORST}", wide, 20))
     lines += [_line(name, wide.xs(name, level="case").iloc[0], 20) for name in worst]
+    for member, told in read_json(run.meta / "interpretation.json").items():
+        if told.get("error_correlation") is not None:
+            together = f"{member} with {run.config.members[0]}: {told['error_correlation']:.3f}"
+            lines.append(f"correlation of errors, {together}")
     return "\n".join(lines)
+
+
+def _regions(cavity: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Region -> slice numbers; `outside` holds no cavity."""
+    return [*thirds(cavity).items(), (OUTSIDE, np.flatnonzero(~cavity.any(axis=(1, 2))))]
 
 
 def _scores(folder: Path, model: str | None) -> pd.DataFrame:
@@ -118,6 +135,8 @@ def _scores(folder: Path, model: str | None) -> pd.DataFrame:
     run = open_run(folder)
     paths = sorted((run.meta / "cross_fit").glob("fold*.csv"))
     if not (run.meta / "choice.json").is_file() or not paths:
+        if run.manifest.get("exported"):
+            raise UserError(f"{folder}: exported for prediction only; use the run it was made of")
         raise UserError(f"{folder}: not stacked; run train_ensemble.py --resume {folder}")
     scores = pd.concat([pd.read_csv(path, dtype={"patient": str}) for path in paths])
     own = scores[scores.model == (model or control_of(run))]
@@ -137,25 +156,9 @@ def _masks(run: Run, names: set[str]):
     files = run.dataset.find(run.root, run.config.data.views, run.config.data.phases)
     files = [file for file in files if file.name in names]
     combiner, steps, control = plain_combiner(run), read_steps(run), control_of(run)
-    cases: list[Case] = read_cases(files, run.dataset.labels)
-    for case in bar(cases, "look", total=len(files), unit="case"):
-        maps: CaseMaps = read_maps(run.map(case.file.name), run.config.members)
+    for case, maps in cases_with_maps(run, files, "look"):
         ((_, probabilities, _),) = combiner.combine(maps, [control])
         yield case, maps, native_mask(probabilities, maps.grid, steps), probabilities
-
-
-def _overlaps(
-    label: np.ndarray, mask: np.ndarray, slices: np.ndarray, structures: list[str]
-) -> np.ndarray:
-    """(structures, 2) pixels in both, and in either counted twice where in both."""
-    label, mask = label[slices], mask[slices]
-    numbers = range(1, len(structures) + 1)
-    return np.array(
-        [
-            [np.sum((label == k) & (mask == k)), np.sum(label == k) + np.sum(mask == k)]
-            for k in numbers
-        ]
-    )
 
 
 def _head(title: str, table: pd.DataFrame, width: int) -> str:

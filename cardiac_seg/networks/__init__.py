@@ -10,10 +10,6 @@ BUILDERS = {"unet_advanced": unet_advanced, "deep_unet_improved": deep_unet_impr
 
 
 def build_member(member: str, config: Config, classes: int) -> keras.Model:
-    """Builds a member as configured, for planes of any size.
-
-    Its input channels are a slice and its `neighbours`.
-    """
+    """Builds a member as configured: one input channel, planes of any size."""
     settings = getattr(config.networks, member).model_dump()
-    channels = 2 * settings.pop("neighbours") + 1
-    return BUILDERS[member]((None, None, channels), classes, **settings)
+    return BUILDERS[member]((None, None, 1), classes, **settings)
