@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-import keras
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 
@@ -19,7 +18,6 @@ from benchmarks.timing import alternate, ratios, spread
 from benchmarks.worker import Worker, prepared
 from cardiac_seg import preprocessing
 from cardiac_seg.combination import MEAN, native_mask
-from cardiac_seg.config import Config
 from cardiac_seg.data.scans import ScanFiles, find_scans, open_scan
 from cardiac_seg.data.split import part_patients
 from cardiac_seg.ensemble import Ensemble
@@ -84,6 +82,7 @@ def naive(run_folder: str, folder: str, trees: int, depth: int, pixels: int) -> 
     run = open_run(Path(run_folder))
     config, core = run.config, plain_combiner(run).features.core()
     networks = [build_member(member, config, run.dataset.labels) for member in config.members]
+    flops = sum(network_flops(network, config.preprocess.size) for network in networks)
     forest = RandomForestClassifier(trees, max_depth=depth, n_jobs=-1, random_state=0)
     forest.fit(*_core_pixels(run, core, pixels))
     patient = _patient(run, folder)
@@ -106,7 +105,7 @@ def naive(run_folder: str, folder: str, trees: int, depth: int, pixels: int) -> 
                 probabilities = forest.predict_proba(features).astype(np.float32)
             with parts.timed("rest"):
                 masks.append(native_mask(probabilities.reshape(*maps.label.shape, -1), image.grid))
-        return parts.seconds | {"acted_on": {"random_forest": 1.0}} | _work(networks, masks, config)
+        return parts.seconds | {"acted_on": {"random_forest": 1.0}} | _work(flops, masks)
 
     measure()  # warm
     return measure
@@ -122,6 +121,7 @@ def ours(run_folder: str, folder: str) -> Callable[[], dict]:
     combiner = read_combiner(run, list(LEARNERS))
     patient = _patient(run, folder)
     networks = [network for some in ensemble.networks.values() for network in some]
+    flops = sum(network_flops(network, run.config.preprocess.size) for network in networks)
 
     def measure() -> dict:
         parts, masks, acted = _Stopwatch(), [], {name: [] for name in LEARNERS}
@@ -141,7 +141,7 @@ def ours(run_folder: str, folder: str) -> Callable[[], dict]:
         seconds = parts.seconds
         seconds["members"] = seconds.pop("all but the learner") - seconds["rest"]
         acted_on = {learner: float(np.mean(shares)) for learner, shares in acted.items()}
-        return seconds | {"acted_on": acted_on} | _work(networks, masks, run.config)
+        return seconds | {"acted_on": acted_on} | _work(flops, masks)
 
     measure()  # warm
     return measure
@@ -201,10 +201,10 @@ def _core_pixels(run: Run, core: FeatureSet, pixels: int) -> tuple[np.ndarray, n
     return np.concatenate(features), np.concatenate(labels)
 
 
-def _work(networks: list[keras.Model], masks: list[np.ndarray], config: Config) -> dict:
+def _work(flops: int, masks: list[np.ndarray]) -> dict:
     """How many slices were segmented, and the operations of all networks on them."""
-    slices, size = sum(len(mask) for mask in masks), config.preprocess.size
-    return {"slices": slices, "flops": slices * sum(network_flops(n, size) for n in networks)}
+    slices = sum(len(mask) for mask in masks)
+    return {"slices": slices, "flops": slices * flops}
 
 
 def _row(name: str, measured: list[dict], learner: str, first: list[dict], bench: Bench):

@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX: memory as needed
 # TensorFlow takes oneDNN's kernels by itself only on the newest processors; on one with AVX2 alone
-# these networks train 1.3 to 1.7 times as fast with them.
+# these networks train 1.3 to 1.7 times as fast with them (16 and 32 filters, 96 x 96).
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 

@@ -7,6 +7,8 @@ from hypothesis import settings
 from sklearn import ensemble  # noqa: F401  its threads must be there to be limited
 from threadpoolctl import threadpool_limits
 
+# Before the test modules that import Keras: processes that they start must compute alike.
+from cardiac_seg import backend  # noqa: F401
 from cardiac_seg.data.phantom import write_phantoms
 
 TINY = """
