@@ -118,7 +118,7 @@ def main(argv: list[str] | None = None) -> int:
         print(describe_errors(args.run, args.pictures))
         return 0
     if args.command == "results":
-        from cardiac_seg.results import results_table
+        from cardiac_seg.analysis.results import results_table
 
         print(results_table(args.runs))
         return 0

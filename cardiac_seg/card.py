@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from cardiac_seg.analysis.results import results_table
 from cardiac_seg.analysis.tables import group_name
 from cardiac_seg.data.cases import KINDS
 from cardiac_seg.data.split import deployed_parts, part_patients
 from cardiac_seg.info import describe_input
 from cardiac_seg.meta import final_model
-from cardiac_seg.results import results_table
 from cardiac_seg.run import Run
 
 DATA = {

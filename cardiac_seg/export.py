@@ -8,6 +8,7 @@ import h5py
 import keras
 import numpy as np
 
+from cardiac_seg.analysis.single import open_finished
 from cardiac_seg.card import model_card
 from cardiac_seg.data.split import deployed_parts
 from cardiac_seg.ensemble import load_network
@@ -15,7 +16,7 @@ from cardiac_seg.errors import UserError
 from cardiac_seg.files import whole_directory, write_json, write_text
 from cardiac_seg.meta import final_model
 from cardiac_seg.progress import log
-from cardiac_seg.run import RESULTS, Run, file_sha256, open_run
+from cardiac_seg.run import Run, file_sha256
 
 WEIGHTS = "model.weights.h5"  # inside a .keras file
 KEPT = ("config.yaml", "split.csv", "metrics.json")
@@ -29,19 +30,13 @@ def export_run(folder: Path, output: Path) -> None:
     learner is kept if it is the model in use. No image and no map of a patient is copied.
 
     Args:
-        folder: A finished run.
+        folder: A finished and analysed run.
         output: A folder that does not exist yet.
 
     Raises:
-        UserError: If the run is not finished, or `output` exists.
+        UserError: If the run is not finished or not analysed, or `output` exists.
     """
-    run = open_run(folder)
-    missing = [name for name in RESULTS if not (folder / name).is_file()]
-    if missing:
-        raise UserError(
-            f"{folder}: the run is not finished (no {missing[0]}); continue it with "
-            f"train_ensemble.py --resume {folder}"
-        )
+    run = open_finished(folder)
     if output.exists():
         raise UserError(f"{output}: exists already; give a new folder")
     with whole_directory(output) as partial:

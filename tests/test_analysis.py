@@ -20,10 +20,10 @@ from sklearn.metrics import roc_auc_score
 import analyze_results
 from cardiac_seg import pipeline, statistics
 from cardiac_seg.analysis import compare, measure, single
+from cardiac_seg.analysis.results import results_table
 from cardiac_seg.config import MEMBERS, load_config
 from cardiac_seg.maps import read_maps
 from cardiac_seg.overlap import confusion, dice_from_confusion
-from cardiac_seg.results import results_table
 from cardiac_seg.run import create_or_join, open_run
 
 SETTINGS = """
