@@ -51,6 +51,13 @@ def test_operations_of_a_layer(layer, shape, expected):
     assert layer_flops(layer) == expected
 
 
+def test_operations_of_a_compiled_network_that_takes_any_size():
+    image = keras.Input((None, None, 1))
+    network = keras.Model(image, layers.Conv2D(2, 3, padding="same")(image))
+    network.compile("adam", loss=lambda label, found: found)  # a loss that Keras cannot store
+    assert network_flops(network, (8, 16)) == 2 * 8 * 16 * 9 * 2
+
+
 def test_operations_of_a_network_and_of_one_inside():
     def half(inputs, channels, name):
         outputs = layers.Conv2D(channels, 3, padding="same")(inputs)
