@@ -21,7 +21,7 @@ def network_flops(network: keras.Model, size: tuple[int, int] | None = None) -> 
     if size:
         image = keras.Input((*size, network.inputs[0].shape[-1]))
         # Without its loss: a clone of a compiled network would have to store it.
-        bare = keras.Model(network.inputs, network.outputs)
+        bare = keras.Model(network.inputs[0], network.outputs)
         network = keras.models.clone_model(bare, input_tensors=image)
     return sum(layer_flops(layer) for layer in network.layers)
 
