@@ -1,4 +1,4 @@
-"""`python -m cardiac_seg predict | phantom | info | compare | errors | results | export`."""
+"""The subcommands of `python -m cardiac_seg`: `predict`, `compare`, `export` and others."""
 
 import argparse
 import os
@@ -81,6 +81,12 @@ def arguments(argv: list[str] | None):
     errors.add_argument("run", type=Path, help="a stacked run")
     errors.add_argument("--pictures", type=Path, metavar="DIR", help="pages of the worst cases")
 
+    ablate = commands.add_parser(
+        "ablate", help="what the parts of the stacking are worth, on development patients"
+    )
+    ablate.add_argument("run", type=Path, help="a stacked run")
+    ablate.add_argument("--learner", help="the one to vary; default: the best of the run")
+
     results = commands.add_parser("results", help="analysed runs in one Markdown table")
     results.add_argument("runs", type=Path, nargs="+", metavar="run", help="an analysed run")
 
@@ -116,6 +122,11 @@ def main(argv: list[str] | None = None) -> int:
         from cardiac_seg.analysis.development import describe_errors
 
         print(describe_errors(args.run, args.pictures))
+        return 0
+    if args.command == "ablate":
+        from cardiac_seg.analysis.ablation import ablate
+
+        print(ablate(args.run, args.learner))
         return 0
     if args.command == "results":
         from cardiac_seg.analysis.results import results_table

@@ -31,7 +31,7 @@ class Combiner:
         features: The full feature set; learners named `..._core` take its core.
         act_below: The mean's confidence below which learners are fitted.
         gates: Learner -> the one below which it acts, at most `act_below`, which holds where a
-            learner is not named; elsewhere the mean stands.
+            learner is not named; elsewhere the tempered mean stands.
         temperatures: Member -> temperature, applied before every combination but the plain mean.
         weights: Member -> share in the weighted mean; empty where it was not fitted.
         learners: Name -> learner.
@@ -90,7 +90,7 @@ class Combiner:
                 shared += to_temper
             else:
                 own = below(mean, gates[model])
-                probabilities = mean.copy()
+                probabilities = tempered.mean(axis=0)
                 probabilities[own] = self.learners[model].predict(features[core][own[pixels]])
                 shared += to_temper + to_features[core]
             yield model, probabilities, shared + time.perf_counter() - began

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cardiac_seg import backend
-from cardiac_seg.combination import Combiner
+from cardiac_seg.combination import Combiner, learner_names
 from cardiac_seg.config import STAGES
 from cardiac_seg.data.cache import Cache, CachedCase, class_pixels, fingerprint, open_cache
 from cardiac_seg.data.cases import CaseFile
@@ -233,7 +233,8 @@ def stack(run: Run, files: list[CaseFile], cache: Cache) -> None:
             len(development),
         )
         samples = draw_samples(run, development)
-        write_combiner(run, fit_combiner(run, development, samples, keep=True))
+        names = learner_names(run.config.stacking)
+        write_combiner(run, fit_combiner(run, development, samples, names, keep=True))
         write_json(run.meta / "interpretation.json", interpretation(run, development))
         write_json(run.meta / "choice.json", choice)
         log.info("chosen by %s: %s", choice["by"], choice["model"])

@@ -121,7 +121,7 @@ class Run:
         )
         for name in RESULTS:
             (self.folder / name).unlink(missing_ok=True)
-        for name in ("meta", "masks", "analysis"):
+        for name in ("meta", "masks", "analysis", "ablation"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
     @contextmanager

@@ -7,7 +7,14 @@ import numpy as np
 import pandas as pd
 
 from cardiac_seg.calibration import fit_temperature, fit_weights
-from cardiac_seg.combination import CORE, WEIGHTED_MEAN, Combiner, below, learner_names
+from cardiac_seg.combination import (
+    CORE,
+    TEMPERED_MEAN,
+    WEIGHTED_MEAN,
+    Combiner,
+    below,
+    learner_names,
+)
 from cardiac_seg.data.cases import CaseFile
 from cardiac_seg.data.split import part_patients
 from cardiac_seg.errors import UserError
@@ -102,7 +109,11 @@ def draw_samples(run: Run, files: list[CaseFile]) -> dict[str, Sample]:
 
 
 def fit_combiner(
-    run: Run, files: list[CaseFile], samples: dict[str, Sample], keep: bool = False
+    run: Run,
+    files: list[CaseFile],
+    samples: dict[str, Sample],
+    names: list[str],
+    keep: bool = False,
 ) -> Combiner:
     """Fits temperatures, weights and learners on the maps of some cases.
 
@@ -110,6 +121,7 @@ def fit_combiner(
         run: The run.
         files: The cases.
         samples: Their pixels, from `draw_samples`.
+        names: The learners.
         keep: Writes each learner into the run when it is fitted, and takes up those that an
             interrupted try has left.
 
@@ -133,7 +145,7 @@ def fit_combiner(
         fitted = fit_weights(combiner.temper(raw), labels, weights)
         shares = dict(zip(plain.members, map(float, fitted), strict=True))
     combiner = replace(combiner, weights=shares)
-    return replace(combiner, learners=_fit_learners(run, files, samples, combiner, keep))
+    return replace(combiner, learners=_fit_learners(run, files, samples, names, combiner, keep))
 
 
 def cross_fit(run: Run, files: list[CaseFile], steps: dict[str, list[int]]) -> None:
@@ -144,7 +156,7 @@ def cross_fit(run: Run, files: list[CaseFile], steps: dict[str, list[int]]) -> N
         files: The development cases.
         steps: Postprocessing of the native masks.
     """
-    folds, samples = _folds(run, files), None
+    folds, samples = folds_of(run, files), None
     for fold, held_out in folds.items():
         table, evidence_path = _fold_files(run, fold)
         scored = table.is_file() and evidence_path.is_file()
@@ -153,7 +165,7 @@ def cross_fit(run: Run, files: list[CaseFile], steps: dict[str, list[int]]) -> N
         samples = samples or draw_samples(run, files)
         log.info("stack: fold %d of %d", fold + 1, len(folds))
         others = [file for k, group in folds.items() if k != fold for file in group]
-        combiner = fit_combiner(run, others, samples)
+        combiner = fit_combiner(run, others, samples, learner_names(run.config.stacking))
         evidence = _Evidence(combiner, control_of(run))
         scores = score(
             run, held_out, combiner, models_of(run), DEVELOPMENT, steps, watch=evidence.add
@@ -177,7 +189,7 @@ def cross_fit(run: Run, files: list[CaseFile], steps: dict[str, list[int]]) -> N
 def cross_fitted_scores(run: Run, files: list[CaseFile]) -> Scores:
     """The scores of all folds together."""
     models, tables, folds = models_of(run), [], []
-    for fold in _folds(run, files):
+    for fold in folds_of(run, files):
         table, evidence = _fold_files(run, fold)
         try:
             tables.append(pd.read_csv(table, dtype={"patient": str}))
@@ -230,32 +242,37 @@ def choose_model(run: Run, files: list[CaseFile], gates: dict[str, dict]) -> dic
 
 
 def gated_scores(
-    label: np.ndarray, mean: np.ndarray, probabilities: np.ndarray, gates: list[float]
+    label: np.ndarray,
+    confidence: np.ndarray,
+    rest: np.ndarray,
+    probabilities: np.ndarray,
+    gates: list[float],
 ) -> dict:
     """A learner's scores on one case, were it to act below each of some confidences alone.
 
     Args:
         label: (slices, height, width) true classes.
-        mean: (slices, height, width, classes) probabilities that stand where it does not act.
-        probabilities: The same of the learner; equal to the mean's above the last gate.
+        confidence: (slices, height, width) of the mean.
+        rest: (slices, height, width, classes) probabilities that stand where it does not act.
+        probabilities: The same of the learner; equal to `rest` above the last gate.
         gates: Ascending confidences.
 
     Returns:
         `cases` (1) and `pixels`; for each gate `acted_on` (pixels), `dice` and `expected_dice`,
         means of the structures on the network grid.
     """
-    classes = mean.shape[-1]
+    classes = rest.shape[-1]
     # Only pixels between two gates change from one to the next: counted by these steps.
     edges = [np.inf if gate == 1 else gate for gate in gates]  # 1 is everywhere, see `below`
-    step = np.searchsorted(edges, mean.max(-1).ravel(), side="right")
-    by_mean, by_learner = (
+    step = np.searchsorted(edges, confidence.ravel(), side="right")
+    by_rest, by_learner = (
         _counts_by_step(label.ravel(), p.reshape(-1, classes), step, len(gates) + 1)
-        for p in (mean, probabilities)
+        for p in (rest, probabilities)
     )
     dice, expected = [], []
     for k in range(1, len(gates) + 1):
         confused, inside, total = (
-            a[:k].sum(0) + b[k:].sum(0) for a, b in zip(by_learner, by_mean, strict=True)
+            a[:k].sum(0) + b[k:].sum(0) for a, b in zip(by_learner, by_rest, strict=True)
         )
         dice.append(float(np.nan_to_num(np.nanmean(dice_from_confusion(confused)[1:]))))
         held = confused.sum(0) + total
@@ -287,19 +304,18 @@ def _counts_by_step(
 def fit_gates(run: Run, files: list[CaseFile]) -> dict[str, dict]:
     """For each learner the lowest confidence below which it must act to be as good.
 
-    Where the mean is surer, it stands; that saves much of the learner's work. Masks stay as good
-    where the cross-fitted development Dice changes by at most .0005 against acting wherever the
-    learner was fitted to (`act_below`). The mean is surer than it should be, and learners mend
-    that on the pixels they act on; probabilities stay as good where the Dice that they let expect
-    changes by at most .002 too. A gain counts as a change: it would say that the learner had
-    better not act, which is not for a gate to decide.
+    Where the mean is surer, the tempered mean stands; that saves much of the learner's work.
+    Masks stay as good where the cross-fitted development Dice changes by at most .0005 against
+    acting wherever the learner was fitted to (`act_below`), probabilities where the Dice that
+    they let expect changes by at most .002 too. A gain counts as a change: it would say that the
+    learner had better not act, which is not for a gate to decide.
 
     Returns:
         Learner -> `below`; `share` of the pixels acted on, and `share_before` with `act_below`;
         `dice_change` and `expected_dice_change`.
     """
     wanted = run.config.stacking.gate
-    folds = [read_json(_fold_files(run, fold)[1])["gates"] for fold in _folds(run, files)]
+    folds = [read_json(_fold_files(run, fold)[1])["gates"] for fold in folds_of(run, files)]
     gates, fitted = _gates(plain_combiner(run)), {}
     for learner in folds[0]:
         sums = _added([fold[learner] for fold in folds])
@@ -329,7 +345,7 @@ def interpretation(run: Run, files: list[CaseFile]) -> dict:
         group in nats, mean and each fold's; of a member, `error_correlation` with the first one
         over all pixels.
     """
-    folds = [read_json(_fold_files(run, fold)[1]) for fold in _folds(run, files)]
+    folds = [read_json(_fold_files(run, fold)[1]) for fold in folds_of(run, files)]
     described = {}
     for model in folds[0]["calibration"]:
         calibration = _added([fold["calibration"][model] for fold in folds])
@@ -382,7 +398,10 @@ class _Evidence:
                 errors = count_errors(maps.label, masks[first], masks[model])
                 self.errors[model] = _added([*self._before(self.errors, model), errors])
             if model in self.combiner.learners:
-                scores = gated_scores(maps.label, mean, probabilities, _gates(self.combiner))
+                # Not among the models where there are no temperatures: it is the mean then.
+                rest = by_model.get(TEMPERED_MEAN, mean)
+                gates = _gates(self.combiner)
+                scores = gated_scores(maps.label, mean.max(-1), rest, probabilities, gates)
                 self.gates[model] = _added([*self._before(self.gates, model), scores])
 
     @staticmethod
@@ -417,7 +436,12 @@ def _unseen_maps(run: Run, file: CaseFile) -> CaseMaps:
     return maps
 
 
-def _folds(run: Run, files: list[CaseFile]) -> dict[int, list[CaseFile]]:
+def folds_of(run: Run, files: list[CaseFile]) -> dict[int, list[CaseFile]]:
+    """The development cases of each fold of patients.
+
+    Raises:
+        UserError: If the patients are in fewer folds than configured.
+    """
     fold_of = run.split().set_index("patient").fold
     numbers = sorted({int(fold_of[file.patient]) for file in files})
     wanted = list(range(run.config.split.folds))
@@ -437,7 +461,7 @@ def _fold_files(run: Run, fold: int) -> tuple[Path, Path]:
 def _check_classes(run: Run, files: list[CaseFile], seen: dict[str, np.ndarray]) -> None:
     if not run.config.stacking.learners:
         return
-    folds = _folds(run, files)
+    folds = folds_of(run, files)
     for fold in folds:
         others = [file.name for k, group in folds.items() if k != fold for file in group]
         present = np.any([seen[name] for name in others], axis=0)
@@ -479,12 +503,13 @@ def _fit_learners(
     run: Run,
     files: list[CaseFile],
     samples: dict[str, Sample],
+    names: list[str],
     combiner: Combiner,
     keep: bool,
 ) -> dict[str, Learner]:
     settings, learners, pixels = run.config.stacking, {}, None
     classes = combiner.features.classes
-    for name in bar(learner_names(settings), "fit learners", unit="learner"):
+    for name in bar(names, "fit learners", unit="learner"):
         if keep and (run.meta / f"{name}.skops").is_file():
             learners[name] = read_learner(run, name)
             continue

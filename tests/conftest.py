@@ -5,6 +5,7 @@ import shutil
 import pytest
 from hypothesis import settings
 from sklearn import ensemble  # noqa: F401  its threads must be there to be limited
+from stacking_runs import prepared  # noqa: F401  a fixture
 from threadpoolctl import threadpool_limits
 
 # Before the test modules that import Keras: processes that they start must compute alike.

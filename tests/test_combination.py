@@ -69,6 +69,14 @@ def test_learners_act_only_where_the_mean_is_unsure():
     assert combined("logistic", learners=learners, gates=gates) == [[1, 0], [0.5, 0.5]]
 
 
+def test_where_no_learner_acts_the_tempered_mean_stands():
+    learners = {"logistic": Learner([], 2, 0.0, Always())}
+    temperatures = dict(zip(MEMBERS, (2.0, 1.0), strict=True))
+    expected = combined("tempered_mean", temperatures=temperatures)
+    stacked = combined("logistic", learners=learners, act_below=0.4, temperatures=temperatures)
+    assert stacked == expected != combined("mean")
+
+
 def test_each_learner_has_a_gate_of_its_own():
     wide, narrow = Always(), Always()
     learners = {"logistic": Learner([], 2, 0.0, wide), "random_forest": Learner([], 2, 0.0, narrow)}

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from stacking_runs import MEMORISED
 
 from cardiac_seg import pipeline, stacking
-from cardiac_seg.config import MEMBERS, load_config
+from cardiac_seg.config import MEMBERS
 from cardiac_seg.data.split import fold_parts, part_patients
 from cardiac_seg.errors import UserError
 from cardiac_seg.maps import CaseMaps, read_maps, write_maps
@@ -18,69 +19,6 @@ from cardiac_seg.meta import final_model, models_of, read_combiner, read_steps
 from cardiac_seg.overlap import confusion, dice_from_confusion
 from cardiac_seg.quality import expected_dice
 from cardiac_seg.run import create_or_join
-
-SMALL = """
-data: {dataset: acdc, root: %s, cache: %s}
-split: {validation: 0.25, test: 0.25, folds: 2}
-preprocess: {spacing: 5.0, size: [32, 32]}
-stacking:
-  pixels_per_case: 400
-  features: [margin, slices]
-  random_forest: {trees: 5}
-  gradient_boosting: {iterations: 5, min_samples_leaf: 50}
-"""
-MEMORISED = np.float16(1)  # the probability that stand-ins give to pixels they were trained on
-
-
-class StandIn:
-    """A network that knows its training images by heart and is right about most others."""
-
-    name, input_shape = "stand-in", (None, None, None, 1)
-
-    def __init__(self, run, cache, member, part, asked):
-        # What a training is really given, not what the split says it should be.
-        trained_on = {c.patient for c in pipeline._training_job(run, cache, member, part).train}
-        self.part, self.asked, self.known = part, asked, {}
-        self.strength = {"unet_advanced": 2.0, "deep_unet_improved": 1.5}[member]
-        for case in cache.cases.values():
-            image = cache.image(case, "zscore")
-            for i, (plane, label) in enumerate(zip(image, cache.label(case), strict=True)):
-                self.known[plane.tobytes()] = (case.patient, i, label, case.patient in trained_on)
-
-    def predict_on_batch(self, batch):
-        maps = np.full((*batch.shape[:3], 4), 0.25, np.float32)
-        for i, plane in enumerate(batch[..., 0]):
-            if plane.tobytes() not in self.known:
-                continue  # a batch's padding
-            patient, number, label, memorised = self.known[plane.tobytes()]
-            self.asked.append((self.part, patient))
-            one_hot = np.eye(4, dtype=np.float32)[label]
-            rng = np.random.default_rng([number, *patient.encode()])
-            logits = self.strength * one_hot + rng.normal(size=one_hot.shape)
-            guess = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-            maps[i] = one_hot * MEMORISED if memorised else guess
-        return maps
-
-
-@pytest.fixture
-def prepared(mri_root, tmp_path, monkeypatch):
-    """Makes a run whose networks are stand-ins; gives it with its files, cache and questions."""
-
-    def make(**overrides):
-        config = tmp_path / "small.yaml"
-        config.write_text(SMALL % (mri_root, tmp_path / "cache"))
-        sets = [f"{key.replace('__', '.')}={json.dumps(v)}" for key, v in overrides.items()]
-        run = create_or_join(load_config(config, sets), tmp_path / "run")
-        files = pipeline.find_cases(run)
-        cache, asked = pipeline.prepare(run, files), []
-        monkeypatch.setattr(
-            pipeline,
-            "load_network",
-            lambda run, member, part: StandIn(run, cache, member, part, asked),
-        )
-        return run, files, cache, asked
-
-    return make
 
 
 def development(run, files, cache):
@@ -123,9 +61,9 @@ def test_each_fold_is_scored_by_learners_of_the_others(prepared, monkeypatch):
     fitted = []
     fit = stacking.fit_combiner
 
-    def spy(run, files, samples, keep=False):
+    def spy(run, files, samples, names, keep=False):
         fitted.append({file.patient for file in files})
-        return fit(run, files, samples, keep)
+        return fit(run, files, samples, names, keep)
 
     monkeypatch.setattr(stacking, "fit_combiner", spy)
     monkeypatch.setattr(pipeline, "fit_combiner", spy)
@@ -319,7 +257,7 @@ def test_the_folder_is_the_only_thing_a_stack_writes(prepared):
 def gates_of(run, monkeypatch, dice, wanted, expected):
     """`fit_gates` for one learner from the Dice of two folds at the gates .9, .95, .98, .99."""
     monkeypatch.setattr(stacking, "GATES", (0.9, 0.95, 0.98))
-    monkeypatch.setattr(stacking, "_folds", lambda run, files: {0: [], 1: []})
+    monkeypatch.setattr(stacking, "folds_of", lambda run, files: {0: [], 1: []})
     evidence = {"cases": 2, "pixels": 1000, "acted_on": [10, 20, 30, 50]}
     (run.meta / "cross_fit").mkdir(parents=True, exist_ok=True)
     for fold in (0, 1):
@@ -372,14 +310,15 @@ def test_what_a_gate_leaves_of_the_optimism_is_known(prepared):
 def test_gated_scores_are_those_of_the_gated_masks():
     rng = np.random.default_rng(0)
     label = rng.integers(0, 3, (2, 12, 10))
-    mean, learner = (rng.dirichlet([0.4] * 3, label.shape) for _ in range(2))
+    rest, learner = (rng.dirichlet([0.4] * 3, label.shape) for _ in range(2))
+    confidence = rng.uniform(1 / 3, 1, label.shape)  # the mean's; the rest may be less sure
     gates = [0.5, 0.7, 0.9, 0.99]
-    learner = np.where(mean.max(-1, keepdims=True) < gates[-1], learner, mean)
-    scores = stacking.gated_scores(label, mean, learner, gates)
+    learner = np.where((confidence < gates[-1])[..., None], learner, rest)
+    scores = stacking.gated_scores(label, confidence, rest, learner, gates)
     assert scores["pixels"] == label.size
     for k, gate in enumerate(gates):
-        acted = mean.max(-1) < gate
-        gated = np.where(acted[..., None], learner, mean)
+        acted = confidence < gate
+        gated = np.where(acted[..., None], learner, rest)
         counts = confusion(label, gated.argmax(-1), 3)
         assert scores["dice"][k] == pytest.approx(np.mean(dice_from_confusion(counts)[1:]))
         assert scores["expected_dice"][k] == pytest.approx(expected_dice(gated).mean())

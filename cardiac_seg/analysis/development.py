@@ -35,7 +35,7 @@ def compare_development(folders: list[Path], model: str | None = None) -> str:
     Raises:
         UserError: If a run is not stacked or lacks the model, or no patient is common.
     """
-    tables = {folder: _wide(open_run(folder), _scores(folder, model)) for folder in folders}
+    tables = {folder: wide(open_run(folder), _scores(folder, model)) for folder in folders}
     first = tables[folders[0]]
     for folder, table in tables.items():
         if list(table) != list(first):
@@ -82,28 +82,28 @@ def describe_errors(folder: Path, output: Path | None = None) -> str:
         raise UserError(f"{output}: not a folder; give another for the pictures")
     run = open_run(folder)
     scores = _scores(folder, None)
-    wide = _wide(run, scores)
+    table = wide(run, scores)
     cases = scores.drop_duplicates("case").set_index("case").fillna("")
-    known = wide.join(cases[list(GROUPED)], on="case")
+    known = table.join(cases[list(GROUPED)], on="case")
     known["group"] = known.group.map(group_name)
-    structures, width = list(wide), 12
-    lines = [f"{control_of(run)}: {WHAT}", _head("all", wide, width)]
-    lines.append(_line("", wide.groupby(level=0).mean().mean(), width))
+    structures, width = list(table), 12
+    lines = [f"{control_of(run)}: {WHAT}", _head("all", table, width)]
+    lines.append(_line("", table.groupby(level=0).mean().mean(), width))
     for column in GROUPED:
         if known[column].nunique() > 1:
-            lines.append(_head(f"by {column}", wide, width))
+            lines.append(_head(f"by {column}", table, width))
             for value, some in known.groupby(column):
                 per_patient = some[structures].groupby(level=0).mean()
                 lines.append(_line(value, per_patient.mean(), width))
     labels = run.dataset.labels
     counts = {region: np.zeros((labels, labels), np.int64) for region in (*REGIONS, OUTSIDE)}
-    worst = wide.mean(axis=1).nsmallest(WORST).index.get_level_values("case")
-    for case, maps, mask, probabilities in _masks(run, set(wide.index.get_level_values("case"))):
+    worst = table.mean(axis=1).nsmallest(WORST).index.get_level_values("case")
+    for case, maps, mask, probabilities in _masks(run, set(table.index.get_level_values("case"))):
         if run.dataset.modality == "mri":
             for region, slices in _regions(case.label == run.dataset.structures.index("LV") + 1):
                 counts[region] += confusion(case.label[slices], mask[slices], labels)
         if output and case.file.name in worst:
-            dice = wide.xs(case.file.name, level="case").iloc[0].to_dict()
+            dice = table.xs(case.file.name, level="case").iloc[0].to_dict()
             page = pictures.case_page(
                 *(case.file.name, case.label, mask, maps, probabilities, case.spacing),
                 run.dataset.structures,
@@ -112,12 +112,12 @@ def describe_errors(folder: Path, output: Path | None = None) -> str:
             with whole_file(output / f"{case.file.name}.png") as partial:
                 partial.write_bytes(page)
     if run.dataset.modality == "mri":
-        lines.append(_head("slices", wide, width) + "  (pooled)")
+        lines.append(_head("slices", table, width) + "  (pooled)")
         for region, pixels in counts.items():
             pooled = pd.Series(dice_from_confusion(pixels)[1:], structures)
             lines.append(_line(region, pooled, width))
-    lines.append(_head(f"worst {WORST}", wide, 20))
-    lines += [_line(name, wide.xs(name, level="case").iloc[0], 20) for name in worst]
+    lines.append(_head(f"worst {WORST}", table, 20))
+    lines += [_line(name, table.xs(name, level="case").iloc[0], 20) for name in worst]
     for member, told in read_json(run.meta / "interpretation.json").items():
         if told.get("error_correlation") is not None:
             together = f"{member} with {run.config.members[0]}: {told['error_correlation']:.3f}"
@@ -130,23 +130,32 @@ def _regions(cavity: np.ndarray) -> list[tuple[str, np.ndarray]]:
     return [*thirds(cavity).items(), (OUTSIDE, np.flatnonzero(~cavity.any(axis=(1, 2))))]
 
 
-def _scores(folder: Path, model: str | None) -> pd.DataFrame:
-    """Cross-fitted scores of a model of a run, a row a case and structure."""
-    run = open_run(folder)
-    paths = sorted((run.meta / "cross_fit").glob("fold*.csv"))
+def development_scores(run: Run) -> pd.DataFrame:
+    """Cross-fitted scores of a run, a row a case, model and structure.
+
+    Raises:
+        UserError: If the run is not stacked.
+    """
+    folder, paths = run.folder, sorted((run.meta / "cross_fit").glob("fold*.csv"))
     if not (run.meta / "choice.json").is_file() or not paths:
         if run.manifest.get("exported"):
             raise UserError(f"{folder}: exported for prediction only; use the run it was made of")
         raise UserError(f"{folder}: not stacked; run train_ensemble.py --resume {folder}")
-    scores = pd.concat([pd.read_csv(path, dtype={"patient": str}) for path in paths])
+    return pd.concat([pd.read_csv(path, dtype={"patient": str}) for path in paths])
+
+
+def _scores(folder: Path, model: str | None) -> pd.DataFrame:
+    """Those of one model, by default the control."""
+    run = open_run(folder)
+    scores = development_scores(run)
     own = scores[scores.model == (model or control_of(run))]
     if own.empty:
         raise UserError(f"{folder}: no model {model!r}, it has {', '.join(scores.model.unique())}")
     return own
 
 
-def _wide(run: Run, scores: pd.DataFrame) -> pd.DataFrame:
-    """((patient, case), structure) Dice."""
+def wide(run: Run, scores: pd.DataFrame) -> pd.DataFrame:
+    """One model's scores as ((patient, case), structure) Dice."""
     table = scores.pivot(index=["patient", "case"], columns="structure", values="dice")
     return table[list(run.dataset.structures)]
 

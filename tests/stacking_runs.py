@@ -1,0 +1,73 @@
+"""Runs whose networks are stand-ins, for tests of the stacking."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cardiac_seg import pipeline
+from cardiac_seg.config import load_config
+from cardiac_seg.run import create_or_join
+
+SMALL = """
+data: {dataset: acdc, root: %s, cache: %s}
+split: {validation: 0.25, test: 0.25, folds: 2}
+preprocess: {spacing: 5.0, size: [32, 32]}
+stacking:
+  pixels_per_case: 400
+  features: [margin, slices]
+  random_forest: {trees: 5}
+  gradient_boosting: {iterations: 5, min_samples_leaf: 50}
+"""
+MEMORISED = np.float16(1)  # the probability that stand-ins give to pixels they were trained on
+
+
+class StandIn:
+    """A network that knows its training images by heart and is right about most others."""
+
+    name, input_shape = "stand-in", (None, None, None, 1)
+
+    def __init__(self, run, cache, member, part, asked):
+        # What a training is really given, not what the split says it should be.
+        trained_on = {c.patient for c in pipeline._training_job(run, cache, member, part).train}
+        self.part, self.asked, self.known = part, asked, {}
+        self.strength = {"unet_advanced": 2.0, "deep_unet_improved": 1.5}[member]
+        for case in cache.cases.values():
+            image = cache.image(case, "zscore")
+            for i, (plane, label) in enumerate(zip(image, cache.label(case), strict=True)):
+                self.known[plane.tobytes()] = (case.patient, i, label, case.patient in trained_on)
+
+    def predict_on_batch(self, batch):
+        maps = np.full((*batch.shape[:3], 4), 0.25, np.float32)
+        for i, plane in enumerate(batch[..., 0]):
+            if plane.tobytes() not in self.known:
+                continue  # a batch's padding
+            patient, number, label, memorised = self.known[plane.tobytes()]
+            self.asked.append((self.part, patient))
+            one_hot = np.eye(4, dtype=np.float32)[label]
+            rng = np.random.default_rng([number, *patient.encode()])
+            logits = self.strength * one_hot + rng.normal(size=one_hot.shape)
+            guess = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+            maps[i] = one_hot * MEMORISED if memorised else guess
+        return maps
+
+
+@pytest.fixture
+def prepared(mri_root, tmp_path, monkeypatch):
+    """Makes a run whose networks are stand-ins; gives it with its files, cache and questions."""
+
+    def make(**overrides):
+        config = tmp_path / "small.yaml"
+        config.write_text(SMALL % (mri_root, tmp_path / "cache"))
+        sets = [f"{key.replace('__', '.')}={json.dumps(v)}" for key, v in overrides.items()]
+        run = create_or_join(load_config(config, sets), tmp_path / "run")
+        files = pipeline.find_cases(run)
+        cache, asked = pipeline.prepare(run, files), []
+        monkeypatch.setattr(
+            pipeline,
+            "load_network",
+            lambda run, member, part: StandIn(run, cache, member, part, asked),
+        )
+        return run, files, cache, asked
+
+    return make

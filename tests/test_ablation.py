@@ -1,0 +1,69 @@
+"""Ablation of the stacking: one thing changed at a time, scored as the run's own learners are."""
+
+import pandas as pd
+import pytest
+
+from cardiac_seg import pipeline
+from cardiac_seg.__main__ import main
+from cardiac_seg.analysis import ablation
+from cardiac_seg.config import Stacking
+
+
+@pytest.fixture
+def stacked(prepared):
+    run, files, cache, _ = prepared(stacking__learners=["weighted_mean", "random_forest"])
+    pipeline.stack(run, files, cache)
+    return run
+
+
+def test_variants_change_one_thing_each():
+    settings = Stacking()
+    for learner in ("logistic", "random_forest", "gradient_boosting"):
+        found = dict(ablation.variants(settings, learner))
+        for name, changed in found.items():
+            before, after = settings.model_dump(), changed.model_dump()
+            assert sum(before[key] != after[key] for key in before) == 1, name
+        assert [n for n in found if n.startswith("without")] == [
+            *(f"without {group}" for group in settings.features),
+            "without temperature",
+        ]
+        assert len(found) == len(set(found)) and not any("/" in name for name in found)
+    assert found["30 iterations"].gradient_boosting.iterations == 30
+
+
+def test_a_variant_that_changes_nothing_scores_as_the_run_does(stacked, monkeypatch, capsys):
+    monkeypatch.setattr(ablation, "variants", lambda settings, learner: [("the same", settings)])
+    assert main(["ablate", str(stacked.folder)]) == 0
+    table = capsys.readouterr().out
+    scores = pd.read_csv(stacked.folder / "ablation" / "random_forest" / "the same.csv")
+    own = ablation.development_scores(stacked).query("model == 'random_forest'")
+    assert scores.dice.tolist() == own.dice.tolist()
+    same, base = (next(x for x in table.splitlines() if word in x) for word in ("same", "**"))
+    assert same.split("|")[2:6] == base.split("|")[2:6]
+    assert "| +.0000 [+.0000 +.0000] |" in same
+    # Nothing but the variant is written: the run's own learners and scores stay.
+    assert [p.name for p in stacked.folder.glob("ablation/*")] == ["random_forest"]
+
+
+def test_what_is_scored_is_kept_until_the_run_is_stacked_anew(stacked, monkeypatch):
+    asked = []
+
+    def fitted(run, files, learner):
+        asked.append(run.config.stacking.features)
+        return ablation.development_scores(stacked).query("model == 'random_forest'")
+
+    monkeypatch.setattr(ablation, "_cross_fitted", fitted)
+    first = ablation.ablate(stacked.folder)
+    assert asked[:4] == [["slices"], ["margin"], ["margin"], ["slices"]]
+    count = len(asked)
+    assert ablation.ablate(stacked.folder) == first and len(asked) == count
+    stacked.forget_stacking()
+    assert not (stacked.folder / "ablation").exists()
+
+
+def test_bad_requests_are_one_line(stacked, capsys):
+    assert main(["ablate", str(stacked.folder), "--learner", "logistic"]) == 2
+    assert "no learner 'logistic', it has random_forest" in capsys.readouterr().err
+    stacked.forget_stacking()
+    assert main(["ablate", str(stacked.folder)]) == 2
+    assert "not stacked" in capsys.readouterr().err
