@@ -57,25 +57,25 @@ def main(argv: list[str] | None = None) -> int:
     from cardiac_seg.progress import start_log
 
     start_log()
+    if args.print_config:
+        print(dump_config(runs.open_run(args.resume).config), end="")
+        return 0
     if config:
         check_data(config)
-    run = (
-        runs.create_or_join(config, args.run_dir or Path("outputs") / args.config.stem)
-        if config
-        else runs.open_run(args.resume)
-    )
-    if args.print_config:
-        print(dump_config(run.config), end="")
-        return 0
-
-    from cardiac_seg import backend  # noqa: F401  before Keras, see there
-    from cardiac_seg.pipeline import run_stages
-
-    start_log(run.folder / "log.txt")
+    folder = args.resume or args.run_dir or Path("outputs") / args.config.stem
     chosen_part = args.member is not None or args.fold is not None
     # Training one part of several is a job beside others; what needs all parts comes after.
     stages = (args.stage,) if args.stage else ("prepare", "train") if chosen_part else STAGES
-    run_stages(run, stages, args.member, args.fold)
+    if config:
+        runs.create(config, folder)
+    with runs.at_work(folder, beside_others=chosen_part):
+        run = runs.join(config, folder) if config else runs.open_run(folder)
+
+        from cardiac_seg import backend  # noqa: F401  before Keras, see there
+        from cardiac_seg.pipeline import run_stages
+
+        start_log(run.folder / "log.txt")
+        run_stages(run, stages, args.member, args.fold)
     if run.is_done("evaluate"):
         print(f"\nnext: python analyze_results.py {run.folder}")
     return 0

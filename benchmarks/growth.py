@@ -16,7 +16,7 @@ from cardiac_seg.networks import build_member
 from cardiac_seg.pipeline import run_stages
 from cardiac_seg.prediction import predict_cases
 from cardiac_seg.progress import log
-from cardiac_seg.run import create_or_join
+from cardiac_seg.run import create
 
 STAGES = ("prepare", "stack", "evaluate")
 SIDE, FILTERS = 32, 4  # of a run's networks: memory is to be the cases', not the networks'
@@ -98,7 +98,7 @@ def stages(folder: str, patients: int) -> Callable[[], dict]:
     place = Path(folder)
     root = phantoms(place / "patients", patients)
     config = network_config(place, SIDE, FILTERS, [f"data.root={root}", *SMALL])
-    run = create_or_join(config, place / "run")
+    run = create(config, place / "run")
     write_networks(run)
     left = iter(STAGES)
 

@@ -23,7 +23,7 @@ from cardiac_seg.maps import CaseMaps, write_maps
 from cardiac_seg.networks import build_member
 from cardiac_seg.pipeline import find_cases, prepare, run_stages
 from cardiac_seg.preprocessing import GridImage
-from cardiac_seg.run import Run, create_or_join
+from cardiac_seg.run import Run, create
 
 CONFIG = Path(__file__).parents[1] / "configs" / "acdc_cpu.yaml"
 FIELD_MM = 240.0  # the side of the network grid, as in acdc_cpu.yaml
@@ -96,7 +96,7 @@ def build_run(folder: str, side: int, filters: int, extra: list[str]) -> Callabl
             f"stacking.learners=[{', '.join(LEARNERS)}]",
         ]
         config = network_config(folder, side, filters, [*chosen, *extra])
-        run = create_or_join(config, Path(folder) / "run")
+        run = create(config, Path(folder) / "run")
         write_networks(run)
         cache = prepare(run, find_cases(run))
         _, development = part_patients(run.split(), PART, config.stacking.scheme)

@@ -1,8 +1,11 @@
 """What the commands share: arguments, one-line errors, exit codes."""
 
 import argparse
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from cardiac_seg.errors import UserError
 
@@ -10,12 +13,14 @@ from cardiac_seg.errors import UserError
 def guarded(command: Callable[[list[str] | None], int]) -> Callable[[list[str] | None], int]:
     """Makes a command end with one line and an exit code instead of a traceback.
 
-    Exit codes: 0 done, 1 a file could not be processed, 2 bad input, 130 interrupted.
+    Exit codes: 0 done, 1 a file could not be processed, 2 bad input, 130 interrupted (Ctrl-C), 143
+    asked to stop (SIGTERM, as clusters send it before they take a machine away).
     """
 
     def main(argv: list[str] | None = None) -> int:
         try:
-            return command(argv)
+            with _stopping_on_sigterm():
+                return command(argv)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
@@ -23,14 +28,31 @@ def guarded(command: Callable[[list[str] | None], int]) -> Callable[[list[str] |
             what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
             print(f"error: {what}; check the path, permissions and free space", file=sys.stderr)
             return 2
-        except KeyboardInterrupt:
-            print(
-                "interrupted; what is finished is kept, the same command goes on", file=sys.stderr
-            )
-            return 130
+        except KeyboardInterrupt as stop:
+            print("stopped; what is finished is kept, the same command goes on", file=sys.stderr)
+            return 143 if isinstance(stop, _Terminated) else 130
 
     main.__doc__ = command.__doc__
     return main
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came; on its way it is what Ctrl-C is."""
+
+
+@contextmanager
+def _stopping_on_sigterm() -> Iterator[None]:
+    def stop(number, frame):
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():  # no other gets signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def parser(description: str, **options) -> argparse.ArgumentParser:

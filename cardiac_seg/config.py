@@ -44,6 +44,7 @@ AutoOnOff = Annotated[
     Literal["auto", "on", "off"],
     BeforeValidator(lambda v: {True: "on", False: "off"}[v] if isinstance(v, bool) else v),
 ]
+MOST_BYTES = 100_000  # of a config file
 STAGES = ("prepare", "train", "stack", "evaluate")
 MEMBERS = ("unet_advanced", "deep_unet_improved")
 LEARNERS = ("weighted_mean", "logistic", "random_forest", "gradient_boosting")
@@ -334,9 +335,26 @@ def dump_config(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _read_yaml(path: Path) -> dict:
+class _Loader(yaml.SafeLoader):
+    """Plain values alone: an alias can make a few lines as long as a disk."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            mark, problem = self.peek_event().start_mark, "an alias; write the value out"
+            raise yaml.composer.ComposerError(None, None, problem, mark)
+        return super().compose_node(parent, index)
+
+
+def read_yaml(path: Path) -> dict:
+    """Reads a YAML file of sections.
+
+    Raises:
+        UserError: If it cannot be read, is too long, or is anything else.
+    """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES:,} bytes")
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a SafeLoader
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -350,13 +368,13 @@ def _read_yaml(path: Path) -> dict:
 
 
 def _read_with_base(path: Path) -> dict:
-    values = _read_yaml(path)
+    values = read_yaml(path)
     base_name = values.pop("extends", None)
     if base_name is None:
         return values
     if not isinstance(base_name, str):
         raise UserError(f"{path}: extends: {base_name!r} is not a file name")
-    base = _read_yaml(path.parent / base_name)
+    base = read_yaml(path.parent / base_name)
     if "extends" in base:
         raise UserError(f"{path}: extends {base_name}, which extends another; one step is allowed")
     return _merge(base, values)

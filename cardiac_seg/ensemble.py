@@ -20,6 +20,7 @@ from cardiac_seg.examination import SIZE_UNITS, Measured, clinical_indices, doub
 from cardiac_seg.features import relative_entropy
 from cardiac_seg.maps import CaseMaps
 from cardiac_seg.meta import final_model, read_combiner, read_quality, read_steps
+from cardiac_seg.network_file import read_network
 from cardiac_seg.prediction import predict_cases
 from cardiac_seg.preprocessing import GridImage
 from cardiac_seg.quality import quality
@@ -245,11 +246,8 @@ def load_network(run: Run, member: str, part: str) -> keras.Model:
     precision = backend.set_precision(run.config.train.precision)
     if not path.is_file():
         raise UserError(f"{path}: missing; train it with train_ensemble.py --resume {run.folder}")
-    try:
-        network = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras passes on what zip, HDF5 and JSON readers raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: cannot be loaded ({reason}); it may be damaged") from None
+    run.check_hash(path)
+    network = read_network(path)
     size, classes = tuple(network.inputs[0].shape[1:3]), network.outputs[0].shape[-1]
     fits = size in ((None, None), tuple(run.config.preprocess.size))
     if (network.name, classes) != (member, run.dataset.labels) or not fits:

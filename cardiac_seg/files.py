@@ -1,6 +1,7 @@
-"""Files that appear whole or not at all: written under a temporary name, then renamed."""
+"""Files that appear whole or not at all, and locks that keep other processes out."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -70,11 +71,35 @@ def write_json(path: Path, values) -> None:
 
 
 @contextlib.contextmanager
+def held(path: Path, refusal: str, shared: bool = False) -> Iterator[None]:
+    """Keeps other processes off; the kernel gives a lock back however its process ends.
+
+    Args:
+        path: A file or folder that exists and is never replaced.
+        refusal: What to say, after the path, to one that comes second.
+        shared: Lets others in that share it too.
+
+    Raises:
+        UserError: If another process holds it.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{path}: {refusal}") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
 def _said_plainly(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        what = error.strerror or " ".join(str(error).split())  # HDF5 says more than a line
         raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); "
-            "check permissions and free space"
+            f"{path}: cannot be written ({what}); check permissions and free space, then give the "
+            "same command again"
         ) from error

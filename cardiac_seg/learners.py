@@ -22,6 +22,7 @@ from threadpoolctl import ThreadpoolController
 
 from cardiac_seg.config import Stacking
 from cardiac_seg.errors import UserError
+from cardiac_seg.estimator_check import check_estimator
 from cardiac_seg.files import whole_file
 from cardiac_seg.learner import Learner, check_learner
 from cardiac_seg.run import stack_again
@@ -31,6 +32,7 @@ TRUSTED = (
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
 )
+MOST_BYTES = 2**30  # of a learner's file, unpacked
 MOST_LEAVES = 4000  # of a tree: a stored forest of 100 trees stays under 50 MB whatever the data
 
 
@@ -104,12 +106,13 @@ def load_learner(path: Path, features: list[str], classes: int) -> Learner:
 
     Raises:
         UserError: If the file is missing, damaged, of other features, classes or another version
-            of scikit-learn, or holds types that are not trusted.
+            of scikit-learn, or holds types that are not trusted or trees that lead astray.
     """
     again = stack_again(path.parent.parent)
     if not path.is_file():
         raise UserError(f"{path}: missing; {again}")
     try:
+        _check_size(path)
         unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED))
         if unknown:
             raise UserError(
@@ -119,23 +122,29 @@ def load_learner(path: Path, features: list[str], classes: int) -> Learner:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of versions: answered below, in one line
             values = skops.io.load(path, trusted=list(TRUSTED))
+        version = values["scikit_learn"]
+        if _series(version) != _series(sklearn.__version__):
+            raise UserError(
+                f"{path}: written with scikit-learn {version}, found {sklearn.__version__}; "
+                f"install that version or {again}"
+            )
         model = _Classifier(values["estimator"], values["classes"])
         learner = Learner(values["features"], values["classes"], values["seconds"], model)
-        version = values["scikit_learn"]
-        if not hasattr(model.estimator, "predict_proba"):
-            raise TypeError("no classifier in it")
+        check_estimator(model.estimator, len(learner.features), learner.classes)
     except UserError:
         raise
     except Exception as error:  # zip, JSON and NumPy readers let many kinds through
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: damaged ({reason}); {again}") from None
-    if _series(version) != _series(sklearn.__version__):
-        raise UserError(
-            f"{path}: written with scikit-learn {version}, found {sklearn.__version__}; "
-            f"install that version or {again}"
-        )
     check_learner(path, learner, features, classes)
     return learner
+
+
+def _check_size(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > MOST_BYTES:
+        raise ValueError(f"{size / 2**20:.0f} MiB when unpacked, no learner has as many")
 
 
 @dataclass(frozen=True)

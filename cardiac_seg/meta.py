@@ -85,12 +85,15 @@ def read_learner(run: Run, name: str) -> Learner:
     """
     features = plain_combiner(run).features
     wanted = features.core() if name.endswith(CORE) else features
-    compiled = run.meta / f"{name}.onnx"
+    compiled, stored = run.meta / f"{name}.onnx", run.meta / f"{name}.skops"
     if compiled.is_file() and can_run():
+        run.check_hash(compiled)
         return load_compiled(compiled, wanted.names, len(wanted.classes))
     from cardiac_seg.learners import load_learner  # brings scikit-learn and skops: two seconds
 
-    return load_learner(run.meta / f"{name}.skops", wanted.names, len(wanted.classes))
+    if stored.is_file():
+        run.check_hash(stored)
+    return load_learner(stored, wanted.names, len(wanted.classes))
 
 
 def read_steps(run: Run) -> dict[str, list[int]]:

@@ -35,7 +35,7 @@ from cardiac_seg.evaluation import (
     score_table,
     summarize,
 )
-from cardiac_seg.files import remove_leftovers, whole_file, write_json
+from cardiac_seg.files import held, remove_leftovers, whole_file, write_json
 from cardiac_seg.maps import CaseMaps, made_by, read_maps, stored_members, write_maps
 from cardiac_seg.meta import (
     control_of,
@@ -79,14 +79,14 @@ def run_stages(
         fold: Train only this fold.
     """
     if run.is_done("stack") and not run.meta.exists() and "stack" in stages:
-        log.info("%s: deleted; stacked again, networks and maps are kept", run.meta)
+        log.info("meta: deleted; stacked again, networks and maps are kept")
         run.forget_stacking()
     lost = [name for name in RESULTS if not (run.folder / name).is_file()]
     if run.is_done("evaluate") and lost and "evaluate" in stages:
-        log.info("%s: deleted; the test cases are scored again", run.folder / lost[0])
+        log.info("%s: deleted; the test cases are scored again", lost[0])
         run.update_manifest(stages={"evaluate": {"done": False}})
     if run.is_done("evaluate"):
-        log.info("%s: finished already; its results are in metrics.json", run.folder)
+        log.info("finished already; results are in metrics.json")
         return
     environment = describe_environment()
     log.info("%s; commit %s", backend.device_line(), environment["git_commit"] or "unknown")
@@ -105,7 +105,7 @@ def find_cases(run: Run) -> list[CaseFile]:
     """The run's labelled cases; generates its phantoms first where they do not exist."""
     data = run.config.data
     if data.phantom and not run.root.exists():
-        log.info("generating %d phantom patients in %s", data.phantom.patients, data.root)
+        log.info("generating %d phantom patients in %s", data.phantom.patients, run.root.name)
         write_phantoms(run.root, data.phantom.patients, run.dataset.modality, data.phantom.seed)
     return run.dataset.find(run.root, data.views, data.phases)
 
@@ -167,9 +167,11 @@ def train_members(run: Run, cache: Cache, member: str | None, fold: int | None) 
     with run.stage("train") if whole else nullcontext():
         for name, part in chosen:
             job = _training_job(run, cache, name, part)
-            if not read_state(job.last).finished:
-                _forget_maps(run, part)
-            state = train(job, cache, run.config)
+            job.folder.mkdir(parents=True, exist_ok=True)
+            with held(job.folder, "another process trains this network; wait for it"):
+                if not read_state(job.last).finished:
+                    _forget_maps(run, part)
+                state = train(job, cache, run.config)
             models = {
                 path.relative_to(run.folder).as_posix(): file_sha256(path)
                 for path in (job.best, job.last)

@@ -20,12 +20,13 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from cardiac_seg.config import Config, dump_config, load_config
+from cardiac_seg.config import Config, dump_config, load_config, read_yaml
 from cardiac_seg.data.datasets import DATASETS, Dataset
 from cardiac_seg.errors import UserError
-from cardiac_seg.files import whole_directory, write_json, write_text
+from cardiac_seg.files import held, whole_directory, write_json, write_text
 from cardiac_seg.progress import clock, log
 
+LOG = "log.txt"  # also what a process at work on the run holds
 RESULTS = ("metrics.json", "cases.csv", "test_cases.csv")  # of the evaluate stage
 LOCAL_KEYS = ("root", "cache")  # of the data section: they belong to a machine, not to a run
 # Keys that no result depends on; a run may be continued with other values.
@@ -111,6 +112,21 @@ class Run:
         finally:
             os.close(folder)  # gives the lock back
 
+    def check_hash(self, path: Path) -> None:
+        """Refuses a model's file that is not the one that the run wrote.
+
+        That finds damage and mix-ups, not malice: who changes a file can change the manifest.
+
+        Raises:
+            UserError: If its hash is not the recorded one.
+        """
+        recorded = self.manifest.get("models", {}).get(path.relative_to(self.folder).as_posix())
+        if recorded is not None and recorded != file_sha256(path):
+            raise UserError(
+                f"{path}: damaged or of another run (not the SHA-256 in manifest.json); restore "
+                "it, or delete it and run train_ensemble.py --resume on the run"
+            )
+
     def forget_stacking(self) -> None:
         """Drops what was fitted on the maps and what was scored with it; keeps the maps."""
         undone, manifest = {"done": False}, self.manifest
@@ -139,38 +155,13 @@ class Run:
         return self.manifest.get("stages", {}).get(stage, {}).get("done", False)
 
 
-def create_or_join(config: Config, folder: Path) -> Run:
-    """Makes a run directory, or joins the one that is there if its configuration is the same.
+def create(config: Config, folder: Path) -> Run:
+    """Makes a run directory; leaves one that is there as it is.
 
     Raises:
-        UserError: If the folder is something else or holds a run of another configuration.
+        UserError: If the folder is something else.
     """
     if (folder / "config.yaml").is_file():
-        run = open_run(folder)
-        difference = _first_difference(_shared(config), _shared(run.config))
-        if difference and run.is_done("prepare"):
-            raise UserError(
-                f"{folder}: a run with another configuration ({difference}); "
-                "choose another --run-dir, or continue it with --resume"
-            )
-        restack = _first_difference(_restackable(config), _restackable(run.config))
-        remap = config.predict.mirror != run.config.predict.mirror
-        if (restack or remap) and run.manifest:
-            why, kept = (
-                ("predict.mirror", "networks")
-                if remap
-                else (f"stacking.{restack}", "networks and maps")
-            )
-            log.info("%s: stacked again, %s are kept (%s)", folder, kept, why)
-            run.forget_stacking()
-            if remap:
-                shutil.rmtree(folder / "maps", ignore_errors=True)
-            if config.stacking.deploy != run.config.stacking.deploy:
-                run.update_manifest(stages={"train": {"done": False}})
-        # What no result depends on may change: paths, workers, prediction's batch size. And before
-        # the data was accepted, everything may: the first try often has a mistake in it.
-        write_text(folder / "config.yaml", _run_yaml(config))
-        write_text(folder / "local.yaml", _local_yaml(config))
         return open_run(folder)
     if folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"{folder}: not empty and not a run; choose another --run-dir")
@@ -179,6 +170,62 @@ def create_or_join(config: Config, folder: Path) -> Run:
     with whole_directory(folder) as partial:
         (partial / "config.yaml").write_text(_run_yaml(config), encoding="utf-8")
         (partial / "local.yaml").write_text(_local_yaml(config), encoding="utf-8")
+        (partial / LOG).touch()
+    return open_run(folder)
+
+
+@contextmanager
+def at_work(folder: Path, beside_others: bool) -> Iterator[None]:
+    """Keeps other processes from writing to a run.
+
+    Args:
+        folder: A run directory.
+        beside_others: Lets in others that say the same: those that train one network each.
+
+    Raises:
+        UserError: If another process is at work, or the folder is no run.
+    """
+    open_run(folder)
+    (folder / LOG).touch()
+    refusal = (
+        "another process is at work on this run, this file tells how far it is; wait for it, or "
+        "train networks side by side, each with --member or --fold"
+    )
+    with held(folder / LOG, refusal, shared=beside_others):
+        yield
+
+
+def join(config: Config, folder: Path) -> Run:
+    """Takes up a run if its configuration is the same but for what may change.
+
+    Raises:
+        UserError: If the folder holds a run of another configuration.
+    """
+    run = open_run(folder)
+    difference = _first_difference(_shared(config), _shared(run.config))
+    if difference and run.is_done("prepare"):
+        raise UserError(
+            f"{folder}: a run with another configuration ({difference}); "
+            "choose another --run-dir, or continue it with --resume"
+        )
+    restack = _first_difference(_restackable(config), _restackable(run.config))
+    remap = config.predict.mirror != run.config.predict.mirror
+    if (restack or remap) and run.manifest:
+        why, kept = (
+            ("predict.mirror", "networks")
+            if remap
+            else (f"stacking.{restack}", "networks and maps")
+        )
+        log.info("%s: stacked again, %s are kept (%s)", folder, kept, why)
+        run.forget_stacking()
+        if remap:
+            shutil.rmtree(folder / "maps", ignore_errors=True)
+        if config.stacking.deploy != run.config.stacking.deploy:
+            run.update_manifest(stages={"train": {"done": False}})
+    # What no result depends on may change: paths, workers, prediction's batch size. And before
+    # the data was accepted, everything may: the first try often has a mistake in it.
+    write_text(folder / "config.yaml", _run_yaml(config))
+    write_text(folder / "local.yaml", _local_yaml(config))
     return open_run(folder)
 
 
@@ -193,7 +240,13 @@ def open_run(folder: Path) -> Run:
         raise UserError(f"{folder}: not a run directory (no config.yaml); check the path")
     overrides = []
     if local.is_file():
-        values = yaml.safe_load(local.read_text(encoding="utf-8"))["data"]
+        values = read_yaml(local).get("data")
+        values = values if isinstance(values, dict) else {}
+        if not all(isinstance(values.get(key), str) for key in LOCAL_KEYS):
+            raise UserError(
+                f"{local}: expected data.root and data.cache, this machine's folders; write them, "
+                "or delete the file to use the run for prediction alone"
+            )
         overrides = [f"data.{key}={json.dumps(values[key])}" for key in LOCAL_KEYS]
     else:  # a run that was copied for prediction knows no data folder
         overrides = ["data.root=unknown"]

@@ -364,8 +364,8 @@ def _restore(model: keras.Model, last: Path) -> None:
             # Keras warns of each container that it also reaches by another way.
             warnings.simplefilter("ignore")
             model.load_weights(last)
-    except (ValueError, KeyError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # zip and HDF5 readers let many kinds through
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"{last}: checkpoint of another architecture ({reason}); use the config it was "
             "trained with, or another --run-dir"

@@ -1,6 +1,7 @@
 """What the tests share: small phantoms to read, and copies of them to damage."""
 
 import shutil
+import socket
 
 import pytest
 from hypothesis import settings
@@ -45,6 +46,21 @@ def pytest_collection_modifyitems(items):
 def one_openmp_thread():
     """Boosting's threads wait busily; on small examples, waiting is all they do."""
     with threadpool_limits(1, "openmp"):
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network():
+    """Nothing here may need the network at run time."""
+    connect = socket.socket.connect
+
+    def only_here(self, address):
+        if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise RuntimeError(f"no network in tests: {address}")
+        return connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", only_here)
         yield
 
 

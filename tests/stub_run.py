@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from cardiac_seg.config import MEMBERS, load_config
-from cardiac_seg.run import create_or_join
+from cardiac_seg.run import create
 
 SIZE, SPACING = 64, 1.5
 SURE = 60.0  # logits of a class and its neighbour differ by a ninth of it
@@ -33,7 +33,7 @@ def write_stub_run(folder: Path, dataset: str, review_below: float = 0.5) -> Pat
     }
     folder.mkdir(parents=True, exist_ok=True)
     config.write_text(yaml.safe_dump(settings))
-    run = create_or_join(load_config(config), folder / "run")
+    run = create(load_config(config), folder / "run")
     for member in MEMBERS:
         path = run.models(member, "full") / f"{run.config.predict.checkpoint}.keras"
         path.parent.mkdir(parents=True)

@@ -24,7 +24,7 @@ from cardiac_seg.analysis.results import results_table
 from cardiac_seg.config import MEMBERS, load_config
 from cardiac_seg.maps import read_maps
 from cardiac_seg.overlap import confusion, dice_from_confusion
-from cardiac_seg.run import create_or_join, open_run
+from cardiac_seg.run import create, open_run
 
 SETTINGS = """
 data: {dataset: %s, root: %s, cache: %s}
@@ -74,7 +74,7 @@ def make_run(folder, dataset, root, *overrides, noise=0, blind=lambda case: ()):
     spacing = {"acdc": "5.0", "camus": "null"}[dataset]
     config = folder.with_suffix(".yaml")
     config.write_text(SETTINGS % (dataset, root, folder.parent / "cache", spacing))
-    run = create_or_join(load_config(config, list(overrides)), folder)
+    run = create(load_config(config, list(overrides)), folder)
     cache = pipeline.prepare(run, pipeline.find_cases(run))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(

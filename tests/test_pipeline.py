@@ -21,7 +21,7 @@ from cardiac_seg.__main__ import main as cardiac_seg_main
 from cardiac_seg.card import model_card
 from cardiac_seg.config import MEMBERS, load_config
 from cardiac_seg.maps import read_maps
-from cardiac_seg.run import create_or_join, open_run
+from cardiac_seg.run import join, open_run
 
 REPO = Path(train_ensemble.__file__).parent
 
@@ -292,7 +292,7 @@ def test_a_card_of_real_data_names_licence_source_and_who_trained(analysed, tmp_
 
 def test_other_mirror_images_are_mapped_again_by_the_same_networks(finished, config_file, tmp_path):
     copy = Path(shutil.copytree(finished, tmp_path / "copy"))
-    run = create_or_join(load_config(config_file, ["predict.mirror=none"]), copy)
+    run = join(load_config(config_file, ["predict.mirror=none"]), copy)
     assert not (copy / "maps").exists() and not run.meta.exists() and not run.is_done("stack")
     assert run.is_done("train") and len(list((copy / "models").rglob("last.keras"))) == 2
 

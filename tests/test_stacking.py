@@ -18,7 +18,7 @@ from cardiac_seg.maps import CaseMaps, read_maps, write_maps
 from cardiac_seg.meta import final_model, models_of, read_combiner, read_steps
 from cardiac_seg.overlap import confusion, dice_from_confusion
 from cardiac_seg.quality import expected_dice
-from cardiac_seg.run import create_or_join
+from cardiac_seg.run import join
 
 
 def development(run, files, cache):
@@ -103,7 +103,7 @@ def test_an_interrupted_stack_goes_on_and_ends_the_same(prepared, monkeypatch, t
     for folder in (run.folder, whole):
         assert len(list((folder / "meta").glob("*.skops"))) == 6
     maps = read_maps(next((run.folder / "maps").iterdir()), list(MEMBERS))
-    again = create_or_join(run.config, whole)
+    again = join(run.config, whole)
     for model in models_of(run):
         ((_, one, _),) = read_combiner(run, [model]).combine(maps, [model])
         ((_, two, _),) = read_combiner(again, [model]).combine(maps, [model])

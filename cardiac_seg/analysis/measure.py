@@ -1,12 +1,8 @@
 """Measures every test patient once, from the saved maps and masks; kept, so figures are quick."""
 
-import fcntl
 import io
 import itertools
-import os
-from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib import metadata
@@ -24,7 +20,7 @@ from cardiac_seg.data.cases import read_mask
 from cardiac_seg.errors import UserError
 from cardiac_seg.evaluation import FINAL_MASKS, REFERENCE_MASKS
 from cardiac_seg.features import entropy
-from cardiac_seg.files import remove_leftovers, whole_file
+from cardiac_seg.files import held, remove_leftovers, whole_file
 from cardiac_seg.interpretation import BINS, count_calibration
 from cardiac_seg.maps import read_maps
 from cardiac_seg.meta import control_of, final_model, models_of, read_combiner, read_quality
@@ -95,6 +91,10 @@ def test_cases(run: Run) -> pd.DataFrame:
         raise UserError(f"{path}: cannot be read ({error}); {_score_again(run)}") from None
     if not {*text, "recorded_ef", "heart_rate"} <= set(cases.columns) or cases.empty:
         raise UserError(f"{path}: columns or cases are missing; {_score_again(run)}")
+    for name in (*cases.case, *cases.patient, *cases.path):
+        # They name files that are read and written.
+        if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise UserError(f"{path}: {name!r} names no file of the run; {_score_again(run)}")
     for name in cases.case:
         if not run.map(name).is_file():
             raise UserError(f"{run.map(name)}: missing; {_score_again(run)}")
@@ -116,28 +116,11 @@ def measure_run(run: Run, output: Path) -> list[Measured]:
     folder, key = output / "measured", _key(run)
     for written in (folder, output / "cases"):
         written.mkdir(parents=True, exist_ok=True)
-    with _only_one(output):
+    with held(output, "another analysis is at work there; wait for it"):
         for written in (folder, output / "cases"):
             remove_leftovers(written)
         _measure_missing(run, cases, output, key)
     return [_read(folder / f"{patient}.npz")[1] for patient in dict.fromkeys(cases.patient)]
-
-
-@contextmanager
-def _only_one(output: Path) -> Iterator[None]:
-    """Keeps a second analysis of the same folder out.
-
-    Raises:
-        UserError: If one is running.
-    """
-    folder = os.open(output, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise UserError(f"{output}: another analysis is at work there; wait for it") from None
-    finally:
-        os.close(folder)  # gives the lock back
 
 
 def _measure_missing(run: Run, cases: pd.DataFrame, output: Path, key: str) -> None:

@@ -10,9 +10,11 @@ import numpy as np
 from cardiac_seg import preprocessing
 from cardiac_seg.config import Preprocess
 from cardiac_seg.data.cases import CaseFile, read_cases
+from cardiac_seg.errors import UserError
 from cardiac_seg.files import whole_directory
 from cardiac_seg.progress import bar
 
+ARRAYS = ("images.u8", "labels.u8")
 FORMAT = 2  # raise when what is stored changes
 
 
@@ -104,13 +106,14 @@ def open_cache(
     folder = folder / hashlib.sha256(key.encode()).hexdigest()[:16]
     if not folder.is_dir():
         _build(folder, files, labels, settings)
-    entries = json.loads((folder / "cases.json").read_text())
-    cases = {e["name"]: CachedCase(**{**e, "grid": _grid(e["grid"])}) for e in entries}
-    shape = (entries[-1]["stop"], *settings.size)
-    images, pixels = (
-        np.memmap(folder / name, np.uint8, "r", shape=shape) for name in ("images.u8", "labels.u8")
-    )
-    return Cache(images, pixels, cases)
+    try:
+        entries = json.loads((folder / "cases.json").read_text())
+        cases = {e["name"]: CachedCase(**{**e, "grid": _grid(e["grid"])}) for e in entries}
+        shape = (entries[-1]["stop"], *settings.size)
+        images, pixels = (np.memmap(folder / name, np.uint8, "r") for name in ARRAYS)
+        return Cache(images.reshape(shape), pixels.reshape(shape), cases)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UserError(f"{folder}: damaged ({error}); delete it, it is made again") from None
 
 
 def _build(folder: Path, files: list[CaseFile], labels: int, settings: Preprocess) -> None:

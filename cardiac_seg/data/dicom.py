@@ -25,11 +25,12 @@ from pydicom.pixels.decoders.base import DecodeRunner
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from cardiac_seg.data.nifti import LUMINANCE
+from cardiac_seg.data.nifti import LUMINANCE, MOST_VOXELS
 from cardiac_seg.errors import UserError
 
 MODALITIES = {"MR": "mri", "US": "echo"}
 NEAR = 0.1  # mm: the same place, for images of one slice and for slices along one axis
+MOST_FRAMES = 100_000  # of a file; it is a claim, and memory is taken for each
 GAP = 0.01  # by what part slice distances may differ
 PARALLEL = 1e-4  # by how much direction cosines of parallel slices may differ
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")  # decoded to RGB
@@ -330,7 +331,7 @@ def _frames_of_file(path: Path, header: Dataset) -> list[_Frame]:
 
 def _frame_count(path: Path, header: Dataset) -> int:
     count = _number(_Frame(path, None, header), "NumberOfFrames")
-    if count is not None and count < 1:
+    if count is not None and not 1 <= count <= MOST_FRAMES:
         advice = "repair the header, or export it again"
         raise _refuse(_Frame(path, None, header), "NumberOfFrames", f"{count:.6g}", advice)
     return int(count or 1)
@@ -410,8 +411,12 @@ def _check_kind(path: Path, header: Dataset) -> None:
     modality = str(header.Modality)
     if modality not in MODALITIES:
         raise _refuse(frame, "Modality", modality, "expected MR or US; leave this file out")
-    if not _number(frame, "Rows") or not _number(frame, "Columns"):
+    rows, columns = (_number(frame, keyword) for keyword in ("Rows", "Columns"))
+    if not rows or not columns:
         raise _refuse(frame, "Rows", "missing", "it holds no image; leave this file out")
+    if rows * columns > MOST_VOXELS:
+        claim = f"{rows:.0f} of {columns:.0f} columns"
+        raise _refuse(frame, "Rows", claim, "no such image is read; repair the header")
     kind = header.get("PhotometricInterpretation")
     kinds = ["MONOCHROME2", *(COLOURS if modality == "US" else ())]
     if kind not in kinds:

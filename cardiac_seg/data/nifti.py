@@ -1,5 +1,6 @@
 """NIfTI files: opened without their pixels, read a phase at a time, written like their source."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from cardiac_seg.errors import UserError
 from cardiac_seg.files import whole_file
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+MOST_VOXELS = 2**27  # of one phase, as 512 x 512 x 512; no picture of a heart has more
+GZIP_MOST = 1100  # times smaller a file can be than what it holds; deflate reaches 1030
 UNITS_MM = {"meter": 1000.0, "micron": 0.001}
 FREE_TEXT = ("descrip", "aux_file", "db_name", "intent_name", "data_type")  # may name a patient
 
@@ -104,6 +107,7 @@ def open_nifti(
     except Exception as error:
         raise _unreadable(path, error) from None
     phases, phase_axis = _find_phases(path, shape, dtype, modality)
+    _check_size(path, shape, dtype, phases)
     zooms = [abs(float(zoom)) for zoom in zooms]
     if modality == "echo" or len(shape) == 2:
         zooms[2] = 1.0
@@ -183,6 +187,19 @@ def _find_phases(
     if not fits:
         raise UserError(f"{path}: array of shape {shape} and type {dtype}; expected {kinds}")
     return phases, axis
+
+
+def _check_size(path: Path, shape: tuple[int, ...], dtype: np.dtype, phases: int) -> None:
+    """Refuses a header that claims what the file cannot hold, before memory is taken for it."""
+    voxels = math.prod(shape)
+    held = path.stat().st_size * (GZIP_MOST if path.suffix == ".gz" else 1)
+    if voxels // phases > MOST_VOXELS:
+        raise UserError(
+            f"{path}: array of shape {shape}, more than {MOST_VOXELS:,} pixels a phase; the header "
+            "may be damaged"
+        )
+    if voxels * dtype.itemsize > held:
+        raise _unreadable(path, ValueError(f"too small a file for an array of shape {shape}"))
 
 
 def _check_affine(path: Path, header, affine, zooms, axes: list[int], given) -> None:
