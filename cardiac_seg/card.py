@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import pandas as pd
-
+from cardiac_seg.analysis.measure import score_again
 from cardiac_seg.analysis.results import results_table
 from cardiac_seg.analysis.tables import group_name
 from cardiac_seg.data.cases import KINDS
 from cardiac_seg.data.split import deployed_parts, part_patients
 from cardiac_seg.info import describe_input
 from cardiac_seg.meta import final_model
-from cardiac_seg.run import Run
+from cardiac_seg.run import Run, read_table
 
 DATA = {
     "acdc": (
@@ -104,7 +103,8 @@ def _patients(run: Run) -> str:
 
 
 def _worst(run: Run) -> str:
-    cases = pd.read_csv(run.folder / "cases.csv", dtype={"patient": str})
+    columns = dict.fromkeys(("case", "group", "structure", "model", "subset"), str)
+    cases = read_table(run.folder / "cases.csv", columns | {"dice": float}, score_again(run))
     own = cases[(cases.subset == "test") & (cases.model == final_model(run))]
     lines = ["| image | group | structure | Dice |", "|---|---|---|---|"]
     for row in own.nsmallest(WORST, "dice").itertuples():

@@ -33,14 +33,21 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_directory(path: Path) -> Iterator[Path]:
     """Gives a temporary folder beside `path`; renamed on success, removed on failure.
 
-    If another process made `path` meanwhile, its folder is kept and this one removed.
+    If another process made `path` meanwhile, its folder is kept and this one removed. What killed
+    processes left of it is removed first.
 
     Raises:
         UserError: If the parent folder cannot be written.
     """
-    with _said_plainly(path):
+    prefix = f".partial-{path.name}-"
+    with _said_plainly(path), contextlib.ExitStack() as stack:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".partial-{path.name}-", dir=path.parent))
+        with locked(path.parent):
+            for other in path.parent.glob(f"{prefix}*"):
+                with contextlib.suppress(BlockingIOError), locked(other, wait=False):
+                    shutil.rmtree(other, ignore_errors=True)  # nobody holds it: its process died
+            partial = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
+            stack.enter_context(locked(partial))
         try:
             yield partial
             partial.chmod(0o755)
@@ -50,9 +57,11 @@ def whole_directory(path: Path) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def remove_leftovers(folder: Path, pattern: str = ".partial-*") -> None:
-    """Removes what a killed process left half-written; for files with one writer."""
+def remove_leftovers(folder: Path, pattern: str = ".partial-*", but_in: Path | None = None) -> None:
+    """Removes what a killed process left half-written; for folders with one writer at a time."""
     for partial in folder.rglob(pattern):
+        if but_in in partial.parents:
+            continue
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
         else:
@@ -82,15 +91,24 @@ def held(path: Path, refusal: str, shared: bool = False) -> Iterator[None]:
     Raises:
         UserError: If another process holds it.
     """
-    handle = os.open(path, os.O_RDONLY)
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            stack.enter_context(locked(path, shared, wait=False))
         except BlockingIOError:
             raise UserError(f"{path}: {refusal}") from None
         yield
+
+
+@contextlib.contextmanager
+def locked(path: Path, shared: bool = False, wait: bool = True) -> Iterator[None]:
+    """Holds a file or folder; BlockingIOError where another process does and it must not wait."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(handle, kind if wait else kind | fcntl.LOCK_NB)
+        yield
     finally:
-        os.close(handle)
+        os.close(handle)  # gives the lock back
 
 
 @contextlib.contextmanager

@@ -68,6 +68,19 @@ def read_quality(run: Run) -> dict[str, float]:
     return fitted
 
 
+def read_interpretation(run: Run) -> dict[str, dict]:
+    """Reads what `stacking.interpretation` found, by model.
+
+    Raises:
+        UserError: If it is missing or damaged.
+    """
+    path = run.meta / "interpretation.json"
+    values = read_json(path)
+    if not isinstance(values, dict) or not all(isinstance(v, dict) for v in values.values()):
+        raise UserError(f"{path}: not as it was written; {stack_again(run.folder)}")
+    return values
+
+
 def write_learner(run: Run, name: str, learner: Learner) -> None:
     """Writes one fitted learner, and compiled too where that is installed."""
     from cardiac_seg.learners import save_learner

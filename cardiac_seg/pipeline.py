@@ -35,7 +35,7 @@ from cardiac_seg.evaluation import (
     score_table,
     summarize,
 )
-from cardiac_seg.files import held, remove_leftovers, whole_file, write_json
+from cardiac_seg.files import held, whole_file, write_json
 from cardiac_seg.maps import CaseMaps, made_by, read_maps, stored_members, write_maps
 from cardiac_seg.meta import (
     control_of,
@@ -198,8 +198,6 @@ def stack(run: Run, files: list[CaseFile], cache: Cache) -> None:
     if run.is_done("stack"):
         return
     with run.stage("stack"):
-        for folder in ("maps", "meta"):
-            remove_leftovers(run.folder / folder)
         if run.config.stacking.learners and run.config.chosen_by_validation:
             log.info(
                 "stack: the patients that the learners are fitted on have also watched the "
@@ -228,7 +226,7 @@ def stack(run: Run, files: list[CaseFile], cache: Cache) -> None:
                 100 * gate["share_before"],
                 gate["dice_change"],
             )
-        choice = choose_model(run, development, gates)
+        choice = choose_model(run, gates)
         log.info(
             "stack: %s, fitting on all %d development cases",
             run.config.stacking.scheme,
@@ -253,8 +251,6 @@ def evaluate_models(run: Run, files: list[CaseFile], cache: Cache) -> None:
     if not run.is_done("stack"):
         raise UserError(f"{run.folder}: stage evaluate needs stage stack; run it first")
     with run.stage("evaluate"):
-        for folder in ("maps", "masks"):
-            remove_leftovers(run.folder / folder)
         split, models, final = run.split(), models_of(run), final_model(run)
         combiner = read_combiner(run, models)
         steps = read_steps(run)
@@ -264,7 +260,7 @@ def evaluate_models(run: Run, files: list[CaseFile], cache: Cache) -> None:
         names = {case.name for case in test}
         chosen = [file for file in files if file.name in names]
         scores = {
-            DEVELOPMENT: cross_fitted_scores(run, _development_files(run, files, cache)),
+            DEVELOPMENT: cross_fitted_scores(run),
             "test": score(run, chosen, combiner, models, "test", steps, final),
         }
         with whole_file(run.folder / "test_cases.csv") as partial:

@@ -1,9 +1,7 @@
 """The run directory: where a run's files lie, and how a run is created, joined and described."""
 
-import fcntl
 import hashlib
 import json
-import os
 import platform
 import resource
 import shutil
@@ -23,7 +21,14 @@ import yaml
 from cardiac_seg.config import Config, dump_config, load_config, read_yaml
 from cardiac_seg.data.datasets import DATASETS, Dataset
 from cardiac_seg.errors import UserError
-from cardiac_seg.files import held, whole_directory, write_json, write_text
+from cardiac_seg.files import (
+    held,
+    locked,
+    remove_leftovers,
+    whole_directory,
+    write_json,
+    write_text,
+)
 from cardiac_seg.progress import clock, log
 
 LOG = "log.txt"  # also what a process at work on the run holds
@@ -68,13 +73,35 @@ class Run:
 
     @property
     def manifest(self) -> dict:
-        """What is recorded about the run; empty before the first stage."""
+        """What is recorded about the run; empty before the first stage.
+
+        Raises:
+            UserError: If it is damaged.
+        """
         path = self.folder / "manifest.json"
-        return read_json(path) if path.is_file() else {}
+        values = read_json(path) if path.exists() else {}
+        usable = isinstance(values, dict) and all(
+            isinstance(values.get(key, {}), dict) for key in ("stages", "models", "dataset")
+        )
+        if not usable or not all(isinstance(v, dict) for v in values.get("stages", {}).values()):
+            raise UserError(
+                f"{path}: not as the run wrote it; restore it, or train in another --run-dir"
+            )
+        return values
 
     def split(self) -> pd.DataFrame:
-        """The split table, see `data.split.make_split`."""
-        return pd.read_csv(self.folder / "split.csv", dtype={"patient": str, "stratum": str})
+        """The split table, see `data.split.make_split`.
+
+        Raises:
+            UserError: If it is missing or damaged.
+        """
+        path, advice = self.folder / "split.csv", "restore it, or train in another --run-dir"
+        columns = {"patient": str, "subset": str, "fold": None, "stratum": str}
+        table = read_table(path, columns, advice)
+        usable = table.fold.dtype.kind == "i" and not table.patient.duplicated().any()
+        if not usable or not set(table.subset) <= {"train", "validation", "test"}:
+            raise UserError(f"{path}: not as the run wrote it; {advice}")
+        return table
 
     def models(self, member: str, part: str) -> Path:
         """Folder of a training's `best.keras` and `last.keras`."""
@@ -98,9 +125,7 @@ class Run:
 
         Dictionaries are merged key by key; None removes a key.
         """
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
+        with locked(self.folder):
             manifest = self.manifest
             for key, value in values.items():
                 both = isinstance(value, dict) and isinstance(manifest.get(key), dict)
@@ -109,8 +134,6 @@ class Run:
                     merged = {k: v for k, v in merged.items() if v is not None}
                 manifest[key] = merged
             write_json(self.folder / "manifest.json", manifest)
-        finally:
-            os.close(folder)  # gives the lock back
 
     def check_hash(self, path: Path) -> None:
         """Refuses a model's file that is not the one that the run wrote.
@@ -192,6 +215,8 @@ def at_work(folder: Path, beside_others: bool) -> Iterator[None]:
         "train networks side by side, each with --member or --fold"
     )
     with held(folder / LOG, refusal, shared=beside_others):
+        if not beside_others:
+            remove_leftovers(folder, but_in=folder / "analysis")  # it has a lock of its own
         yield
 
 
@@ -238,6 +263,8 @@ def open_run(folder: Path) -> Run:
     path, local = folder / "config.yaml", folder / "local.yaml"
     if not path.is_file():
         raise UserError(f"{folder}: not a run directory (no config.yaml); check the path")
+    if missing := set(Config.model_fields) - set(read_yaml(path)):  # it ran with no default
+        raise UserError(f"{path}: lacks {', '.join(sorted(missing))}; it may be cut off")
     overrides = []
     if local.is_file():
         values = read_yaml(local).get("data")
@@ -298,6 +325,29 @@ def read_json(path: Path):
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise UserError(f"{path}: not valid JSON ({error}); it may be damaged") from None
+
+
+def read_table(path: Path, columns: dict[str, type | None], advice: str) -> pd.DataFrame:
+    """Reads a CSV file.
+
+    Args:
+        path: The file.
+        columns: What it must have, with the type that pandas would not guess.
+        advice: What to do about a file that cannot be used.
+
+    Raises:
+        UserError: If it is missing, damaged or lacks a column.
+    """
+    try:
+        table = pd.read_csv(path, dtype={name: kind for name, kind in columns.items() if kind})
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {advice}") from None
+    except ValueError as error:  # pandas' own errors are among them
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: cannot be read ({reason}); {advice}") from None
+    if missing := [name for name in columns if name not in table]:
+        raise UserError(f"{path}: no column {missing[0]!r}; {advice}")
+    return table
 
 
 def stack_again(folder: Path) -> str:

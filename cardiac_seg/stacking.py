@@ -186,15 +186,22 @@ def cross_fit(run: Run, files: list[CaseFile], steps: dict[str, list[int]]) -> N
         )
 
 
-def cross_fitted_scores(run: Run, files: list[CaseFile]) -> Scores:
-    """The scores of all folds together."""
+def cross_fitted_scores(run: Run) -> Scores:
+    """The scores of all folds together.
+
+    Raises:
+        UserError: If those of a fold are missing or damaged.
+    """
     models, tables, folds = models_of(run), [], []
-    for fold in folds_of(run, files):
+    in_folds = run.split().fold
+    for fold in sorted(set(in_folds[in_folds >= 0])):
         table, evidence = _fold_files(run, fold)
         try:
             tables.append(pd.read_csv(table, dtype={"patient": str}))
             folds.append(read_json(evidence))
             complete = set(tables[-1].model) == set(models) == set(folds[-1]["pooled"])
+            complete &= set(run.dataset.structures) == set(tables[-1].structure)
+            complete &= tables[-1].dice.dtype.kind == "f"
         except (OSError, ValueError, AttributeError, KeyError, TypeError):
             complete = False
         if not complete:
@@ -209,19 +216,18 @@ def cross_fitted_scores(run: Run, files: list[CaseFile]) -> Scores:
     )
 
 
-def choose_model(run: Run, files: list[CaseFile], gates: dict[str, dict]) -> dict:
+def choose_model(run: Run, gates: dict[str, dict]) -> dict:
     """The model with the best cross-fitted Dice among the combinations, or the configured one.
 
     Args:
         run: A run whose folds are scored.
-        files: The development cases.
         gates: Of `fit_gates`.
 
     Returns:
         `model`, `by` (`development` or `config`), `development_dice` of every model, and
         `quality`, the model's `fit_quality`.
     """
-    cases = cross_fitted_scores(run, files).cases
+    cases = cross_fitted_scores(run).cases
     dice = mean_dice(cases)
     models, wanted = models_of(run), run.config.stacking.choose
     candidates = [m for m in models if m not in run.config.members] or models

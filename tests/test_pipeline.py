@@ -319,7 +319,7 @@ def test_damage_is_named(finished, mri_root, tmp_path, capsys):
     )
     command = ["predict", str(run), str(mri_root), "--output", str(tmp_path / "out")]
     assert cardiac_seg_main(command) == 2
-    assert "belongs to another run" in capsys.readouterr().err
+    assert "of another run" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

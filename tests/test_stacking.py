@@ -218,7 +218,7 @@ def test_a_damaged_fold_is_named(prepared):
     for damage in (lambda: path.write_text("case,model\n"), path.unlink):
         damage()
         with pytest.raises(UserError, match=r"fold1\.(csv|json): .*stack"):
-            stacking.cross_fitted_scores(run, development(run, files, cache))
+            stacking.cross_fitted_scores(run)
 
 
 def test_lost_folds_are_answered(prepared):
@@ -298,12 +298,11 @@ def test_a_gate_is_the_lowest_that_keeps_what_is_wanted(
 def test_what_a_gate_leaves_of_the_optimism_is_known(prepared):
     run, files, cache, _ = prepared()
     pipeline.stack(run, files, cache)
-    cases = development(run, files, cache)
     none = dict.fromkeys(("dice_change", "expected_dice_change"), 0.0)
-    model = stacking.choose_model(run, cases, {})["model"]
-    before = stacking.choose_model(run, cases, {model: none})["quality"]
+    model = stacking.choose_model(run, {})["model"]
+    before = stacking.choose_model(run, {model: none})["quality"]
     gate = {model: {"dice_change": 0.001, "expected_dice_change": 0.02}}
-    after = stacking.choose_model(run, cases, gate)["quality"]
+    after = stacking.choose_model(run, gate)["quality"]
     assert after["optimism"] == pytest.approx(before["optimism"] + 0.019)
 
 

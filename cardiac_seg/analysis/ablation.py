@@ -16,7 +16,7 @@ from cardiac_seg.evaluation import score
 from cardiac_seg.files import whole_file
 from cardiac_seg.meta import read_steps
 from cardiac_seg.progress import bar, log
-from cardiac_seg.run import Run, open_run
+from cardiac_seg.run import Run, open_run, read_table
 from cardiac_seg.stacking import DEVELOPMENT, draw_samples, fit_combiner, folds_of
 
 ABLATION = "ablation"  # the folder of the variants' scores
@@ -68,7 +68,9 @@ def ablate(folder: Path, learner: str | None = None) -> str:
             rows = _cross_fitted(replace(run, config=config), files, learner)
             with whole_file(path) as partial:
                 rows.to_csv(partial, index=False)
-        tables[name] = wide(run, pd.read_csv(path, dtype={"patient": str}))
+        columns = dict.fromkeys(("patient", "case", "structure"), str) | {"dice": float}
+        rows = read_table(path, columns, "delete it, it is made again")
+        tables[name] = wide(run, rows)
     lines = [
         f"{folder}: {base.index.get_level_values('patient').nunique()} patients, {len(base)} "
         f"images. {WHAT}.",

@@ -12,9 +12,10 @@ from cardiac_seg.combination import native_mask
 from cardiac_seg.errors import UserError
 from cardiac_seg.evaluation import cases_with_maps
 from cardiac_seg.files import whole_file
-from cardiac_seg.meta import control_of, plain_combiner, read_steps
+from cardiac_seg.meta import control_of, plain_combiner, read_interpretation, read_steps
 from cardiac_seg.overlap import confusion, dice_from_confusion
-from cardiac_seg.run import Run, open_run, read_json
+from cardiac_seg.run import Run, open_run
+from cardiac_seg.stacking import cross_fitted_scores
 
 WHAT = "Dice per patient on the native grid, development patients, cross-fitted where fitted"
 WORST = 10
@@ -118,7 +119,7 @@ def describe_errors(folder: Path, output: Path | None = None) -> str:
             lines.append(_line(region, pooled, width))
     lines.append(_head(f"worst {WORST}", table, 20))
     lines += [_line(name, table.xs(name, level="case").iloc[0], 20) for name in worst]
-    for member, told in read_json(run.meta / "interpretation.json").items():
+    for member, told in read_interpretation(run).items():
         if told.get("error_correlation") is not None:
             together = f"{member} with {run.config.members[0]}: {told['error_correlation']:.3f}"
             lines.append(f"correlation of errors, {together}")
@@ -136,12 +137,12 @@ def development_scores(run: Run) -> pd.DataFrame:
     Raises:
         UserError: If the run is not stacked.
     """
-    folder, paths = run.folder, sorted((run.meta / "cross_fit").glob("fold*.csv"))
-    if not (run.meta / "choice.json").is_file() or not paths:
+    folder = run.folder
+    if not (run.meta / "choice.json").is_file() or not (run.meta / "cross_fit").is_dir():
         if run.manifest.get("exported"):
             raise UserError(f"{folder}: exported for prediction only; use the run it was made of")
         raise UserError(f"{folder}: not stacked; run train_ensemble.py --resume {folder}")
-    return pd.concat([pd.read_csv(path, dtype={"patient": str}) for path in paths])
+    return cross_fitted_scores(run).cases
 
 
 def _scores(folder: Path, model: str | None) -> pd.DataFrame:

@@ -27,7 +27,7 @@ from cardiac_seg.meta import control_of, final_model, models_of, read_combiner, 
 from cardiac_seg.overlap import confusion, dice_from_confusion
 from cardiac_seg.progress import bar
 from cardiac_seg.quality import quality
-from cardiac_seg.run import Run, file_sha256, open_run
+from cardiac_seg.run import Run, file_sha256, open_run, read_table
 from cardiac_seg.surface import surface_metrics
 
 VERSION = 3  # of what is measured; another number measures anew
@@ -82,22 +82,18 @@ def test_cases(run: Run) -> pd.DataFrame:
         UserError: If the list or a case's map is missing.
     """
     path = run.folder / "test_cases.csv"
-    if not path.is_file():
-        raise UserError(f"{path}: missing; write it with train_ensemble.py --resume {run.folder}")
     text = dict.fromkeys(("case", "patient", "path", "view", "phase", "group"), str)
-    try:
-        cases = pd.read_csv(path, dtype=text).fillna(dict.fromkeys(text, ""))
-    except (ValueError, OSError) as error:  # pandas' own errors are among them
-        raise UserError(f"{path}: cannot be read ({error}); {_score_again(run)}") from None
-    if not {*text, "recorded_ef", "heart_rate"} <= set(cases.columns) or cases.empty:
-        raise UserError(f"{path}: columns or cases are missing; {_score_again(run)}")
+    numbers = dict.fromkeys(("recorded_ef", "heart_rate"), float)
+    cases = read_table(path, text | numbers, score_again(run)).fillna(dict.fromkeys(text, ""))
+    if cases.empty:
+        raise UserError(f"{path}: no cases; {score_again(run)}")
     for name in (*cases.case, *cases.patient, *cases.path):
         # They name files that are read and written.
         if not name or Path(name).is_absolute() or ".." in Path(name).parts:
-            raise UserError(f"{path}: {name!r} names no file of the run; {_score_again(run)}")
+            raise UserError(f"{path}: {name!r} names no file of the run; {score_again(run)}")
     for name in cases.case:
         if not run.map(name).is_file():
-            raise UserError(f"{run.map(name)}: missing; {_score_again(run)}")
+            raise UserError(f"{run.map(name)}: missing; {score_again(run)}")
     return cases
 
 
@@ -117,8 +113,7 @@ def measure_run(run: Run, output: Path) -> list[Measured]:
     for written in (folder, output / "cases"):
         written.mkdir(parents=True, exist_ok=True)
     with held(output, "another analysis is at work there; wait for it"):
-        for written in (folder, output / "cases"):
-            remove_leftovers(written)
+        remove_leftovers(output)
         _measure_missing(run, cases, output, key)
     return [_read(folder / f"{patient}.npz")[1] for patient in dict.fromkeys(cases.patient)]
 
@@ -230,7 +225,8 @@ def _key(run: Run) -> str:
     return " ".join([str(VERSION), *files, f"{BAND_MM:g}", str(ROC_BINS), made_by])
 
 
-def _score_again(run: Run) -> str:
+def score_again(run: Run) -> str:
+    """What to do about damaged scores of a run."""
     return (
         f"delete {run.folder / 'metrics.json'} and run train_ensemble.py --resume {run.folder} to "
         "score the test cases again"
@@ -349,13 +345,13 @@ def _masks(run: Run, path: str, models: list[str]) -> tuple[dict[str, np.ndarray
                 run.folder / "masks" / name / path, run.dataset.modality
             )
         except UserError as error:
-            raise UserError(f"{error}; or {_score_again(run)}") from None
+            raise UserError(f"{error}; or {score_again(run)}") from None
         reference, largest = masks[REFERENCE_MASKS], masks[name].max(initial=0)
         if masks[name].shape != reference.shape or largest >= run.dataset.labels:
             raise UserError(
                 f"{run.folder / 'masks' / name / path}: shape {masks[name].shape} and labels up to "
                 f"{largest}, expected {reference.shape} and at most {run.dataset.labels - 1}; "
-                f"{_score_again(run)}"
+                f"{score_again(run)}"
             )
     return masks, spacing
 

@@ -11,9 +11,8 @@ from cardiac_seg.analysis.single import open_finished
 from cardiac_seg.analysis.tables import RECORDED_EF
 from cardiac_seg.combination import CORE
 from cardiac_seg.config import load_config
-from cardiac_seg.errors import UserError
 from cardiac_seg.meta import final_model
-from cardiac_seg.run import Run, read_json, shared_settings
+from cardiac_seg.run import Run, read_json, read_table, shared_settings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 COLUMNS = (
@@ -132,9 +131,7 @@ def _with_interval(row: dict, name: str, form: str) -> str:
 
 def _table(run: Run, name: str) -> pd.DataFrame:
     path = run.folder / "analysis" / "tables" / f"{name}.csv"
-    if not path.is_file():
-        raise UserError(f"{path}: missing; run analyze_results.py {run.folder} first")
-    return pd.read_csv(path)
+    return read_table(path, {}, f"run analyze_results.py {run.folder} first")
 
 
 def _command(run: Run) -> str:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from cardiac_seg.analysis import figures as draw
 from cardiac_seg.analysis import report, samples, words
-from cardiac_seg.analysis.measure import Measured, measure_run, pixel_models
+from cardiac_seg.analysis.measure import Measured, measure_run, pixel_models, score_again
 from cardiac_seg.analysis.names import METRIC_NAMES, MODEL_NAMES
 from cardiac_seg.analysis.published import (
     follows_publication,
@@ -106,8 +106,14 @@ def open_finished(folder: Path) -> Run:
         raise UserError(
             f"{folder}: not finished (no metrics.json); run train_ensemble.py --resume {folder}"
         )
-    if "control" not in read_json(path):
+    metrics = read_json(path)
+    if "control" not in metrics:
         raise UserError(f"{path}: written by an earlier version; train in another --run-dir")
+    usable = isinstance(metrics, dict) and metrics["control"] == control_of(run)
+    if not usable or not isinstance(metrics.get("subsets"), dict):
+        raise UserError(f"{path}: of another run or changed; {score_again(run)}")
+    if not {"phantom", "fingerprint"} <= set(run.manifest.get("dataset", ())):
+        raise UserError(f"{folder / 'manifest.json'}: says nothing of the dataset; restore it")
     return run
 
 

@@ -17,8 +17,8 @@ from cardiac_seg.combination import TEMPERED_MEAN
 from cardiac_seg.data.split import part_names
 from cardiac_seg.evaluation import FINAL_MASKS, REFERENCE_MASKS
 from cardiac_seg.interpretation import calibration_summary
-from cardiac_seg.meta import control_of, final_model, models_of
-from cardiac_seg.run import Run, read_json
+from cardiac_seg.meta import control_of, final_model, models_of, read_interpretation
+from cardiac_seg.run import Run, read_json, read_table
 from cardiac_seg.statistics import bootstrap_means, holm, interval, wilcoxon
 
 ENSEMBLE = FINAL_MASKS  # the chosen model, under the name it is published with
@@ -394,7 +394,11 @@ def calibration_tables(
 def history_table(run: Run) -> pd.DataFrame:
     """Loss and validation Dice of every training."""
     tables = [
-        pd.read_csv(run.history(member, part)).assign(member=member, part=part)
+        read_table(
+            run.history(member, part),
+            dict.fromkeys(("epoch", "loss", "val_dice")),
+            f"run train_ensemble.py --resume {run.folder} --stage train, which writes it again",
+        ).assign(member=member, part=part)
         for member in run.config.members
         for part in part_names(run.config)
         if run.history(member, part).is_file()
@@ -478,7 +482,7 @@ def change_table(changes: dict[str, np.ndarray]) -> pd.DataFrame:
 def importance_table(run: Run) -> pd.DataFrame:
     """Permutation importance of the feature groups, cross-fitted on development patients."""
     rows = []
-    for model, told in read_json(run.meta / "interpretation.json").items():
+    for model, told in read_interpretation(run).items():
         for group, value in told.get("importance", {}).items():
             row = {"model": model, "group": group, "mean": value["mean"]}
             rows.append(row | {"low": min(value["folds"]), "high": max(value["folds"])})
