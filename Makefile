@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo install test test-browser lint clean bench bench-peers
+.PHONY: demo install test test-browser torture hostile broken coverage audit lint clean bench bench-peers
 
 demo: $(VENV)/installed
 	$(BIN)/python train_ensemble.py --config configs/demo.yaml
@@ -23,6 +23,22 @@ test: $(VENV)/installed-dev
 # Debian: apt-get install chromium chromium-driver. REPORT=path checks that report too.
 test-browser: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/browser
+
+# docs/RELIABILITY.md tells what these show. KILLS=n
+torture hostile broken: $(VENV)/installed-dev
+	PYTHONPATH=. $(BIN)/python tests/$@.py $(if $(KILLS),--kills $(KILLS))
+
+coverage: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov=cardiac_seg --cov-report=term-missing:skip-covered
+
+# Known holes in what is installed; asks pypi.org.
+audit: $(VENV)/installed-audit
+	$(VENV)-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+$(VENV)/installed-audit: $(VENV)/installed
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	touch $@
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -54,4 +70,4 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt requirements-fast.
 	touch $@
 
 clean:
-	rm -rf $(VENV) outputs/demo outputs/phantoms outputs/cache
+	rm -rf $(VENV) $(VENV)-audit outputs/demo outputs/phantoms outputs/cache

@@ -129,9 +129,9 @@ def all_bad() -> list[Bad]:
 # NIfTI
 
 
-def nifti_bytes(dtype=np.int16, shape=(32, 32, 2), suffix=".nii.gz") -> bytearray:
+def nifti_bytes() -> bytearray:
     """A readable image, not compressed."""
-    array = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
+    array = np.random.default_rng(0).integers(0, 200, (32, 32, 2)).astype(np.int16)
     image = nib.Nifti1Image(array, np.diag([1.5, 1.5, 8.0, 1.0]))
     image.header.set_xyzt_units("mm")
     return bytearray(image.to_bytes())

@@ -9,6 +9,7 @@ import pytest
 from hostile import COMMANDS, MOST_SECONDS, REPO, all_bad, finished_run, outcome, run_here
 
 ALL = all_bad()
+SOME = ALL[::2]  # `make hostile` runs all
 MOST_MIB = 1500  # that any of them may add to the memory of the process
 # Real processes: all that a command loads before it looks at its input takes seconds.
 PROCESSES = [
@@ -37,12 +38,13 @@ def given(finished, tmp_path):
 
 
 def test_there_are_hundreds_and_all_differ():
-    assert len({(bad.kind, bad.name) for bad in ALL}) == len(ALL) >= 200
+    assert len({(bad.kind, bad.name) for bad in ALL}) == len(ALL)
+    assert len(SOME) >= 200
     assert len(PROCESSES) >= 20
     assert {bad.kind for bad in ALL} == {"NIfTI", "DICOM", "YAML", "CSV", "run directory"}
 
 
-@pytest.mark.parametrize("bad", ALL, ids=lambda bad: f"{bad.kind}: {bad.name}")
+@pytest.mark.parametrize("bad", SOME, ids=lambda bad: f"{bad.kind}: {bad.name}")
 def test_bad_input_is_one_line(bad, given, tmp_path):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found = run_here(given(bad))
