@@ -67,10 +67,10 @@ def test_a_full_disk_is_said_and_a_run_goes_on_when_there_is_room(one_network, w
     command, run, said = one_network
     try:
         if what == "disk":
-            mounted(run.parent, "1500k")
+            mounted(run.parent, "400k")
             assert given(command, said) == 2
         else:
-            assert given(command, said, most_bytes=1_000_000) == 2
+            assert given(command, said, most_bytes=300_000) == 2
         (error,) = [x for x in said.read_text().splitlines() if x.startswith("error: ")]
         assert "last.keras: cannot be written" in error and "the same command" in error
         assert "Traceback" not in said.read_text() and not list(run.rglob(".partial*"))
