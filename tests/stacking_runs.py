@@ -7,7 +7,7 @@ import pytest
 
 from cardiac_seg import pipeline
 from cardiac_seg.config import load_config
-from cardiac_seg.run import create
+from cardiac_seg.run import create, join
 
 SMALL = """
 data: {dataset: acdc, root: %s, cache: %s}
@@ -60,7 +60,9 @@ def prepared(mri_root, tmp_path, monkeypatch):
         config = tmp_path / "small.yaml"
         config.write_text(SMALL % (mri_root, tmp_path / "cache"))
         sets = [f"{key.replace('__', '.')}={json.dumps(v)}" for key, v in overrides.items()]
-        run = create(load_config(config, sets), tmp_path / "run")
+        resolved = load_config(config, sets)
+        create(resolved, tmp_path / "run")
+        run = join(resolved, tmp_path / "run")
         files = pipeline.find_cases(run)
         cache, asked = pipeline.prepare(run, files), []
         monkeypatch.setattr(

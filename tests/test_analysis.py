@@ -519,7 +519,7 @@ DAMAGE = {
     "not JSON": (lambda f: (f / "metrics.json").write_text("{"), r"metrics\.json: not valid JSON"),
     "of an earlier version": (without_control, r"metrics\.json: written by an earlier version"),
     "no run": (unlink("config.yaml"), r"not a run directory"),
-    "no list of cases": (unlink("test_cases.csv"), r"test_cases\.csv: missing; .*--resume"),
+    "no list of cases": (unlink("test_cases.csv"), r"test_cases\.csv: cannot be read .*--resume"),
     "a damaged list of cases": (
         lambda f: (f / "test_cases.csv").write_text("case,patient\n"),
         r"test_cases\.csv: .*--resume",

@@ -3,10 +3,8 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nibabel as nib
@@ -369,22 +367,6 @@ def test_a_place_that_cannot_be_written_is_named(finished, config_file, mri_root
     assert cardiac_seg_main(["phantom", below, "--patients", "1"]) == 2
     errors = capsys.readouterr().err.splitlines()
     assert sum(below in line for line in errors if line.startswith("error: ")) == 3
-
-
-def test_sigkill_and_resume_equal_an_uninterrupted_run(finished, config_file, tmp_path):
-    run = tmp_path / "killed"
-    command = [sys.executable, "train_ensemble.py", "--config", config_file, "--run-dir", run]
-    history = run / "history" / "unet_advanced" / "full.csv"
-    process = subprocess.Popen(command, cwd=REPO, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 240
-    while not history.is_file() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert history.is_file() and not (run / "metrics.json").exists()
-    assert train_ensemble.main(["--resume", str(run)]) == 0
-    assert (run / "metrics.json").read_text() == (finished / "metrics.json").read_text()
-    assert not list(run.rglob(".partial*"))
 
 
 def test_jax_predicts_and_trains_like_tensorflow(finished, config_file, mri_root, tmp_path):

@@ -90,7 +90,7 @@ class Nifti:
 
         A wrong byte in the middle would go unnoticed, and look like an image.
         """
-        if self.path.suffix != ".gz":
+        if self.path.suffix.lower() != ".gz":
             return
         left = math.prod(self.layout.shape) * self._pixels.dtype.itemsize + 2 * CHUNK
         with gzip.open(self.path) as file:
@@ -208,7 +208,7 @@ def _find_phases(
 def _check_size(path: Path, shape: tuple[int, ...], dtype: np.dtype, phases: int) -> None:
     """Refuses a header that claims what the file cannot hold, before memory is taken for it."""
     voxels = math.prod(shape)
-    held = path.stat().st_size * (GZIP_MOST if path.suffix == ".gz" else 1)
+    held = path.stat().st_size * (GZIP_MOST if path.suffix.lower() == ".gz" else 1)
     if voxels // phases > MOST_VOXELS:
         raise UserError(
             f"{path}: array of shape {shape}, more than {MOST_VOXELS:,} pixels a phase; the header "
