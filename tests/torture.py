@@ -175,7 +175,7 @@ def _finished(run: Path) -> dict[Path, int]:
         finished |= {p: p.stat().st_mtime_ns for p in run.glob(pattern)}
     for folder in trained:
         finished |= {p: p.stat().st_mtime_ns for p in folder.glob("*.keras")}
-    for path in run.glob("maps/*.npz"):
+    for path in run.glob("maps/[!.]*.npz"):
         with np.load(path) as stored:
             if {"unet_advanced", "deep_unet_improved"} <= set(stored.files):
                 finished[path] = path.stat().st_mtime_ns
@@ -218,6 +218,8 @@ def _give(command: list[str], said: str, most_bytes: int | None) -> None:
         for context in (redirect_stdout(file), redirect_stderr(file), quick()):
             stack.enter_context(context)
         stack.enter_context(mock.patch.object(training, "build_member", _small_network))
+        # A shell that started the tests in the background had it ignored, for them and for this.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         if most_bytes:
             resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, resource.RLIM_INFINITY))
         sys.exit(main(command[1:]))
