@@ -37,6 +37,7 @@ Positive = Annotated[Number, Field(gt=0)]
 BelowOne = Annotated[Number, Field(ge=0, lt=1)]
 Percentile = Annotated[Number, Field(ge=0, le=100)]
 Count = Annotated[int, Field(ge=1, strict=True)]
+Side = Annotated[int, Field(ge=1, le=4096, strict=True)]  # pixels
 Whole = Annotated[int, Field(ge=0, strict=True)]
 Switch = Annotated[bool, Field(strict=True)]
 # YAML reads a bare on or off as true or false.
@@ -98,7 +99,7 @@ class Preprocess(Section):
     """From the file's pixels to the network grid."""
 
     spacing: Positive | None = 1.5  # mm in plane; null: resize the whole image to `size`
-    size: tuple[Count, Count] = (192, 192)  # height, width of the network grid
+    size: tuple[Side, Side] = (192, 192)  # height, width of the network grid
     clip: tuple[Percentile, Percentile] = (
         0.5,
         99.5,
@@ -134,7 +135,7 @@ class Augment(Section):
 class UnetAdvanced(Section):
     """Residual U-Net, five levels."""
 
-    filters: Annotated[int, Field(ge=4, strict=True)] = 64
+    filters: Annotated[int, Field(ge=4, le=1024, strict=True)] = 64
     dropout: BelowOne = 0.3
 
 

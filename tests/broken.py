@@ -114,7 +114,7 @@ BREAKS = (
         "test_preprocessing.py",
     ),
     Break(
-        "intervals over unpaired draws of one size",
+        "intervals of 90 % that are called 95 %",
         *("statistics.py", "tail = (1 - LEVEL) / 2", "tail = 1 - LEVEL", "test_statistics.py"),
     ),
     Break(

@@ -451,7 +451,8 @@ def bad_yaml() -> Iterator[Bad]:
             if isinstance(text, bytes):
                 path.write_bytes(text)
             else:
-                path.write_text(text.replace("%s", str(folder)), encoding="utf-8")
+                data = str(run.parent / "phantoms")  # nothing is wrong with these
+                path.write_text(text.replace("%s", data), encoding="utf-8")
             return ["train", "--config", str(path), "--run-dir", str(folder / "run")]
 
         return Bad("YAML", name, write)
