@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo install test test-browser torture hostile broken coverage audit lint clean bench bench-peers
+.PHONY: demo install test test-browser torture hostile broken pretrained coverage audit lint clean bench bench-peers
 
 demo: $(VENV)/installed
 	$(BIN)/python train_ensemble.py --config configs/demo.yaml
@@ -27,6 +27,10 @@ test-browser: $(VENV)/installed-dev
 # docs/RELIABILITY.md tells what these show. KILLS=n
 torture hostile broken: $(VENV)/installed-dev
 	PYTHONPATH=. $(BIN)/python tests/$@.py $(if $(KILLS),--kills $(KILLS))
+
+# The weights that are shipped, as they are shipped: make pretrained ACDC=/path/to/ACDC CAMUS=/path/to/CAMUS
+pretrained: $(VENV)/installed
+	PYTHONPATH=. $(BIN)/python tests/pretrained.py $(if $(ACDC),--acdc $(ACDC)) $(if $(CAMUS),--camus $(CAMUS))
 
 coverage: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov=cardiac_seg --cov-report=term-missing:skip-covered

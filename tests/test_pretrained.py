@@ -6,12 +6,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from pretrained import PRETRAINED, score_shipped
 
 from cardiac_seg.__main__ import main
 from cardiac_seg.data.phantom import write_phantoms
 from cardiac_seg.overlap import confusion, dice_from_confusion
 
-PRETRAINED = Path(__file__).parents[1] / "pretrained"
 MODALITY = {"acdc": "mri", "camus": "echo"}
 MOST_MB = 20
 
@@ -52,3 +52,11 @@ def test_they_find_the_heart_of_a_phantom(weights, tmp_path):
     dice = dice_from_confusion(confusion(truth, np.asarray(mask.dataobj).astype(np.uint8), 4))
     cavity = {"acdc": 3, "camus": 1}[weights.name]
     assert dice[cavity] > 0.5
+
+
+def test_they_segment_hearts_they_were_not_trained_on(weights):
+    """Four patients: the figures of all test patients are `make pretrained`'s."""
+    root = Path(__file__).parents[2] / "shared" / "data" / weights.name
+    if not root.is_dir():
+        pytest.skip(f"no real {weights.name} data at {root}")
+    assert score_shipped(weights.name, root, most=4).mean().mean() > 0.8
