@@ -214,7 +214,7 @@ class Stacking(Section):
     deploy: Literal["refit", "fold_mean"] = "refit"  # out_of_fold: the networks in use
     learners: list[Literal[LEARNERS]] = list(LEARNERS)
     choose: Literal["auto", "mean", "tempered_mean", *LEARNERS] = (
-        "auto"  # auto: the best cross-fitted Dice
+        "auto"  # auto: the best that is shown to be better than the mean
     )
     features: list[Literal[MORE_FEATURES]] = list(MORE_FEATURES)  # beside the core
     context_mm: list[Positive] = Field([2.0, 5.0, 10.0], min_length=1)  # Gaussian sigmas

@@ -163,12 +163,6 @@ def describe_cases(files: list[CaseFile]) -> pd.DataFrame:
     return table
 
 
-def mean_dice(cases: pd.DataFrame) -> pd.Series:
-    """Model -> mean foreground Dice: of a patient's cases, then patients, then structures."""
-    per_patient = cases.groupby(["model", "patient", "structure"]).dice.mean()
-    return per_patient.groupby(["model", "structure"]).mean().groupby("model").mean()
-
-
 def summarize(scores: Scores, structures: tuple[str, ...], control: str, seed: int) -> dict:
     """Scores of one subset, for `metrics.json`.
 
@@ -239,16 +233,17 @@ def score_table(metrics: dict, subset: str) -> str:
         values = [scores["dice_native_per_patient"][s] for s in structures]
         line = f"{name:<25}" + "".join(f"{v:7.3f}" for v in values)
         line += f"{scores['mean_foreground_dice']:8.4f} "
-        line += f"{_brackets(scores['interval_95']['mean_foreground_dice'], ''):<17}"
+        line += f"{brackets(scores['interval_95']['mean_foreground_dice'], ''):<17}"
         if against := scores.get(f"against_{control}"):
-            line += f"{against['difference']:+.4f} {_brackets(against['interval_95'], '+')}"
+            line += f"{against['difference']:+.4f} {brackets(against['interval_95'], '+')}"
         lines.append(line.rstrip())
     by = {"config": "the config"}.get(metrics["chosen_by"], "cross-fitted development Dice")
     chosen = f"chosen by {by}: {metrics['final_model']}"
     return "\n".join([title, head.rstrip(), *lines, chosen])
 
 
-def _brackets(bounds: list[float] | None, sign: str) -> str:
+def brackets(bounds: list[float] | None, sign: str) -> str:
+    """An interval as text, with `sign` of the format of its numbers."""
     return "[undefined]" if bounds is None else f"[{bounds[0]:{sign}.3f} {bounds[1]:{sign}.3f}]"
 
 

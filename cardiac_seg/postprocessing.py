@@ -1,4 +1,4 @@
-"""Clean-up of native masks: largest component per structure, hole filling."""
+"""Clean-up of native masks: one component per structure, hole filling."""
 
 import numpy as np
 from scipy import ndimage
@@ -17,23 +17,41 @@ def postprocess(mask: np.ndarray, steps: dict[str, list[int]]) -> np.ndarray:
         A new mask of the same shape and dtype.
     """
     mask = mask.copy()
+    heart = largest_component(mask > 0)
     for label in steps.get("largest_component", []):
-        keep_largest_component(mask, label)
+        keep_largest_component(mask, label, heart)
     for label in steps.get("fill_holes", []):
         fill_holes(mask, label)
     return mask
 
 
-def keep_largest_component(mask: np.ndarray, label: int) -> None:
-    """Turns all but a structure's largest connected part into background, in place.
+def keep_largest_component(mask: np.ndarray, label: int, heart: np.ndarray) -> None:
+    """Turns all but one connected part of a structure into background, in place.
 
+    The part kept is the structure's largest within the heart, or, where none lies there, its
+    largest: a cavity that is almost closed may be smaller than what looks like one elsewhere.
     Parts touch by faces; across slices too, so that a stack keeps one three-dimensional part.
+
+    Args:
+        mask: (slices, height, width) uint8.
+        label: The structure.
+        heart: (slices, height, width) bool; the largest part of all structures together.
     """
-    parts, count = ndimage.label(mask == label)
-    if count > 1:
-        sizes = np.bincount(parts.ravel())
-        sizes[0] = 0
-        mask[(parts > 0) & (parts != sizes.argmax())] = 0
+    own = mask == label
+    inside = own & heart  # whole parts: what touches lies in one part of all structures, too
+    mask[own & ~largest_component(inside if inside.any() else own)] = 0
+
+
+def largest_component(mask: np.ndarray) -> np.ndarray:
+    """The largest connected part of a mask; all False where it is empty.
+
+    Args:
+        mask: (slices, height, width) bool.
+    """
+    parts, count = ndimage.label(mask)
+    if not count:
+        return np.zeros_like(mask)
+    return parts == np.bincount(parts[mask]).argmax()
 
 
 def fill_holes(mask: np.ndarray, label: int) -> None:

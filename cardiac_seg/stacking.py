@@ -18,7 +18,7 @@ from cardiac_seg.combination import (
 from cardiac_seg.data.cases import CaseFile
 from cardiac_seg.data.split import part_patients
 from cardiac_seg.errors import UserError
-from cardiac_seg.evaluation import Scores, mean_dice, score
+from cardiac_seg.evaluation import Scores, brackets, score, summarize
 from cardiac_seg.features import pixel_features
 from cardiac_seg.files import whole_file, write_json
 from cardiac_seg.interpretation import (
@@ -217,7 +217,11 @@ def cross_fitted_scores(run: Run) -> Scores:
 
 
 def choose_model(run: Run, gates: dict[str, dict]) -> dict:
-    """The model with the best cross-fitted Dice among the combinations, or the configured one.
+    """The best combination that is shown to be better than the mean, or the configured one.
+
+    Shown: cross-fitted over development patients, the paired 95 % interval of its Dice minus the
+    mean's lies above 0. Where none is, the mean stands: the largest of many differences within the
+    noise is no reason to change masks.
 
     Args:
         run: A run whose folds are scored.
@@ -227,14 +231,28 @@ def choose_model(run: Run, gates: dict[str, dict]) -> dict:
         `model`, `by` (`development` or `config`), `development_dice` of every model, and
         `quality`, the model's `fit_quality`.
     """
-    cases = cross_fitted_scores(run).cases
-    dice = mean_dice(cases)
-    models, wanted = models_of(run), run.config.stacking.choose
-    candidates = [m for m in models if m not in run.config.members] or models
+    scores, control = cross_fitted_scores(run), control_of(run)
+    told = summarize(scores, run.dataset.structures, control, run.config.seed)["models"]
+    dice = {model: told[model]["mean_foreground_dice"] for model in told}
+    gains = {
+        model: values[f"against_{control}"]
+        for model, values in told.items()
+        if model not in (control, *run.config.members)
+    }
+    shown = [m for m, gain in gains.items() if gain["interval_95"] and gain["interval_95"][0] > 0]
+    wanted = run.config.stacking.choose
+    automatic = wanted == "auto" or not gains
     # The first of equals: the simplest, as the list is ordered.
-    best = max(candidates, key=lambda m: dice[m])
-    automatic = wanted == "auto" or len(candidates) == 1
-    model = best if automatic else wanted
+    model = max(shown, key=dice.get, default=control) if automatic else wanted
+    if automatic and gains and not shown:
+        best = max(gains, key=lambda m: gains[m]["difference"])
+        log.info(
+            "no combination is shown to be better than the mean; the best: %s, %+.4f %s",
+            best,
+            gains[best]["difference"],
+            brackets(gains[best]["interval_95"], "+"),
+        )
+    cases = scores.cases
     quality = fit_quality(cases[cases.model == model])
     # The scores are those of acting on all of `act_below`; a gate leaves some optimism in place.
     gate = gates.get(model, {"dice_change": 0.0, "expected_dice_change": 0.0})
@@ -242,7 +260,7 @@ def choose_model(run: Run, gates: dict[str, dict]) -> dict:
     return {
         "model": model,
         "by": DEVELOPMENT if automatic else "config",
-        "development_dice": {m: float(dice[m]) for m in models},
+        "development_dice": dice,
         "quality": quality,
     }
 

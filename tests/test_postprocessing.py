@@ -29,6 +29,22 @@ def test_the_largest_part_is_kept_across_slices():
     assert np.array_equal(postprocess(mask, {"largest_component": [1]}), expected)
 
 
+def test_the_part_in_the_heart_is_kept_though_a_larger_one_lies_elsewhere():
+    mask = np.zeros((1, 9, 16), np.uint8)
+    mask[:, :, :9] = ring()
+    mask[0, 3:6, 3:6] = 2
+    mask[0, 4, 4] = 3  # almost closed
+    expected = mask.copy()
+    mask[0, 2:5, 12:15] = 3  # nine pixels of stomach
+    assert np.array_equal(postprocess(mask, {"largest_component": [3]}), expected)
+
+
+def test_a_structure_outside_the_heart_alone_is_kept():
+    mask = np.array([[[2, 2, 2, 0, 3, 0, 3, 3]]], np.uint8)
+    cleaned = postprocess(mask, {"largest_component": [3]})
+    assert cleaned.tolist() == [[[2, 2, 2, 0, 0, 0, 3, 3]]]
+
+
 def test_parts_that_touch_by_a_corner_are_two():
     mask = np.array([[[1, 1, 0], [0, 0, 1], [0, 0, 0]]], np.uint8)
     assert postprocess(mask, {"largest_component": [1]}).sum() == 2

@@ -14,6 +14,7 @@ from cardiac_seg import pipeline, stacking
 from cardiac_seg.config import MEMBERS
 from cardiac_seg.data.split import fold_parts, part_patients
 from cardiac_seg.errors import UserError
+from cardiac_seg.evaluation import Scores
 from cardiac_seg.maps import CaseMaps, read_maps, write_maps
 from cardiac_seg.meta import final_model, models_of, read_combiner, read_steps
 from cardiac_seg.overlap import confusion, dice_from_confusion
@@ -126,7 +127,7 @@ def test_learners_help_where_the_members_err_differently(prepared):
     choice = json.loads((run.meta / "choice.json").read_text())
     dice = choice["development_dice"]
     assert choice["by"] == "development"
-    assert dice[choice["model"]] == max(dice[m] for m in dice if m not in MEMBERS)
+    assert dice[choice["model"]] == max(dice[m] for m in dice if m not in MEMBERS) > dice["mean"]
     weights = json.loads((run.meta / "weighted_mean.json").read_text())
     assert weights["unet_advanced"] > weights["deep_unet_improved"]
     notes = json.loads((run.meta / "interpretation.json").read_text())
@@ -293,6 +294,36 @@ def test_a_gate_is_the_lowest_that_keeps_what_is_wanted(
     assert gate["below"] == below and gate["share_before"] == 0.05
     assert abs(gate["dice_change"]) <= 0.0005
     assert gate["share"] == {0.9: 0.01, 0.95: 0.02, 0.98: 0.03, 0.99: 0.05}[below]
+
+
+@pytest.mark.parametrize(
+    ("gains", "chosen"),
+    [
+        ([0.03, 0.03, 0.02, 0.02], "logistic"),
+        ([0.2, -0.05, 0.01, -0.03], "mean"),  # the largest gain, but for one patient's sake
+        ([-0.01, -0.01, -0.02, -0.01], "mean"),
+    ],
+)
+def test_a_combination_must_be_shown_to_be_better_than_the_mean(
+    prepared, monkeypatch, gains, chosen
+):
+    run, *_ = prepared()
+    rows = [
+        {
+            "case": f"p{i}",
+            "patient": f"p{i}",
+            "model": model,
+            "structure": structure,
+            "dice": 0.7 + g,
+        }
+        for model in models_of(run)
+        for structure in run.dataset.structures
+        for i, g in enumerate(gains if model == "logistic" else [0.0] * len(gains))
+    ]
+    cases = pd.DataFrame(rows).assign(expected_dice=0.7)
+    pooled = {model: np.eye(4, dtype=np.int64) for model in models_of(run)}
+    monkeypatch.setattr(stacking, "cross_fitted_scores", lambda _: Scores(cases, pooled, {}))
+    assert stacking.choose_model(run, {})["model"] == chosen
 
 
 def test_what_a_gate_leaves_of_the_optimism_is_known(prepared):
