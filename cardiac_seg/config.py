@@ -245,7 +245,10 @@ class Predict(Section):
     checkpoint: Literal["best", "last"] = "last"  # last: validation patients choose no epoch
     batch_size: Count = 8
     mirror: Literal["none", "horizontal", "both"] = "none"  # maps averaged over mirror images
-    largest_component: AutoOnOff = "auto"  # auto: kept where validation gains
+    heart: AutoOnOff = (
+        "auto"  # of all structures the largest part; auto: where nothing is lost by it
+    )
+    largest_component: AutoOnOff = "auto"
     fill_holes: AutoOnOff = "auto"
 
 

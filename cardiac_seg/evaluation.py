@@ -45,8 +45,9 @@ def choose_steps(
 ) -> dict[str, list[int]]:
     """Chooses the postprocessing steps, each for each structure, on development cases.
 
-    A step set to `auto` is kept for a structure where it raises the model's mean Dice. The same
-    steps then serve every model, so that models are compared fairly.
+    A step set to `auto` is kept for a structure where it does not lower the model's mean Dice,
+    after the steps before it: one that changes nothing here guards against what these cases lack.
+    The same steps then serve every model, so that models are compared fairly.
 
     Args:
         run: A run with maps of the cases.
@@ -60,19 +61,25 @@ def choose_steps(
     labels = range(1, run.dataset.labels)
     wanted = {step: getattr(run.config.predict, step) for step in STEPS}
     steps = {step: list(labels) if wanted[step] == "on" else [] for step in STEPS}
-    candidates = [(s, label) for s in STEPS if wanted[s] == "auto" for label in labels]
-    gains: dict[tuple[str, int], list[float]] = {candidate: [] for candidate in candidates}
-    for case, maps in cases_with_maps(run, files if candidates else [], "postprocessing"):
+    if "auto" not in wanted.values():
+        return steps
+    truths, masks = [], []
+    for case, maps in cases_with_maps(run, files, "postprocessing"):
         ((_, probabilities, _),) = combiner.combine(maps, [model])
-        mask = native_mask(probabilities, maps.grid)
-        plain = dice_from_confusion(confusion(case.label, mask, run.dataset.labels))
-        for step, label in candidates:
-            cleaned = postprocess(mask, {step: [label]})
-            dice = dice_from_confusion(confusion(case.label, cleaned, run.dataset.labels))
-            gains[step, label].append(dice[label] - plain[label])
-    for (step, label), gain in gains.items():
-        if np.nansum(gain) > 0:
+        truths.append(case.label)
+        masks.append(postprocess(native_mask(probabilities, maps.grid), steps))
+
+    def dice(masks: list[np.ndarray], label: int) -> np.ndarray:
+        pairs = zip(truths, masks, strict=True)
+        return np.array(
+            [dice_from_confusion(confusion(*p, run.dataset.labels))[label] for p in pairs]
+        )
+
+    for step, label in ((s, label) for s in STEPS if wanted[s] == "auto" for label in labels):
+        cleaned = [postprocess(mask, {step: [label]}) for mask in masks]
+        if np.nansum(dice(cleaned, label) - dice(masks, label)) >= 0:
             steps[step].append(label)
+            masks = cleaned
     return steps
 
 

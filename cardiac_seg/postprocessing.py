@@ -1,9 +1,9 @@
-"""Clean-up of native masks: one component per structure, hole filling."""
+"""Clean-up of native masks: one heart, one component per structure, hole filling."""
 
 import numpy as np
 from scipy import ndimage
 
-STEPS = ("largest_component", "fill_holes")
+STEPS = ("heart", "largest_component", "fill_holes")  # in the order in which they are applied
 
 
 def postprocess(mask: np.ndarray, steps: dict[str, list[int]]) -> np.ndarray:
@@ -17,33 +17,38 @@ def postprocess(mask: np.ndarray, steps: dict[str, list[int]]) -> np.ndarray:
         A new mask of the same shape and dtype.
     """
     mask = mask.copy()
-    heart = largest_component(mask > 0)
+    for label in steps.get("heart", []):
+        keep_in_heart(mask, label)
     for label in steps.get("largest_component", []):
-        keep_largest_component(mask, label, heart)
+        keep_largest_component(mask, label)
     for label in steps.get("fill_holes", []):
         fill_holes(mask, label)
     return mask
 
 
-def keep_largest_component(mask: np.ndarray, label: int, heart: np.ndarray) -> None:
-    """Turns all but one connected part of a structure into background, in place.
+def keep_in_heart(mask: np.ndarray, label: int) -> None:
+    """Turns what a structure has outside the heart into background, in place.
 
-    The part kept is the structure's largest within the heart, or, where none lies there, its
-    largest: a cavity that is almost closed may be smaller than what looks like one elsewhere.
-    Parts touch by faces; across slices too, so that a stack keeps one three-dimensional part.
-
-    Args:
-        mask: (slices, height, width) uint8.
-        label: The structure.
-        heart: (slices, height, width) bool; the largest part of all structures together.
+    The heart is the largest connected part of all structures together. A cavity that is almost
+    closed may be smaller than what looks like one elsewhere, which the largest component alone
+    would keep. A structure without any part in the heart stays.
     """
+    heart = largest_component(mask > 0)
     own = mask == label
-    inside = own & heart  # whole parts: what touches lies in one part of all structures, too
-    mask[own & ~largest_component(inside if inside.any() else own)] = 0
+    if (own & heart).any():
+        mask[own & ~heart] = 0
+
+
+def keep_largest_component(mask: np.ndarray, label: int) -> None:
+    """Turns all but a structure's largest connected part into background, in place."""
+    own = mask == label
+    mask[own & ~largest_component(own)] = 0
 
 
 def largest_component(mask: np.ndarray) -> np.ndarray:
     """The largest connected part of a mask; all False where it is empty.
+
+    Parts touch by faces; across slices too, so that a stack keeps one three-dimensional part.
 
     Args:
         mask: (slices, height, width) bool.

@@ -220,8 +220,8 @@ def choose_model(run: Run, gates: dict[str, dict]) -> dict:
     """The best combination that is shown to be better than the mean, or the configured one.
 
     Shown: cross-fitted over development patients, the paired 95 % interval of its Dice minus the
-    mean's lies above 0. Where none is, the mean stands: the largest of many differences within the
-    noise is no reason to change masks.
+    mean's lies above 0. Where none is, the mean stands, temperature-scaled where that is fitted:
+    the largest of many differences within the noise is no reason to change masks.
 
     Args:
         run: A run whose folds are scored.
@@ -243,7 +243,8 @@ def choose_model(run: Run, gates: dict[str, dict]) -> dict:
     wanted = run.config.stacking.choose
     automatic = wanted == "auto" or not gains
     # The first of equals: the simplest, as the list is ordered.
-    model = max(shown, key=dice.get, default=control) if automatic else wanted
+    stands = TEMPERED_MEAN if TEMPERED_MEAN in gains else control
+    model = max(shown, key=dice.get, default=stands) if automatic else wanted
     if automatic and gains and not shown:
         best = max(gains, key=lambda m: gains[m]["difference"])
         log.info(

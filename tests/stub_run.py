@@ -42,7 +42,7 @@ def write_stub_run(folder: Path, dataset: str, review_below: float = 0.5) -> Pat
     choice = {"model": "mean", "quality": {"optimism": 0.0, "review_below": review_below}}
     files = {
         "choice": choice,
-        "postprocessing": {"largest_component": [], "fill_holes": []},
+        "postprocessing": {"heart": [], "largest_component": [], "fill_holes": []},
         "temperature": {},
         "weighted_mean": {},
         "gates": {},

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from cardiac_seg.postprocessing import postprocess
 
 masks = arrays(np.uint8, (2, 7, 7), elements=st.sampled_from([0, 0, 1, 2, 3]))
-EVERY_STEP = {"largest_component": [1, 2, 3], "fill_holes": [1, 2, 3]}
+EVERY_STEP = dict.fromkeys(("heart", "largest_component", "fill_holes"), [1, 2, 3])
 
 
 def ring():
@@ -29,20 +29,26 @@ def test_the_largest_part_is_kept_across_slices():
     assert np.array_equal(postprocess(mask, {"largest_component": [1]}), expected)
 
 
-def test_the_part_in_the_heart_is_kept_though_a_larger_one_lies_elsewhere():
+def test_a_part_outside_the_heart_goes_though_it_is_the_larger_one():
     mask = np.zeros((1, 9, 16), np.uint8)
     mask[:, :, :9] = ring()
     mask[0, 3:6, 3:6] = 2
     mask[0, 4, 4] = 3  # almost closed
     expected = mask.copy()
     mask[0, 2:5, 12:15] = 3  # nine pixels of stomach
-    assert np.array_equal(postprocess(mask, {"largest_component": [3]}), expected)
+    cleaned = postprocess(mask, {"heart": [3], "largest_component": [3]})
+    assert np.array_equal(cleaned, expected)
+
+
+def test_parts_within_the_heart_stay():
+    mask = np.array([[[2, 3, 2, 0, 2, 0, 3]]], np.uint8)
+    cleaned = postprocess(mask, {"heart": [2, 3]})
+    assert cleaned.tolist() == [[[2, 3, 2, 0, 0, 0, 0]]]
 
 
 def test_a_structure_outside_the_heart_alone_is_kept():
     mask = np.array([[[2, 2, 2, 0, 3, 0, 3, 3]]], np.uint8)
-    cleaned = postprocess(mask, {"largest_component": [3]})
-    assert cleaned.tolist() == [[[2, 2, 2, 0, 0, 0, 3, 3]]]
+    assert np.array_equal(postprocess(mask, {"heart": [3]}), mask)
 
 
 def test_parts_that_touch_by_a_corner_are_two():
@@ -106,7 +112,17 @@ def test_filling_only_turns_background_into_structure(mask):
 
 @given(masks)
 def test_keeping_one_part_only_turns_structure_into_background(mask):
-    cleaned = postprocess(mask, {"largest_component": [1, 2, 3]})
+    cleaned = postprocess(mask, {"heart": [1, 2, 3], "largest_component": [1, 2, 3]})
     assert np.array_equal(cleaned[cleaned > 0], mask[cleaned > 0])
     assert set(np.unique(cleaned)) | {0} == set(np.unique(mask)) | {0}  # none vanishes
     assert np.array_equal(postprocess(cleaned, {"largest_component": [1, 2, 3]}), cleaned)
+
+
+@given(masks)
+def test_steps_one_by_one_are_the_steps_together(mask):
+    # What `choose_steps` relies on.
+    one_by_one = mask
+    for step, labels in EVERY_STEP.items():
+        for label in labels:
+            one_by_one = postprocess(one_by_one, {step: [label]})
+    assert np.array_equal(one_by_one, postprocess(mask, EVERY_STEP))

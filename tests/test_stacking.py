@@ -231,7 +231,9 @@ def test_lost_folds_are_answered(prepared):
         pipeline.stack(run, files, cache)
 
 
-@pytest.mark.parametrize("content", ["{}", "[]", '{"largest_component": [9], "fill_holes": []}'])
+@pytest.mark.parametrize(
+    "content", ["{}", "[]", '{"heart": [], "largest_component": [9], "fill_holes": []}']
+)
 def test_damaged_postprocessing_is_named(prepared, content):
     run, *_ = prepared()
     run.meta.mkdir()
@@ -300,8 +302,11 @@ def test_a_gate_is_the_lowest_that_keeps_what_is_wanted(
     ("gains", "chosen"),
     [
         ([0.03, 0.03, 0.02, 0.02], "logistic"),
-        ([0.2, -0.05, 0.01, -0.03], "mean"),  # the largest gain, but for one patient's sake
-        ([-0.01, -0.01, -0.02, -0.01], "mean"),
+        (
+            [0.2, -0.05, 0.01, -0.03],
+            "tempered_mean",
+        ),  # one patient's gain
+        ([-0.01, -0.01, -0.02, -0.01], "tempered_mean"),
     ],
 )
 def test_a_combination_must_be_shown_to_be_better_than_the_mean(
