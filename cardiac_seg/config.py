@@ -245,9 +245,7 @@ class Predict(Section):
     checkpoint: Literal["best", "last"] = "last"  # last: validation patients choose no epoch
     batch_size: Count = 8
     mirror: Literal["none", "horizontal", "both"] = "none"  # maps averaged over mirror images
-    heart: AutoOnOff = (
-        "auto"  # of all structures the largest part; auto: where nothing is lost by it
-    )
+    heart: AutoOnOff = "auto"  # what hangs together with the myocardium; auto: where Dice gains
     largest_component: AutoOnOff = "auto"
     fill_holes: AutoOnOff = "auto"
 

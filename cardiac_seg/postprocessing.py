@@ -4,6 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 STEPS = ("heart", "largest_component", "fill_holes")  # in the order in which they are applied
+MYO = 2  # the myocardium's label in every dataset
 
 
 def postprocess(mask: np.ndarray, steps: dict[str, list[int]]) -> np.ndarray:
@@ -29,12 +30,13 @@ def postprocess(mask: np.ndarray, steps: dict[str, list[int]]) -> np.ndarray:
 def keep_in_heart(mask: np.ndarray, label: int) -> None:
     """Turns what a structure has outside the heart into background, in place.
 
-    The heart is the largest connected part of all structures together. A cavity that is almost
-    closed may be smaller than what looks like one elsewhere, which the largest component alone
-    would keep. A structure without any part in the heart stays.
+    The heart is the largest connected part of the structure and the myocardium together; for the
+    myocardium, of all structures. A cavity that is almost closed lies in pieces from slice to
+    slice, and is smaller than what looks like one elsewhere: its own largest component would lose
+    pieces or be the wrong one. A structure without any part in the heart stays.
     """
-    heart = largest_component(mask > 0)
     own = mask == label
+    heart = largest_component(mask > 0 if label == MYO else own | (mask == MYO))
     if (own & heart).any():
         mask[own & ~heart] = 0
 

@@ -46,6 +46,18 @@ def test_parts_within_the_heart_stay():
     assert cleaned.tolist() == [[[2, 3, 2, 0, 0, 0, 0]]]
 
 
+def test_a_cavity_beside_another_structure_is_not_in_the_heart():
+    mask = np.array([[[2, 2, 3, 2, 2, 1, 3, 3]]], np.uint8)
+    cleaned = postprocess(mask, {"heart": [1, 2, 3]})
+    assert cleaned.tolist() == [[[2, 2, 3, 2, 2, 1, 0, 0]]]
+
+
+def test_pieces_that_the_myocardium_holds_together_stay():
+    mask = np.full((2, 1, 5), 2, np.uint8)
+    mask[0, 0, 1] = mask[1, 0, 3] = 3
+    assert np.array_equal(postprocess(mask, {"heart": [3]}), mask)
+
+
 def test_a_structure_outside_the_heart_alone_is_kept():
     mask = np.array([[[2, 2, 2, 0, 3, 0, 3, 3]]], np.uint8)
     assert np.array_equal(postprocess(mask, {"heart": [3]}), mask)
