@@ -245,7 +245,9 @@ class Predict(Section):
     checkpoint: Literal["best", "last"] = "last"  # last: validation patients choose no epoch
     batch_size: Count = 8
     mirror: Literal["none", "horizontal", "both"] = "none"  # maps averaged over mirror images
-    heart: AutoOnOff = "auto"  # what hangs together with the myocardium; auto: where Dice gains
+    heart: AutoOnOff = (
+        "auto"  # what hangs together with the myocardium; auto: where no Dice is lost
+    )
     largest_component: AutoOnOff = "auto"
     fill_holes: AutoOnOff = "auto"
 

@@ -45,8 +45,9 @@ def choose_steps(
 ) -> dict[str, list[int]]:
     """Chooses the postprocessing steps, each for each structure, on development cases.
 
-    A step set to `auto` is kept for a structure where it raises the model's mean Dice, after the
-    steps before it. The same steps then serve every model, so that models are compared fairly.
+    A step set to `auto` is kept for a structure where it does not lower the model's mean Dice,
+    after the steps before it: one that changes nothing here guards against what these cases lack.
+    The same steps then serve every model, so that models are compared fairly.
 
     Args:
         run: A run with maps of the cases.
@@ -76,7 +77,7 @@ def choose_steps(
 
     for step, label in ((s, label) for s in STEPS if wanted[s] == "auto" for label in labels):
         cleaned = [postprocess(mask, {step: [label]}) for mask in masks]
-        if np.nansum(dice(cleaned, label) - dice(masks, label)) > 0:
+        if np.nansum(dice(cleaned, label) - dice(masks, label)) >= 0:
             steps[step].append(label)
             masks = cleaned
     return steps

@@ -21,11 +21,11 @@ def ring():
 
 
 def test_the_largest_part_is_kept_across_slices():
-    mask = np.zeros((3, 6, 6), np.uint8)
+    mask = np.zeros((3, 6, 12), np.uint8)
     mask[:, 0, 0:2] = 1  # six voxels, two in each slice
-    mask[1, 3:5, 3:5] = 1  # four voxels, the larger part within slice 1
+    mask[1, 3:5, 8:10] = 1  # four voxels, the larger part within slice 1
     expected = mask.copy()
-    expected[1, 3:5, 3:5] = 0
+    expected[1, 3:5, 8:10] = 0
     assert np.array_equal(postprocess(mask, {"largest_component": [1]}), expected)
 
 
@@ -63,15 +63,20 @@ def test_a_structure_outside_the_heart_alone_is_kept():
     assert np.array_equal(postprocess(mask, {"heart": [3]}), mask)
 
 
-def test_parts_that_touch_by_a_corner_are_two():
-    mask = np.array([[[1, 1, 0], [0, 0, 1], [0, 0, 0]]], np.uint8)
-    assert postprocess(mask, {"largest_component": [1]}).sum() == 2
+@pytest.mark.parametrize(
+    ("slices", "gap", "kept"), [(1, 0, 3), (1, 4, 3), (1, 5, 2), (2, 3, 3), (2, 4, 2)]
+)
+def test_parts_that_are_near_are_one(slices, gap, kept):
+    mask = np.zeros((slices, 1, 20), np.uint8)
+    mask[0, 0, 4:6] = 1
+    mask[-1, 0, 6 + gap] = 1
+    assert postprocess(mask, {"largest_component": [1]}).sum() == kept
 
 
 def test_other_structures_keep_all_their_parts():
-    mask = np.array([[[1, 1, 0, 1], [2, 0, 2, 2]]], np.uint8)
+    mask = np.array([[[1, 1, 0, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 0, 2, 2]]], np.uint8)
     cleaned = postprocess(mask, {"largest_component": [1]})
-    assert cleaned.tolist() == [[[1, 1, 0, 0], [2, 0, 2, 2]]]
+    assert cleaned.tolist() == [[[1, 1, 0, 0, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0, 2, 2]]]
 
 
 def test_a_hole_is_filled_within_its_slice():
