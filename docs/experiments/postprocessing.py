@@ -1,0 +1,76 @@
+"""What postprocessing does to Dice and EF on the development patients of an ACDC run.
+
+    PYTHONPATH=. python docs/experiments/postprocessing.py RUN      a Markdown table
+
+Of the mean, whose maps are of networks that never saw the patients.
+"""
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from cardiac_seg.combination import native_mask
+from cardiac_seg.evaluation import cases_with_maps
+from cardiac_seg.meta import control_of, plain_combiner
+from cardiac_seg.overlap import confusion, dice_from_confusion
+from cardiac_seg.postprocessing import largest_component, postprocess
+from cardiac_seg.run import open_run
+
+ALL, RV, LV = [1, 2, 3], 1, 3
+STEPS = {
+    "nothing": {},
+    "heart": {"heart": ALL},
+    "heart, largest component of RV and LV": {"heart": ALL, "largest_component": [RV, LV]},
+    "heart, largest component of all": {"heart": ALL, "largest_component": ALL},
+}
+FACES = "heart, largest component of LV, parts that touch by faces"
+
+
+def by_faces(mask: np.ndarray) -> np.ndarray:
+    """The heart, and of the LV the largest part in the narrow sense."""
+    mask = postprocess(mask, {"heart": ALL})
+    own = mask == LV
+    mask[own & ~largest_component(own)] = 0
+    return mask
+
+
+def main(folder: Path) -> None:
+    run = open_run(folder)
+    split = run.split()
+    patients = set(split.patient[split.fold >= 0])
+    found = run.dataset.find(run.root, run.config.data.views, run.config.data.phases)
+    files = [file for file in found if file.patient in patients]
+    combiner, model = plain_combiner(run), control_of(run)
+    dice, volumes = defaultdict(list), defaultdict(dict)
+    for case, maps in cases_with_maps(run, files, "development"):
+        ((_, probabilities, _),) = combiner.combine(maps, [model])
+        mask = native_mask(probabilities, maps.grid)
+        masks = {name: postprocess(mask, steps) for name, steps in STEPS.items()}
+        masks |= {FACES: by_faces(mask), "reference": case.label}
+        for name, cleaned in masks.items():
+            dice[name].append(dice_from_confusion(confusion(case.label, cleaned, 4))[1:])
+            key = (case.file.patient, case.file.phase)
+            volumes[name][key] = (cleaned == LV).sum()  # EF is a ratio: voxels do
+    print(f"{folder}: {len(patients)} patients, {len(files)} images\n")
+    print("| | RV | MYO | LV | LV EF MAE | SD | largest error | LV masks better, worse |")
+    print("|---|---|---|---|---|---|---|---|")
+    truth = _ef(volumes["reference"], patients)
+    for name in [*STEPS, FACES]:
+        values = " | ".join(f"{value:.4f}"[1:] for value in np.nanmean(dice[name], 0))
+        error = _ef(volumes[name], patients) - truth
+        change = np.array(dice[name])[:, LV - 1] - np.array(dice["heart"])[:, LV - 1]
+        print(
+            f"| {name} | {values} | {abs(error).mean():.1f} | {error.std(ddof=1):.1f} | "
+            f"{abs(error).max():.1f} | {(change > 0).sum()}, {(change < 0).sum()} |"
+        )
+
+
+def _ef(volumes: dict, patients: set[str]) -> np.ndarray:
+    pairs = [(volumes[p, "ED"], volumes[p, "ES"]) for p in sorted(patients)]
+    return np.array([100 * (ed - es) / ed for ed, es in pairs])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
