@@ -30,7 +30,7 @@ torture hostile broken: $(VENV)/installed-dev
 
 # The weights that are shipped, as they are shipped: make pretrained ACDC=/path/to/ACDC CAMUS=/path/to/CAMUS
 pretrained: $(VENV)/installed
-	PYTHONPATH=. $(BIN)/python tests/pretrained.py $(if $(ACDC),--acdc $(ACDC)) $(if $(CAMUS),--camus $(CAMUS))
+	PYTHONPATH=. $(BIN)/python tests/shipped.py $(if $(ACDC),--acdc $(ACDC)) $(if $(CAMUS),--camus $(CAMUS))
 
 coverage: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov=cardiac_seg --cov-report=term-missing:skip-covered

@@ -32,7 +32,11 @@ def arguments(argv: list[str] | None):
     predict.add_argument("run", type=Path, help="a finished run directory")
     predict.add_argument("input", type=Path, help="an image, a DICOM series or a folder of them")
     predict.add_argument(
-        "--output", type=Path, metavar="DIR", required=True, help="folder for the results"
+        "--output",
+        type=Path,
+        metavar="DIR",
+        default=Path("outputs/predictions"),
+        help="folder for the results (outputs/predictions)",
     )
     more = predict.add_argument_group("written beside the masks")
     more.add_argument("--overlay", action="store_true", help="a picture of the outlines")
