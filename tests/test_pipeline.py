@@ -243,6 +243,16 @@ def test_what_no_result_depends_on_may_change(finished, config_file, tmp_path):
     assert "batch_size: 2" in (run / "config.yaml").read_text()
 
 
+def test_a_whole_run_tells_no_absolute_path(analysed, config_file, mri_root):
+    texts = {".txt", ".csv", ".json", ".yaml", ".html", ".md"}
+    told = [p for p in analysed.rglob("*") if p.suffix in texts and p.name != "local.yaml"]
+    assert {"log.txt", "manifest.json", "config.yaml", "report.html"} <= {p.name for p in told}
+    secrets = [str(folder) for folder in (analysed.parent, config_file.parent, mri_root, REPO)]
+    for path in told:
+        text = path.read_text()
+        assert not [secret for secret in secrets if secret in text], path
+
+
 def test_a_wrong_data_folder_leaves_nothing_behind(config_file, tmp_path, capsys):
     command = ["--config", str(config_file), "--run-dir", str(tmp_path / "run")]
     assert train_ensemble.main([*command, "--set", f"data.root={tmp_path / 'none'}"]) == 2
