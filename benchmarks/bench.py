@@ -17,7 +17,7 @@ class Sizes:
     Attributes:
         rounds: Rounds of an alternation.
         seconds: What one measurement lasts at least, about.
-        filters, side, batch: The networks of `acdc_cpu.yaml`: first level's channels, pixels of a
+        filters, side, batch: The networks measured: first level's channels, pixels of a
             side, slices of a training batch.
         trained: Member, filters, side and batch of the networks that training is measured with.
         patients: Phantom patients that the memory and time of a run are measured at.
@@ -105,7 +105,7 @@ class Bench:
 
     @property
     def networks(self) -> dict:
-        """The size of the networks of `acdc_cpu.yaml`, as workers take it."""
+        """The size of the networks, as workers take it."""
         return {"folder": self.folder, "side": self.sizes.side, "filters": self.sizes.filters}
 
     @cached_property

@@ -21,7 +21,7 @@ NO_INPUT = "no input"
 
 
 def run(bench: Bench) -> Outcome:
-    """Batches and steps of the size of `acdc_cpu.yaml`."""
+    """Batches and steps of the networks measured."""
     made, steps = time_batches(bench), time_steps(bench)
     bare = [step[NO_INPUT] for step in steps]
     rows = []

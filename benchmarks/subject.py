@@ -26,7 +26,7 @@ from cardiac_seg.preprocessing import GridImage
 from cardiac_seg.run import Run, create
 
 CONFIG = Path(__file__).parents[1] / "configs" / "acdc_cpu.yaml"
-FIELD_MM = 240.0  # the side of the network grid, as in acdc_cpu.yaml
+FIELD_MM = 240.0  # the side of the network grid
 PART = "full"
 LEARNERS = ("random_forest", "gradient_boosting")
 # Displacements of the boundary in mm, common to the members and each one's own, how far they reach,
@@ -36,7 +36,7 @@ COMMON_MM, OWN_MM, REACH_MM, SOFT_MM = 2.0, 1.0, 8.0, 1.5
 
 
 def network_config(folder: str | Path, side: int, filters: int, extra=()) -> Config:
-    """`acdc_cpu.yaml` on phantoms, with networks of a size.
+    """`acdc_cpu.yaml` on phantoms, networks of a size, whole grids and no mirror images.
 
     Args:
         folder: Where data and cache lie.
@@ -49,6 +49,8 @@ def network_config(folder: str | Path, side: int, filters: int, extra=()) -> Con
         f"data.cache={folder}/cache",
         f"preprocess.size=[{side}, {side}]",
         f"preprocess.spacing={FIELD_MM / side}",
+        "train.crop=null",
+        "predict.mirror=none",
         f"networks.unet_advanced.filters={filters}",
         f"networks.deep_unet_improved.filters={filters}",
         *extra,
