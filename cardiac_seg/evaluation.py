@@ -60,14 +60,13 @@ def choose_steps(
     """
     labels = range(1, run.dataset.labels)
     wanted = {step: getattr(run.config.predict, step) for step in STEPS}
-    steps = {step: list(labels) if wanted[step] == "on" else [] for step in STEPS}
     if "auto" not in wanted.values():
-        return steps
+        return {step: list(labels) if wanted[step] == "on" else [] for step in STEPS}
     truths, masks = [], []
     for case, maps in cases_with_maps(run, files, "postprocessing"):
         ((_, probabilities, _),) = combiner.combine(maps, [model])
         truths.append(case.label)
-        masks.append(postprocess(native_mask(probabilities, maps.grid), steps))
+        masks.append(native_mask(probabilities, maps.grid))
 
     def dice(masks: list[np.ndarray], label: int) -> np.ndarray:
         pairs = zip(truths, masks, strict=True)
@@ -75,9 +74,11 @@ def choose_steps(
             [dice_from_confusion(confusion(*p, run.dataset.labels))[label] for p in pairs]
         )
 
-    for step, label in ((s, label) for s in STEPS if wanted[s] == "auto" for label in labels):
+    steps = {step: [] for step in STEPS}
+    for step, label in ((s, label) for s in STEPS if wanted[s] != "off" for label in labels):
         cleaned = [postprocess(mask, {step: [label]}) for mask in masks]
-        if np.nansum(dice(cleaned, label) - dice(masks, label)) >= 0:
+        gain = np.nansum(dice(cleaned, label) - dice(masks, label))
+        if wanted[step] == "on" or gain >= 0:
             steps[step].append(label)
             masks = cleaned
     return steps

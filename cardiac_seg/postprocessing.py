@@ -35,6 +35,10 @@ def keep_in_heart(mask: np.ndarray, label: int) -> None:
     myocardium, of all structures. A cavity that is almost closed lies in pieces from slice to
     slice, and is smaller than what looks like one elsewhere: its own largest component would lose
     pieces or be the wrong one. A structure without any part in the heart stays.
+
+    Args:
+        mask: (slices, height, width) uint8.
+        label: The structure.
     """
     own = mask == label
     heart = largest_component(mask > 0 if label == MYO else own | (mask == MYO))

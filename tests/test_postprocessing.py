@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cardiac_seg.postprocessing import postprocess
+from cardiac_seg.data.datasets import DATASETS
+from cardiac_seg.postprocessing import MYO, postprocess
 
 masks = arrays(np.uint8, (2, 7, 7), elements=st.sampled_from([0, 0, 1, 2, 3]))
 EVERY_STEP = dict.fromkeys(("heart", "largest_component", "fill_holes"), [1, 2, 3])
@@ -56,6 +57,10 @@ def test_pieces_that_the_myocardium_holds_together_stay():
     mask = np.full((2, 1, 5), 2, np.uint8)
     mask[0, 0, 1] = mask[1, 0, 3] = 3
     assert np.array_equal(postprocess(mask, {"heart": [3]}), mask)
+
+
+def test_the_myocardium_has_one_label_in_every_dataset():
+    assert {dataset.structures[MYO - 1] for dataset in DATASETS.values()} == {"MYO"}
 
 
 def test_a_structure_outside_the_heart_alone_is_kept():

@@ -273,8 +273,6 @@ def _beats(run: Run, tables: dict, final: str) -> Verdict:
         question = "Does the combination in use, which is no meta-learner, beat the mean?"
     row = next(comparisons[comparisons.role == "primary"].itertuples())
     chosen = "by the configuration" if by_config else "on development patients"
-    if final == TEMPERED_MEAN and not by_config:
-        chosen = "because no combination was shown to be better on development patients"
     return Verdict(
         question,
         f"{row.verdict}: Dice {row.difference:+.4f} {in_brackets(row)}",
