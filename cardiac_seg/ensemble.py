@@ -21,7 +21,7 @@ from cardiac_seg.features import relative_entropy
 from cardiac_seg.maps import CaseMaps
 from cardiac_seg.meta import final_model, read_combiner, read_quality, read_steps
 from cardiac_seg.network_file import read_network
-from cardiac_seg.prediction import predict_cases
+from cardiac_seg.prediction import mean_map, predict_cases
 from cardiac_seg.preprocessing import GridImage
 from cardiac_seg.quality import quality
 from cardiac_seg.run import Run, open_run
@@ -217,9 +217,7 @@ class Ensemble:
         """A phase from its maps, in the networks' order."""
         members, rest = {}, iter(maps)
         for member, networks in self.networks.items():
-            own = list(itertools.islice(rest, len(networks)))
-            mean = own[0] if len(own) == 1 else np.mean(own, 0, np.float32).astype(np.float16)
-            members[member] = mean
+            members[member] = mean_map(list(itertools.islice(rest, len(networks))))
         case = CaseMaps(members, on_grid, "+".join(deployed_parts(self.run.config)))
         ((_, probabilities, _),) = self.combiner.combine(case, [self.model])
         mask = native_mask(probabilities, on_grid.grid, self.steps)

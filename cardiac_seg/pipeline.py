@@ -48,7 +48,7 @@ from cardiac_seg.meta import (
     write_gates,
 )
 from cardiac_seg.postprocessing import STEPS
-from cardiac_seg.prediction import predict_cases
+from cardiac_seg.prediction import mean_map, predict_cases
 from cardiac_seg.preprocessing import GridImage
 from cardiac_seg.progress import bar, log
 from cardiac_seg.run import RESULTS, Run, describe_environment, file_sha256, read_json
@@ -387,9 +387,7 @@ def _averaged(
         for network in networks
     ]
     for together in zip(*streams, strict=True):
-        maps = [m for _, m in together]
-        mean = maps[0] if len(maps) == 1 else np.mean(maps, axis=0, dtype=np.float32)
-        yield together[0][0], mean.astype(np.float16)
+        yield together[0][0], mean_map([maps for _, maps in together])
 
 
 def _add_member(

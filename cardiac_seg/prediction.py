@@ -54,6 +54,11 @@ def predict_cases(
     yield from flush()
 
 
+def mean_map(maps: list[np.ndarray]) -> np.ndarray:
+    """The mean of float16 maps of one case by several networks, rounded as maps are stored."""
+    return maps[0] if len(maps) == 1 else np.mean(maps, 0, np.float32).astype(np.float16)
+
+
 def _predict_batch(
     model: keras.Model, slices: list[np.ndarray], batch_size: int, mirror: str
 ) -> np.ndarray:
