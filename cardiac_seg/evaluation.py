@@ -62,11 +62,12 @@ def choose_steps(
     wanted = {step: getattr(run.config.predict, step) for step in STEPS}
     if "auto" not in wanted.values():
         return {step: list(labels) if wanted[step] == "on" else [] for step in STEPS}
-    truths, masks = [], []
+    truths, masks, spacings = [], [], []
     for case, maps in cases_with_maps(run, files, "postprocessing"):
         ((_, probabilities, _),) = combiner.combine(maps, [model])
         truths.append(case.label)
         masks.append(native_mask(probabilities, maps.grid))
+        spacings.append(maps.grid.native_spacing)
 
     def dice(masks: list[np.ndarray], label: int) -> np.ndarray:
         pairs = zip(truths, masks, strict=True)
@@ -76,7 +77,8 @@ def choose_steps(
 
     steps = {step: [] for step in STEPS}
     for step, label in ((s, label) for s in STEPS if wanted[s] != "off" for label in labels):
-        cleaned = [postprocess(mask, {step: [label]}) for mask in masks]
+        together = zip(masks, spacings, strict=True)
+        cleaned = [postprocess(mask, {step: [label]}, spacing) for mask, spacing in together]
         gain = np.nansum(dice(cleaned, label) - dice(masks, label))
         if wanted[step] == "on" or gain >= 0:
             steps[step].append(label)
@@ -245,9 +247,8 @@ def score_table(metrics: dict, subset: str) -> str:
         if against := scores.get(f"against_{control}"):
             line += f"{against['difference']:+.4f} {brackets(against['interval_95'], '+')}"
         lines.append(line.rstrip())
-    by = {"config": "the config"}.get(metrics["chosen_by"], "cross-fitted development Dice")
-    chosen = f"chosen by {by}: {metrics['final_model']}"
-    return "\n".join([title, head.rstrip(), *lines, chosen])
+    by = {"config": "the config"}.get(metrics["chosen_by"], "cross-fitted development patients")
+    return "\n".join([title, head.rstrip(), *lines, f"chosen by {by}: {metrics['final_model']}"])
 
 
 def brackets(bounds: list[float] | None, sign: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from cardiac_seg.combination import (
     CORE,
     MEAN,
+    TEMPERED_MEAN,
     WEIGHTED_MEAN,
     Combiner,
     combination_names,
@@ -35,6 +36,11 @@ def models_of(run: Run) -> list[str]:
 def control_of(run: Run) -> str:
     """The model that all others are compared with: the mean, or the only member."""
     return MEAN if combination_names(run.config.members, run.config.stacking) else models_of(run)[0]
+
+
+def calibrated_control(run: Run) -> str:
+    """What stands where no combination is shown to be better: the temperature-scaled mean."""
+    return TEMPERED_MEAN if TEMPERED_MEAN in models_of(run) else control_of(run)
 
 
 def final_model(run: Run) -> str:

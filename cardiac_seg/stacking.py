@@ -32,7 +32,14 @@ from cardiac_seg.interpretation import (
 from cardiac_seg.learner import Learner
 from cardiac_seg.learners import fit_learner
 from cardiac_seg.maps import CaseMaps, read_maps
-from cardiac_seg.meta import control_of, models_of, plain_combiner, read_learner, write_learner
+from cardiac_seg.meta import (
+    calibrated_control,
+    control_of,
+    models_of,
+    plain_combiner,
+    read_learner,
+    write_learner,
+)
 from cardiac_seg.overlap import dice_from_confusion
 from cardiac_seg.progress import bar, log
 from cardiac_seg.quality import fit_quality
@@ -217,11 +224,12 @@ def cross_fitted_scores(run: Run) -> Scores:
 
 
 def choose_model(run: Run, gates: dict[str, dict]) -> dict:
-    """The best combination that is shown to be better than the mean, or the configured one.
+    """The best combination that is shown to be better than the control, or the configured one.
 
     Shown: cross-fitted over development patients, the paired 95 % interval of its Dice minus the
-    mean's lies above 0. Where none is, the mean stands, temperature-scaled where that is fitted:
-    the largest of many differences within the noise is no reason to change masks.
+    control's lies above 0. Where none is, the control stands: the largest of many differences
+    within the noise is no reason to change masks. The control is the temperature-scaled mean
+    where that is fitted, else the mean.
 
     Args:
         run: A run whose folds are scored.
@@ -231,7 +239,7 @@ def choose_model(run: Run, gates: dict[str, dict]) -> dict:
         `model`, `by` (`development` or `config`), `development_dice` of every model, and
         `quality`, the model's `fit_quality`.
     """
-    scores, control = cross_fitted_scores(run), control_of(run)
+    scores, control = cross_fitted_scores(run), calibrated_control(run)
     told = summarize(scores, run.dataset.structures, control, run.config.seed)["models"]
     dice = {model: told[model]["mean_foreground_dice"] for model in told}
     gains = {
@@ -243,12 +251,12 @@ def choose_model(run: Run, gates: dict[str, dict]) -> dict:
     wanted = run.config.stacking.choose
     automatic = wanted == "auto" or not gains
     # The first of equals: the simplest, as the list is ordered.
-    stands = TEMPERED_MEAN if TEMPERED_MEAN in gains else control
-    model = max(shown, key=dice.get, default=stands) if automatic else wanted
+    model = max(shown, key=dice.get, default=control) if automatic else wanted
     if automatic and gains and not shown:
         best = max(gains, key=lambda m: gains[m]["difference"])
         log.info(
-            "no combination is shown to be better than the mean; the best: %s, %+.4f %s",
+            "no combination is shown to be better than %s, which stands; the best: %s, %+.4f %s",
+            control,
             best,
             gains[best]["difference"],
             brackets(gains[best]["interval_95"], "+"),

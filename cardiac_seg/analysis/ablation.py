@@ -8,13 +8,13 @@ import pandas as pd
 
 from cardiac_seg.analysis.development import development_scores, wide
 from cardiac_seg.analysis.tables import compare
-from cardiac_seg.combination import CORE, MEAN, TEMPERED_MEAN, WEIGHTED_MEAN
+from cardiac_seg.combination import CORE, WEIGHTED_MEAN
 from cardiac_seg.config import Stacking
 from cardiac_seg.data.cases import CaseFile
 from cardiac_seg.errors import UserError
 from cardiac_seg.evaluation import score
 from cardiac_seg.files import whole_file
-from cardiac_seg.meta import read_steps
+from cardiac_seg.meta import calibrated_control, read_steps
 from cardiac_seg.progress import bar, log
 from cardiac_seg.run import Run, open_run, read_table
 from cardiac_seg.stacking import DEVELOPMENT, draw_samples, fit_combiner, folds_of
@@ -51,7 +51,7 @@ def ablate(folder: Path, learner: str | None = None) -> str:
     learner = learner or max(fitted, key=lambda name: _mean(tables[name]).mean())
     if learner not in fitted:
         raise UserError(f"{folder}: has no learner {learner!r}, it has {', '.join(fitted)}")
-    control = TEMPERED_MEAN if TEMPERED_MEAN in tables else MEAN
+    control = calibrated_control(run)
     names = set(tables[control].index.get_level_values("case"))
     found = run.dataset.find(run.root, run.config.data.views, run.config.data.phases)
     files = [file for file in found if file.name in names]

@@ -7,7 +7,7 @@ MODEL_NAMES = {
     "unet_advanced": "U-Net advanced",
     "deep_unet_improved": "Deep U-Net improved",
     "mean": "Mean",
-    "tempered_mean": "Mean, temperature-scaled",
+    "tempered_mean": "Temperature-scaled mean",
     "weighted_mean": "Weighted mean",
     "logistic_core": "Logistic (core)",
     "random_forest_core": "Random forest (core)",

@@ -13,11 +13,16 @@ from cardiac_seg.analysis.measure import (
     test_cases,
 )
 from cardiac_seg.clinical import EF_AS_RECORDED, INDICES, agreement
-from cardiac_seg.combination import TEMPERED_MEAN
 from cardiac_seg.data.split import part_names
 from cardiac_seg.evaluation import FINAL_MASKS, REFERENCE_MASKS
 from cardiac_seg.interpretation import calibration_summary
-from cardiac_seg.meta import control_of, final_model, models_of, read_interpretation
+from cardiac_seg.meta import (
+    calibrated_control,
+    control_of,
+    final_model,
+    models_of,
+    read_interpretation,
+)
 from cardiac_seg.run import Run, read_json, read_table
 from cardiac_seg.statistics import bootstrap_means, holm, interval, wilcoxon
 
@@ -187,10 +192,10 @@ def comparison_table(
 ) -> pd.DataFrame:
     """Paired comparisons over patients; the same postprocessing on both sides.
 
-    Primary: the ensemble's Dice against the mean's, one test. Secondary: its HD95 and band
-    calibration error against the mean, and all three against the temperature-scaled mean.
-    Exploratory: the Dice of every other model against the mean. P values are corrected (Holm)
-    inside each role.
+    Primary: the ensemble's Dice against that of the temperature-scaled mean (of the mean where no
+    temperature is fitted), one test. Secondary: its HD95 and band calibration error against the
+    same, and all three against the mean. Exploratory: the Dice of every other model against the
+    mean. P values are corrected (Holm) inside each role.
 
     Args:
         run: The run.
@@ -202,14 +207,14 @@ def comparison_table(
         minus control), low, high, p, p_holm, effect (positive: the model is better), verdict, see
         `verdict`, excluded, see `compare`. No rows where there is nothing to combine.
     """
-    control, models = control_of(run), models_of(run)
+    control, calibrated, models = control_of(run), calibrated_control(run), models_of(run)
     if len(run.config.members) == 1:
         return pd.DataFrame(columns=COMPARISON)
     final = final_model(run)
-    planned = [("primary", control, "dice"), ("secondary", control, "hd95_mm")]
-    planned += [("secondary", control, "band_ece")]
-    if TEMPERED_MEAN in models:
-        planned += [("secondary", TEMPERED_MEAN, m) for m in ("dice", "hd95_mm", "band_ece")]
+    planned = [("primary", calibrated, "dice"), ("secondary", calibrated, "hd95_mm")]
+    planned += [("secondary", calibrated, "band_ece")]
+    if control != calibrated:
+        planned += [("secondary", control, m) for m in ("dice", "hd95_mm", "band_ece")]
     # A model is not tested against itself.
     tests = [(role, ENSEMBLE, against, m) for role, against, m in planned if against != final]
     others = [m for m in models if m not in (control, final)]

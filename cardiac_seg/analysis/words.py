@@ -7,9 +7,9 @@ from cardiac_seg.analysis.measure import BAND_MM, ROC_BINS, test_cases
 from cardiac_seg.analysis.names import METRIC_NAMES, MODEL_NAMES
 from cardiac_seg.analysis.report import Verdict
 from cardiac_seg.analysis.tables import ENSEMBLE, RECORDED_EF
-from cardiac_seg.combination import TEMPERED_MEAN, WEIGHTED_MEAN
+from cardiac_seg.combination import MEAN, WEIGHTED_MEAN
 from cardiac_seg.evaluation import REFERENCE_MASKS
-from cardiac_seg.meta import control_of, final_model, models_of
+from cardiac_seg.meta import calibrated_control, control_of, final_model, models_of
 from cardiac_seg.run import Run, read_json
 from cardiac_seg.statistics import LEVEL, RESAMPLES
 
@@ -253,8 +253,9 @@ def methods(run: Run) -> str:
 
 
 def _beats(run: Run, tables: dict, final: str) -> Verdict:
-    question = "Does the meta-learner beat the mean?"
-    comparisons, control = tables["comparisons"], control_of(run)
+    comparisons, control = tables["comparisons"], calibrated_control(run)
+    name = MODEL_NAMES[control].lower()
+    question = f"Does the meta-learner beat the {name}?"
     by_config = read_json(run.meta / "choice.json").get("by") == "config"
     explored = comparisons[comparisons.role == "exploratory"]
     better = [MODEL_NAMES[r.model] for r in explored.itertuples() if r.verdict == "better"]
@@ -263,21 +264,21 @@ def _beats(run: Run, tables: dict, final: str) -> Verdict:
         f"their number, better than the mean: {', '.join(better) or 'none'}."
     )
     if final == control:
-        why = "no combination beat the mean on development patients, so the mean is in use"
+        why = f"no combination was shown to beat it on development patients: {name} in use"
         if not run.config.stacking.learners:
-            why = "no learner is configured, the mean is in use"
+            why = f"no learner is configured, the {name} is in use"
         elif by_config:
-            why = "the configuration chose the mean"
+            why = f"the configuration chose the {name}"
         return Verdict(question, f"not shown: {why}", "open", f"No primary test.{others}")
-    if final in (TEMPERED_MEAN, WEIGHTED_MEAN):
-        question = "Does the combination in use, which is no meta-learner, beat the mean?"
+    if final in (MEAN, WEIGHTED_MEAN):
+        question = f"Does the combination in use, which is no meta-learner, beat the {name}?"
     row = next(comparisons[comparisons.role == "primary"].itertuples())
     chosen = "by the configuration" if by_config else "on development patients"
     return Verdict(
         question,
         f"{row.verdict}: Dice {row.difference:+.4f} {in_brackets(row)}",
         STATUS[row.verdict],
-        f"{MODEL_NAMES[final]}, chosen {chosen}, minus the mean, {row.patients} test patients, "
+        f"{MODEL_NAMES[final]}, chosen {chosen}, minus the {name}, {row.patients} test patients, "
         f"Wilcoxon p {p_value(row.p)}, rank-biserial effect {row.effect:+.2f} (positive: better); "
         f"the one primary test.{others}",
     )

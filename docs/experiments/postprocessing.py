@@ -11,29 +11,33 @@ from pathlib import Path
 
 import numpy as np
 
+from cardiac_seg import postprocessing
 from cardiac_seg.combination import native_mask
 from cardiac_seg.evaluation import cases_with_maps
 from cardiac_seg.meta import control_of, plain_combiner
 from cardiac_seg.overlap import confusion, dice_from_confusion
-from cardiac_seg.postprocessing import largest_component, postprocess
+from cardiac_seg.postprocessing import postprocess
 from cardiac_seg.run import open_run
 
-ALL, RV, LV = [1, 2, 3], 1, 3
-STEPS = {
-    "nothing": {},
-    "heart": {"heart": ALL},
-    "heart, largest component of RV and LV": {"heart": ALL, "largest_component": [RV, LV]},
-    "heart, largest component of all": {"heart": ALL, "largest_component": ALL},
-}
-FACES = "heart, largest component of LV, parts that touch by faces"
+ALL, LV = [1, 2, 3], 3
+HOLES, HEART, LARGEST = ({step: ALL} for step in postprocessing.STEPS)
+REACHES = (2.0, 3.0, 4.0, 5.0)  # NEAR_MM
+HEARTS = "holes, heart"
 
 
-def by_faces(mask: np.ndarray) -> np.ndarray:
-    """The heart, and of the LV the largest part in the narrow sense."""
-    mask = postprocess(mask, {"heart": ALL})
-    own = mask == LV
-    mask[own & ~largest_component(own)] = 0
-    return mask
+def variants(mask: np.ndarray, spacing: tuple[float, float]) -> dict[str, np.ndarray]:
+    """The mask after each way of cleaning it."""
+    hearts = postprocess(mask, HOLES | HEART, spacing)
+    masks = {"nothing": mask, "holes": postprocess(mask, HOLES, spacing), HEARTS: hearts}
+    chosen = postprocessing.NEAR_MM
+    for reach in REACHES:
+        postprocessing.NEAR_MM = reach
+        name = f"holes, heart, largest part, {reach:g} mm"
+        masks[name] = postprocess(mask, HOLES | HEART | LARGEST, spacing)
+    postprocessing.NEAR_MM = chosen
+    parts = postprocess(mask, HEART | LARGEST, spacing)
+    masks[f"heart, largest part, {chosen:g} mm, holes last"] = postprocess(parts, HOLES, spacing)
+    return masks
 
 
 def main(folder: Path) -> None:
@@ -47,9 +51,8 @@ def main(folder: Path) -> None:
     for case, maps in cases_with_maps(run, files, "development"):
         ((_, probabilities, _),) = combiner.combine(maps, [model])
         mask = native_mask(probabilities, maps.grid)
-        masks = {name: postprocess(mask, steps) for name, steps in STEPS.items()}
-        masks |= {FACES: by_faces(mask), "reference": case.label}
-        for name, cleaned in masks.items():
+        masks = variants(mask, maps.grid.native_spacing)
+        for name, cleaned in (masks | {"reference": case.label}).items():
             dice[name].append(dice_from_confusion(confusion(case.label, cleaned, 4))[1:])
             key = (case.file.patient, case.file.phase)
             volumes[name][key] = (cleaned == LV).sum()  # EF is a ratio: voxels do
@@ -57,10 +60,10 @@ def main(folder: Path) -> None:
     print("| | RV | MYO | LV | LV EF MAE | SD | largest error | LV masks better, worse |")
     print("|---|---|---|---|---|---|---|---|")
     truth = _ef(volumes["reference"], patients)
-    for name in [*STEPS, FACES]:
+    for name in masks:
         values = " | ".join(f"{value:.4f}"[1:] for value in np.nanmean(dice[name], 0))
         error = _ef(volumes[name], patients) - truth
-        change = np.array(dice[name])[:, LV - 1] - np.array(dice["heart"])[:, LV - 1]
+        change = np.array(dice[name])[:, LV - 1] - np.array(dice[HEARTS])[:, LV - 1]
         print(
             f"| {name} | {values} | {abs(error).mean():.1f} | {error.std(ddof=1):.1f} | "
             f"{abs(error).max():.1f} | {(change > 0).sum()}, {(change < 0).sum()} |"
