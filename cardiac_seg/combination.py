@@ -147,4 +147,4 @@ def native_mask(
     # Slice by slice: the native probabilities of a large stack would not fit beside the maps.
     planes = [from_grid(plane[None], grid)[0].argmax(-1) for plane in probabilities]
     mask = np.stack(planes).astype(np.uint8)
-    return postprocess(mask, steps, grid.native_spacing) if steps else mask
+    return postprocess(mask, steps) if steps else mask

@@ -62,12 +62,11 @@ def choose_steps(
     wanted = {step: getattr(run.config.predict, step) for step in STEPS}
     if "auto" not in wanted.values():
         return {step: list(labels) if wanted[step] == "on" else [] for step in STEPS}
-    truths, masks, spacings = [], [], []
+    truths, masks = [], []
     for case, maps in cases_with_maps(run, files, "postprocessing"):
         ((_, probabilities, _),) = combiner.combine(maps, [model])
         truths.append(case.label)
         masks.append(native_mask(probabilities, maps.grid))
-        spacings.append(maps.grid.native_spacing)
 
     def dice(masks: list[np.ndarray], label: int) -> np.ndarray:
         pairs = zip(truths, masks, strict=True)
@@ -77,8 +76,7 @@ def choose_steps(
 
     steps = {step: [] for step in STEPS}
     for step, label in ((s, label) for s in STEPS if wanted[s] != "off" for label in labels):
-        together = zip(masks, spacings, strict=True)
-        cleaned = [postprocess(mask, {step: [label]}, spacing) for mask, spacing in together]
+        cleaned = [postprocess(mask, {step: [label]}) for mask in masks]
         gain = np.nansum(dice(cleaned, label) - dice(masks, label))
         if wanted[step] == "on" or gain >= 0:
             steps[step].append(label)

@@ -5,12 +5,11 @@ from scipy import ndimage
 
 STEPS = ("fill_holes", "heart", "largest_component")  # in the order in which they are applied
 MYO = 2  # the myocardium's label in every dataset
-NEAR_MM = 4.0  # of 2 to 5 the best on development patients, docs/EXPERIMENTS.md
+NEAR = 2  # pixels of the native grid
+SPECK = 0.05  # of a structure: too little to be the heart's share of it
 
 
-def postprocess(
-    mask: np.ndarray, steps: dict[str, list[int]], spacing: tuple[float, float]
-) -> np.ndarray:
+def postprocess(mask: np.ndarray, steps: dict[str, list[int]]) -> np.ndarray:
     """Applies the chosen steps to the structures they were chosen for.
 
     Holes are filled first: what a later step takes out of a structure's middle, a cavity out of the
@@ -19,7 +18,6 @@ def postprocess(
     Args:
         mask: (slices, height, width) uint8.
         steps: Step name -> labels, as `choose_steps` gives them.
-        spacing: (row, column) distance of the mask's pixels in mm.
 
     Returns:
         A new mask of the same shape and dtype.
@@ -28,50 +26,51 @@ def postprocess(
     for label in steps.get("fill_holes", []):
         fill_holes(mask, label)
     for label in steps.get("heart", []):
-        keep_in_heart(mask, label, spacing)
+        keep_in_heart(mask, label)
     for label in steps.get("largest_component", []):
-        own = mask == label
-        mask[own & ~largest_part(own, spacing)] = 0
+        keep_largest_component(mask, label)
     return mask
 
 
-def keep_in_heart(mask: np.ndarray, label: int, spacing: tuple[float, float]) -> None:
+def keep_in_heart(mask: np.ndarray, label: int) -> None:
     """Turns what a structure has outside the heart into background, in place.
 
-    The heart is the largest part of the structure and the myocardium together; for the myocardium,
-    of all structures. A cavity that is almost closed lies in pieces from slice to slice, and is
-    smaller than what looks like one elsewhere: its own largest part would lose pieces or be the
-    wrong one. A structure without any voxel in the heart stays.
+    The heart is the largest connected part of the structure and the myocardium together; for the
+    myocardium, of all structures. A cavity that is almost closed lies in pieces from slice to
+    slice, and is smaller than what looks like one elsewhere: its own largest component would lose
+    pieces or be the wrong one. A structure that has no more than a speck in the heart stays.
 
     Args:
         mask: (slices, height, width) uint8.
         label: The structure.
-        spacing: (row, column) distance in mm.
     """
     own = mask == label
-    heart = largest_part(mask > 0 if label == MYO else own | (mask == MYO), spacing)
-    if (own & heart).any():
-        mask[own & ~heart] = 0
+    within = own & _largest_part(mask > 0 if label == MYO else own | (mask == MYO))
+    if within.sum() > SPECK * own.sum():
+        mask[own & ~within] = 0
 
 
-def largest_part(mask: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
-    """The part of a mask with most voxels; all False where it is empty.
+def keep_largest_component(mask: np.ndarray, label: int) -> None:
+    """Turns all but a structure's largest part into background, in place.
 
-    Voxels are of one part where they touch by faces, across slices too, once the mask is grown by
-    `NEAR_MM` within its slices: an almost closed cavity moves by more than its own width from
-    slice to slice, and a gap of a pixel parts no structure.
+    Parts count as one where they touch once each is grown by `NEAR` pixels within its slices: an
+    almost closed cavity moves by more than its own width from slice to slice.
+    """
+    own = mask == label
+    mask[own & ~_largest_part(own, NEAR)] = 0
+
+
+def _largest_part(mask: np.ndarray, grow: int = 0) -> np.ndarray:
+    """The connected part with most voxels; all False where the mask is empty.
 
     Args:
-        mask: (slices, height, width) bool.
-        spacing: (row, column) distance in mm.
-
-    Returns:
-        bool, the same shape.
+        mask: (slices, height, width) bool; its voxels touch by faces, across slices too.
+        grow: Pixels that parts are grown by within slices before they touch.
     """
     if not mask.any():
         return mask
-    outside = [ndimage.distance_transform_edt(~p, spacing) if p.any() else None for p in mask]
-    grown = np.stack([p if d is None else d <= NEAR_MM for p, d in zip(mask, outside, strict=True)])
+    cross = ndimage.generate_binary_structure(2, 1)[None]  # within slices
+    grown = ndimage.binary_dilation(mask, cross, grow) if grow else mask
     parts, _ = ndimage.label(grown)
     return mask & (parts == np.bincount(parts[mask]).argmax())
 

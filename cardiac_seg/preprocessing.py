@@ -30,12 +30,6 @@ class Grid:
     size: tuple[int, int]
     spacing: tuple[float, float]
 
-    @property
-    def native_spacing(self) -> tuple[float, float]:
-        """(row, column) distance of the file's pixels in mm."""
-        together = zip(self.spacing, self.resampled, self.native, strict=True)
-        return tuple(step * count / before for step, count, before in together)
-
 
 @dataclass(frozen=True)
 class GridImage:

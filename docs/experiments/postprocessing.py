@@ -21,22 +21,22 @@ from cardiac_seg.run import open_run
 
 ALL, LV = [1, 2, 3], 3
 HOLES, HEART, LARGEST = ({step: ALL} for step in postprocessing.STEPS)
-REACHES = (2.0, 3.0, 4.0, 5.0)  # NEAR_MM
+REACHES = (0, 1, 2, 3)  # NEAR
 HEARTS = "holes, heart"
 
 
-def variants(mask: np.ndarray, spacing: tuple[float, float]) -> dict[str, np.ndarray]:
+def variants(mask: np.ndarray) -> dict[str, np.ndarray]:
     """The mask after each way of cleaning it."""
-    hearts = postprocess(mask, HOLES | HEART, spacing)
-    masks = {"nothing": mask, "holes": postprocess(mask, HOLES, spacing), HEARTS: hearts}
-    chosen = postprocessing.NEAR_MM
+    hearts = postprocess(mask, HOLES | HEART)
+    masks = {"nothing": mask, "holes": postprocess(mask, HOLES), HEARTS: hearts}
+    chosen = postprocessing.NEAR
     for reach in REACHES:
-        postprocessing.NEAR_MM = reach
-        name = f"holes, heart, largest part, {reach:g} mm"
-        masks[name] = postprocess(mask, HOLES | HEART | LARGEST, spacing)
-    postprocessing.NEAR_MM = chosen
-    parts = postprocess(mask, HEART | LARGEST, spacing)
-    masks[f"heart, largest part, {chosen:g} mm, holes last"] = postprocess(parts, HOLES, spacing)
+        postprocessing.NEAR = reach
+        name = f"{HEARTS}, largest component, grown by {reach}"
+        masks[name] = postprocess(hearts, LARGEST)
+    postprocessing.NEAR = chosen
+    parts = postprocess(mask, HEART | LARGEST)
+    masks["heart, largest component, holes last"] = postprocess(parts, HOLES)
     return masks
 
 
@@ -51,7 +51,7 @@ def main(folder: Path) -> None:
     for case, maps in cases_with_maps(run, files, "development"):
         ((_, probabilities, _),) = combiner.combine(maps, [model])
         mask = native_mask(probabilities, maps.grid)
-        masks = variants(mask, maps.grid.native_spacing)
+        masks = variants(mask)
         for name, cleaned in (masks | {"reference": case.label}).items():
             dice[name].append(dice_from_confusion(confusion(case.label, cleaned, 4))[1:])
             key = (case.file.patient, case.file.phase)
