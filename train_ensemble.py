@@ -68,6 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     stages = (args.stage,) if args.stage else ("prepare", "train") if chosen_part else STAGES
     if config:
         runs.create(config, folder)
+    runs.open_run(folder).check_whole()
     with runs.at_work(folder, beside_others=chosen_part):
         run = runs.join(config, folder) if config else runs.open_run(folder)
 

@@ -51,13 +51,14 @@ def model_card(run: Run, folder: Path) -> str:
         for member in run.config.members
     )
     data = run.config.data
+    place = folder.name if folder.is_absolute() else folder  # whose machine it was is not told
     phantom = run.manifest["dataset"]["phantom"]
     views = f"{' and '.join(data.views)}, " if run.dataset.modality == "echo" else ""
     source = "Phantoms, drawn by this project." if phantom else DATA[data.dataset]
     licence = "" if phantom else LICENCE
     return f"""# {data.dataset.upper()} weights
 
-    .venv/bin/python -m cardiac_seg predict {folder} INPUT --output results
+    .venv/bin/python -m cardiac_seg predict {place} INPUT --output results
 
 Research use only; not a medical device.
 {licence}

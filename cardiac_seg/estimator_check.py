@@ -8,16 +8,20 @@ what `learners.fit_learner` fits, so that nothing else is ever called.
 from collections.abc import Iterator
 
 import numpy as np
+from sklearn._loss.loss import HalfMultinomialLoss
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
+from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
+from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from sklearn.tree._tree import Tree
 
 
 def check_estimator(estimator: object, features: int, classes: int) -> None:
@@ -48,7 +52,9 @@ def check_estimator(estimator: object, features: int, classes: int) -> None:
         trees = np.asarray(estimator.estimators_)
         widths = {trees.shape[1], estimator.n_trees_per_iteration_, len(estimator.init_.classes_)}
         _expect(widths == {len(known)} and trees.ndim == 2, "trees of another number of classes")
-        _expect(len(estimator.init_.class_prior_) == len(known), "a first guess of other classes")
+        _check_kinds([estimator._loss], (HalfMultinomialLoss,))
+        guess = estimator._raw_predict_init(np.zeros((1, features), np.float32))
+        _expect(guess.shape == (1, len(known)), "a first guess of other classes")
         for one in trees.ravel():
             _check_kinds([one], (DecisionTreeRegressor,))
             _check_tree(one.tree_, features, 1)
@@ -68,10 +74,13 @@ def check_estimator(estimator: object, features: int, classes: int) -> None:
 def _predictor_nodes(estimator: HistGradientBoostingClassifier) -> Iterator[np.ndarray]:
     for iteration in estimator._predictors:
         for predictor in iteration:
+            _check_kinds([predictor, predictor.nodes], (TreePredictor, np.ndarray))
+            _expect(predictor.nodes.dtype == PREDICTOR_RECORD_DTYPE, "nodes of another make")
             yield predictor.nodes
 
 
 def _check_tree(tree, features: int, values: int) -> None:
+    _check_kinds([tree], (Tree,))  # compiled: its arrays are what it is walked by
     count = tree.node_count
     _expect(tree.value.shape == (count, 1, values), "a tree of another number of classes")
     left, right = tree.children_left, tree.children_right

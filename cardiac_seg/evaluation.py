@@ -9,7 +9,6 @@ import pandas as pd
 from cardiac_seg.combination import Combiner, native_mask
 from cardiac_seg.data.cases import Case, CaseFile, read_case
 from cardiac_seg.data.nifti import write_mask
-from cardiac_seg.errors import UserError
 from cardiac_seg.maps import CaseMaps, read_maps
 from cardiac_seg.overlap import accuracy_from_confusion, confusion, dice_from_confusion
 from cardiac_seg.postprocessing import STEPS, postprocess
@@ -222,10 +221,28 @@ def summarize(scores: Scores, structures: tuple[str, ...], control: str, seed: i
     }
 
 
+def scores_usable(metrics: object, control: str, models: list[str]) -> bool:
+    """Whether a `metrics.json` holds a run's test scores, as far as they are read again."""
+    try:
+        test = metrics["subsets"]["test"]
+        told = [test["models"][model] for model in models]
+        numbers = [test["patients"], *(one["mean_foreground_dice"] for one in told)]
+        tables = [one["pooled_network_grid"]["confusion"] for one in told]
+        tables += [one["dice_native_per_patient"].values() for one in told]
+        return (
+            metrics["control"] == control
+            and {"structures", "phantom", "dataset", "chosen_by", "final_model"} <= set(metrics)
+            and isinstance(metrics["postprocessing"], dict)
+            and all(isinstance(number, int | float) for number in numbers)
+            and all(isinstance(one["interval_95"], dict) for one in told)
+            and all(len(table) for table in tables)
+        )
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return False
+
+
 def score_table(metrics: dict, subset: str) -> str:
     """The scores of a subset as lines of text: whose they are, then one model a line."""
-    if "control" not in metrics:
-        raise UserError("metrics.json: written by an earlier version; train in another --run-dir")
     structures, control = metrics["structures"], metrics["control"]
     kind = "phantom " if metrics["phantom"] else ""
     patients = metrics["subsets"][subset]["patients"]

@@ -102,7 +102,8 @@ def held(path: Path, refusal: str, shared: bool = False) -> Iterator[None]:
 @contextlib.contextmanager
 def locked(path: Path, shared: bool = False, wait: bool = True) -> Iterator[None]:
     """Holds a file or folder; BlockingIOError where another process does and it must not wait."""
-    handle = os.open(path, os.O_RDONLY)
+    # Network file systems grant an exclusive lock only to those who may write.
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         fcntl.flock(handle, kind if wait else kind | fcntl.LOCK_NB)

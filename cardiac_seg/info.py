@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from cardiac_seg.data.cases import KINDS
-from cardiac_seg.evaluation import score_table
-from cardiac_seg.meta import final_model, read_quality
+from cardiac_seg.errors import UserError
+from cardiac_seg.evaluation import score_table, scores_usable
+from cardiac_seg.meta import control_of, final_model, models_of, read_quality
 from cardiac_seg.run import Run, open_run, read_json
 
 
@@ -32,8 +33,11 @@ def describe_run(folder: Path) -> str:
         "versions": versions or "unknown",
     }
     text = [f"{name:<11}{value}" for name, value in lines.items()]
-    if (folder / "metrics.json").is_file():
-        text += ["", score_table(read_json(folder / "metrics.json"), "test")]
+    if (path := folder / "metrics.json").is_file():
+        metrics = read_json(path)
+        if not scores_usable(metrics, control_of(run), models_of(run)):
+            raise UserError(f"{path}: of another run or changed; restore it")
+        text += ["", score_table(metrics, "test")]
     return "\n".join(text)
 
 

@@ -1,5 +1,6 @@
 """The `meta/` folder of a run: what was fitted on the maps, and what was chosen."""
 
+import math
 from dataclasses import replace
 
 from cardiac_seg.combination import (
@@ -26,6 +27,9 @@ def plain_combiner(run: Run) -> Combiner:
     config = run.config
     features = feature_set(config.stacking, config.members, run.dataset)
     return Combiner(tuple(config.members), features, config.stacking.act_below)
+
+
+LEAST_TEMPERATURE = 1e-3  # of a file: logits are divided by it
 
 
 def models_of(run: Run) -> list[str]:
@@ -69,7 +73,7 @@ def read_quality(run: Run) -> dict[str, float]:
     path = run.meta / "choice.json"
     fitted = read_json(path).get("quality")
     usable = isinstance(fitted, dict) and set(fitted) == {"optimism", "review_below"}
-    if not usable or not all(isinstance(value, float) for value in fitted.values()):
+    if not usable or not all(isinstance(v, float) and math.isfinite(v) for v in fitted.values()):
         raise UserError(f"{path}: no usable quality, found {fitted!r}; {stack_again(run.folder)}")
     return fitted
 
@@ -105,7 +109,8 @@ def read_learner(run: Run, name: str) -> Learner:
     features = plain_combiner(run).features
     wanted = features.core() if name.endswith(CORE) else features
     compiled, stored = run.meta / f"{name}.onnx", run.meta / f"{name}.skops"
-    if compiled.is_file() and can_run():
+    # Its graph is not looked into: only a file that the run says is its own, unchanged.
+    if compiled.is_file() and run.knows(compiled) and can_run():
         run.check_hash(compiled)
         return load_compiled(compiled, wanted.names, len(wanted.classes))
     from cardiac_seg.learners import load_learner  # brings scikit-learn and skops: two seconds
@@ -124,7 +129,8 @@ def read_steps(run: Run) -> dict[str, list[int]]:
     path, labels = run.meta / "postprocessing.json", set(range(1, run.dataset.labels))
     steps = read_json(path)
     usable = isinstance(steps, dict) and set(steps) == set(STEPS)
-    if not usable or not all(isinstance(v, list) and labels >= set(v) for v in steps.values()):
+    usable = usable and all(isinstance(v, list) for v in steps.values())
+    if not usable or not all(isinstance(v, int) and v in labels for v in sum(steps.values(), [])):
         raise UserError(
             f"{path}: expected lists of labels for {', '.join(STEPS)}, found {steps!r}; "
             f"{stack_again(run.folder)}"
@@ -160,7 +166,7 @@ def read_combiner(run: Run, models: list[str]) -> Combiner:
     learners = [m for m in models if m in learner_names(settings)]
     return replace(
         plain_combiner(run),
-        temperatures=_by_member(run, "temperature.json", tempered),
+        temperatures=_by_member(run, "temperature.json", tempered, LEAST_TEMPERATURE),
         weights=_by_member(run, "weighted_mean.json", WEIGHTED_MEAN in settings.learners),
         learners={name: read_learner(run, name) for name in learners},
         gates=_read_gates(run),
@@ -188,10 +194,12 @@ def _read_gates(run: Run) -> dict[str, float]:
     return below
 
 
-def _by_member(run: Run, name: str, wanted: bool) -> dict[str, float]:
+def _by_member(run: Run, name: str, wanted: bool, least: float = 0.0) -> dict[str, float]:
     path, members = run.meta / name, run.config.members
     values = read_json(path)
-    usable = isinstance(values, dict) and all(isinstance(v, float) for v in values.values())
+    usable = isinstance(values, dict) and all(
+        isinstance(v, float) and least <= v < math.inf for v in values.values()
+    )
     if not usable or list(values) != (members if wanted else []):
         raise UserError(
             f"{path}: expected one number for each of {', '.join(members if wanted else [])}, "

@@ -10,13 +10,14 @@ import keras
 
 from cardiac_seg.errors import UserError
 
+TENSOR = "__keras_tensor__"
 # All that networks of this project are made of, as (module, class). Keras's safe mode refuses
 # Lambda layers; this list refuses every other way of naming something to call. A network that is
 # built of more gets its layers listed here.
 BLOCKS = {
     ("keras", "DTypePolicy"),
     ("keras.src.models.functional", "Functional"),
-    (None, "__keras_tensor__"),
+    (None, TENSOR),
     *(("keras.initializers", name) for name in ("GlorotUniform", "HeNormal", "Ones", "Zeros")),
     *(
         ("keras.layers", name)
@@ -35,7 +36,10 @@ BLOCKS = {
         )
     ),
 }
-MOST_BYTES = 2**33  # of a network's weights, by a bound that is far above what they take
+MOST_BYTES = 2**33  # of a file when unpacked, far above what a network takes
+MOST_SHRUNK = 8  # times that weights are larger than their file; trained ones hardly shrink
+MOST_CHANNELS = 2**15
+MOST_DESCRIPTION = 5 * 10**6  # bytes
 
 
 def read_network(path: Path) -> keras.Model:
@@ -57,6 +61,8 @@ def _check(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > MOST_BYTES:
             raise ValueError("larger than any network when unpacked")
+        if archive.getinfo("config.json").file_size > MOST_DESCRIPTION:
+            raise ValueError("a description longer than any network's")
         described = json.loads(archive.read("config.json"))
     parts = [described, *_parts(described["config"])]
     for part in parts:
@@ -64,11 +70,23 @@ def _check(path: Path) -> None:
         if named not in BLOCKS:
             raise ValueError(f"holds {named[1]!r} of {named[0]}, no layer of these networks")
     # Layers are made before weights are read: a small file must not ask for all the memory.
-    kernels = [part["config"] for part in parts if "kernel_size" in part.get("config", {})]
-    widest = max((kernel["filters"] for kernel in kernels), default=0)
-    area = max((math.prod(kernel["kernel_size"]) for kernel in kernels), default=0)
-    if 4 * len(kernels) * area * widest**2 > MOST_BYTES:
-        raise ValueError(f"layers of {widest} filters, more than any network has")
+    channels: dict[str, int] = {}
+    weights, most = 0, MOST_SHRUNK * path.stat().st_size + 2**20
+    for layer in described["config"]["layers"]:  # each comes after its inputs
+        settings = layer["config"]
+        inputs = [p for p in _parts(layer["inbound_nodes"]) if p["class_name"] == TENSOR]
+        sources = [tensor["config"]["keras_history"][0] for tensor in inputs]
+        taken = sum(channels[source] for source in sources)
+        if "filters" in settings:
+            weights += 4 * math.prod(settings["kernel_size"]) * taken * settings["filters"]
+            taken = settings["filters"]
+        elif layer["class_name"] == "InputLayer":
+            taken = settings["batch_shape"][-1]
+        elif layer["class_name"] != "Concatenate" and sources:
+            taken = channels[sources[0]]
+        channels[layer["name"]] = taken
+        if weights > most or taken > MOST_CHANNELS:
+            raise ValueError(f"{layer['name']} is wider than the weights in the file")
 
 
 def _parts(value) -> Iterator[dict]:

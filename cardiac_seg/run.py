@@ -32,6 +32,7 @@ from cardiac_seg.files import (
 from cardiac_seg.progress import clock, log
 
 LOG = "log.txt"  # also what a process at work on the run holds
+MOST_BYTES = 10**9  # of a table; that of all patients' measures is a few MB
 RESULTS = ("metrics.json", "cases.csv", "test_cases.csv")  # of the evaluate stage
 LOCAL_KEYS = ("root", "cache")  # of the data section: they belong to a machine, not to a run
 # Keys that no result depends on; a run may be continued with other values.
@@ -81,13 +82,27 @@ class Run:
         path = self.folder / "manifest.json"
         values = read_json(path) if path.exists() else {}
         usable = isinstance(values, dict) and all(
-            isinstance(values.get(key, {}), dict) for key in ("stages", "models", "dataset")
+            isinstance(values.get(key, {}), dict)
+            for key in ("stages", "models", "dataset", "versions", "combining")
         )
-        if not usable or not all(isinstance(v, dict) for v in values.get("stages", {}).values()):
+        entries = [*values.get("stages", {}).values()] if usable else []
+        usable &= all(isinstance(v, dict) and isinstance(v.get("done"), bool) for v in entries)
+        if not usable or not all(isinstance(v, dict) for v in values.get("combining", {}).values()):
             raise UserError(
                 f"{path}: not as the run wrote it; restore it, or train in another --run-dir"
             )
         return values
+
+    def check_whole(self) -> None:
+        """Refuses a run of which `export` kept what prediction needs.
+
+        Raises:
+            UserError: If it is such a run; nothing has been written.
+        """
+        if self.manifest.get("exported"):
+            raise UserError(
+                f"{self.folder}: exported for prediction only; use the run it was made of"
+            )
 
     def split(self) -> pd.DataFrame:
         """The split table, see `data.split.make_split`.
@@ -134,6 +149,10 @@ class Run:
                     merged = {k: v for k, v in merged.items() if v is not None}
                 manifest[key] = merged
             write_json(self.folder / "manifest.json", manifest)
+
+    def knows(self, path: Path) -> bool:
+        """Whether the run lists a model's file as its own."""
+        return path.relative_to(self.folder).as_posix() in self.manifest.get("models", {})
 
     def check_hash(self, path: Path) -> None:
         """Refuses a model's file that is not the one that the run wrote.
@@ -263,8 +282,12 @@ def open_run(folder: Path) -> Run:
     path, local = folder / "config.yaml", folder / "local.yaml"
     if not path.is_file():
         raise UserError(f"{folder}: not a run directory (no config.yaml); check the path")
-    if missing := set(Config.model_fields) - set(read_yaml(path)):  # it ran with no default
+    stored = read_yaml(path)
+    # A run is told of whole: no default, no other file.
+    if missing := set(Config.model_fields) - set(stored):
         raise UserError(f"{path}: lacks {', '.join(sorted(missing))}; it may be cut off")
+    if "extends" in stored:
+        raise UserError(f"{path}: extends another file, as no run's own does; restore it")
     overrides = []
     if local.is_file():
         values = read_yaml(local).get("data")
@@ -313,17 +336,28 @@ def file_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def check_plain(path: Path) -> None:
+    """Refuses what would be read without end: a pipe, a device, a file of gigabytes.
+
+    Raises:
+        UserError: If there is such a thing; nothing is said of a missing file.
+    """
+    if path.exists() and not (path.is_file() and path.stat().st_size <= MOST_BYTES):
+        raise UserError(f"{path}: no file of a run (at most {MOST_BYTES / 1e6:.0f} MB); restore it")
+
+
 def read_json(path: Path):
     """Reads a JSON file.
 
     Raises:
         UserError: If it is missing or not JSON.
     """
+    check_plain(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); it may be damaged") from None
 
 
@@ -338,6 +372,7 @@ def read_table(path: Path, columns: dict[str, type | None], advice: str) -> pd.D
     Raises:
         UserError: If it is missing, damaged or lacks a column.
     """
+    check_plain(path)
     try:
         table = pd.read_csv(path, dtype={name: kind for name, kind in columns.items() if kind})
     except OSError as error:

@@ -2,8 +2,8 @@
 
 ONNX Runtime walks the trees of many pixels at once, and starts without scikit-learn, whose import
 takes longer than a prediction. It is an optional extra (`requirements-fast.txt`); the `.skops`
-file beside a compiled learner is the one that every installation reads. A compiled file holds
-arrays, never code.
+file beside a compiled learner is the one that every installation reads. A compiled file holds a
+graph of arithmetic, no code; it is used only where the manifest lists it with its hash.
 """
 
 import json

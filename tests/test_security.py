@@ -5,8 +5,11 @@ import os
 import pickle
 import shutil
 import socket
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -14,10 +17,11 @@ import pytest
 import skops.io
 import yaml
 from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.tree import DecisionTreeRegressor
 from sklearn.tree._tree import Tree
 from stub_run import write_stub_run
 
-from cardiac_seg import learners
+from cardiac_seg import learners, meta
 from cardiac_seg.__main__ import main
 from cardiac_seg.analysis.measure import test_cases as listed_cases
 from cardiac_seg.config import GradientBoosting, Stacking, load_config
@@ -132,7 +136,28 @@ def test_a_network_that_asks_for_all_the_memory_is_refused(stub):
         described["config"]["layers"][1]["config"]["filters"] = 10**6
 
     rewritten(network_of(stub), widen)
-    with pytest.raises(UserError, match="1000000 filters"):
+    with pytest.raises(UserError, match="wider than the weights"):
+        load_network(stub, "unet_advanced", "full")
+
+
+def test_a_network_that_multiplies_its_channels_is_refused(stub):
+    image = keras.Input((64, 64, 1))
+    layer = keras.layers.Conv2D(8, 1)(image)
+    layer = keras.layers.Conv2D(8, 3)(keras.layers.Concatenate()([layer] * 3))
+    keras.Model(image, keras.layers.Softmax()(layer), name="unet_advanced").save(network_of(stub))
+
+    def multiply(described):
+        (joined,) = [x for x in described["config"]["layers"] if x["class_name"] == "Concatenate"]
+        joined["inbound_nodes"][0]["args"][0] *= 1000
+
+    rewritten(network_of(stub), multiply)
+    with pytest.raises(UserError, match="wider than the weights"):
+        load_network(stub, "unet_advanced", "full")
+
+
+def test_a_network_with_an_endless_description_is_refused(stub):
+    rewritten(network_of(stub), lambda described: described.update(more="x" * 10**7))
+    with pytest.raises(UserError, match="longer than any network's"):
         load_network(stub, "unet_advanced", "full")
 
 
@@ -187,6 +212,45 @@ def test_a_tree_that_leads_astray_is_refused(tmp_path, kind, field, value):
     astray(learner.model.estimator, field, value)
     learners.save_learner(tmp_path / "learner.skops", learner)
     with pytest.raises(UserError, match=r"holds a tree that (leads nowhere|asks for other)"):
+        learners.load_learner(tmp_path / "learner.skops", NAMES, 3)
+
+
+def swapped_tree(estimator):
+    """A tree in the place of what holds the arrays: it answers for its own, and walks others."""
+    one, data = estimator.estimators_[0], np.random.default_rng(0).normal(size=(60, 3))
+    other = DecisionTreeRegressor(max_depth=1).fit(data, np.eye(3)[np.arange(60) % 3])
+    for name in ("node_count", "value", "children_left", "children_right", "feature"):
+        setattr(other, name, getattr(one.tree_, name))
+    one.tree_ = other
+
+
+def masked_nodes(estimator):
+    """Nodes whose wrong feature is masked: comparisons pass over it, compiled code does not."""
+    predictor = estimator._predictors[0][0]
+    nodes = np.ma.MaskedArray(predictor.nodes.copy())
+    nodes["feature_idx"][0] = np.ma.masked
+    predictor.nodes = nodes
+
+
+def narrow_guess(estimator):
+    """A first guess that is narrower than what is added to it."""
+    estimator.init_.strategy = estimator.init_._strategy = "uniform"
+    estimator.init_.n_classes_ = 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "found"),
+    [
+        ("random_forest", swapped_tree, "DecisionTreeRegressor inside"),
+        ("gradient_boosting", masked_nodes, "MaskedArray inside"),
+        ("classic", narrow_guess, "a first guess of other classes"),
+    ],
+)
+def test_an_estimator_that_only_looks_right_is_refused(tmp_path, kind, change, found):
+    learner = fitted(kind)
+    change(learner.model.estimator)
+    learners.save_learner(tmp_path / "learner.skops", learner)
+    with pytest.raises(UserError, match=found):
         learners.load_learner(tmp_path / "learner.skops", NAMES, 3)
 
 
@@ -268,6 +332,45 @@ def test_nothing_reaches_for_the_network():
     # For all tests: conftest.py.
     with pytest.raises(RuntimeError, match="no network"):
         socket.create_connection(("192.0.2.1", 80), timeout=1)
+
+
+def test_predict_works_where_there_is_no_network(stub, tmp_path):
+    alone = ["unshare", "--net", "--map-root-user"]
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*alone, "true"], capture_output=True).returncode
+    ):
+        pytest.skip("no right to run a process without network here")
+    assert main(["phantom", str(tmp_path / "images"), "--patients", "1"]) == 0
+    command = [sys.executable, "-m", "cardiac_seg", "predict", str(stub.folder)]
+    command += [str(tmp_path / "images"), "--output", str(tmp_path / "results")]
+    done = subprocess.run([*alone, *command], cwd=Path(__file__).parents[1], capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results" / "summary.csv").is_file()
+
+
+def test_a_compiled_learner_that_the_run_does_not_list_is_not_loaded(stub, monkeypatch):
+    monkeypatch.setattr(meta, "can_run", lambda: True)
+    features = SimpleNamespace(names=NAMES, classes=range(3))
+    monkeypatch.setattr(meta, "plain_combiner", lambda run: SimpleNamespace(features=features))
+    (stub.meta / "logistic.onnx").write_bytes(b"anything")
+    with pytest.raises(UserError, match=r"logistic\.skops"):
+        meta.read_learner(stub, "logistic")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "metrics.json", "config.yaml"])
+def test_a_pipe_for_a_file_of_a_run_is_refused(stub, capsys, name):
+    (stub.folder / name).unlink(missing_ok=True)
+    os.mkfifo(stub.folder / name)
+    assert main(["export", str(stub.folder), str(stub.folder.parent / "out")]) == 2
+    assert name in capsys.readouterr().err
+
+
+def test_a_run_extends_no_other_file(stub):
+    path = stub.folder / "config.yaml"
+    path.write_text(path.read_text() + "extends: ../stub.yaml\n")
+    with pytest.raises(UserError, match="extends another file"):
+        open_run(stub.folder)
 
 
 def test_a_result_names_no_place_of_this_machine(stub, tmp_path):

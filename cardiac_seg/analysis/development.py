@@ -138,9 +138,8 @@ def development_scores(run: Run) -> pd.DataFrame:
         UserError: If the run is not stacked.
     """
     folder = run.folder
+    run.check_whole()
     if not (run.meta / "choice.json").is_file() or not (run.meta / "cross_fit").is_dir():
-        if run.manifest.get("exported"):
-            raise UserError(f"{folder}: exported for prediction only; use the run it was made of")
         raise UserError(f"{folder}: not stacked; run train_ensemble.py --resume {folder}")
     return cross_fitted_scores(run).cases
 

@@ -23,7 +23,7 @@ from cardiac_seg.analysis.tables import ENSEMBLE, RECORDED_EF, build_tables, gro
 from cardiac_seg.clinical import INDICES
 from cardiac_seg.combination import TEMPERED_MEAN
 from cardiac_seg.errors import UserError
-from cardiac_seg.evaluation import score_table
+from cardiac_seg.evaluation import score_table, scores_usable
 from cardiac_seg.files import whole_file
 from cardiac_seg.meta import control_of, final_model, models_of
 from cardiac_seg.progress import bar
@@ -101,16 +101,16 @@ def open_finished(folder: Path) -> Run:
         UserError: If it is not finished or by an earlier version.
     """
     run = open_run(folder)
+    run.check_whole()
     path = run.folder / "metrics.json"
     if not path.is_file():
         raise UserError(
             f"{folder}: not finished (no metrics.json); run train_ensemble.py --resume {folder}"
         )
     metrics = read_json(path)
-    if "control" not in metrics:
+    if isinstance(metrics, dict) and "control" not in metrics:
         raise UserError(f"{path}: written by an earlier version; train in another --run-dir")
-    usable = isinstance(metrics, dict) and metrics["control"] == control_of(run)
-    if not usable or not isinstance(metrics.get("subsets"), dict):
+    if not scores_usable(metrics, control_of(run), models_of(run)):
         raise UserError(f"{path}: of another run or changed; {score_again(run)}")
     if not {"phantom", "fingerprint"} <= set(run.manifest.get("dataset", ())):
         raise UserError(f"{folder / 'manifest.json'}: says nothing of the dataset; restore it")

@@ -116,6 +116,8 @@ def find_scans(path: Path) -> list[ScanFiles]:
     """
     if path.is_file():
         root, nifti = path.parent, [path] if _is_nifti(path) else []
+        if nifti and _stem(path).endswith(LABEL):
+            raise UserError(f"{path}: a label by its name (*{LABEL}), no image; give the image")
         if not nifti and not is_dicom(path) and path.suffix.lower() != ".dcm":
             raise UserError(f"{path}: neither NIfTI (.nii, .nii.gz) nor DICOM; convert it")
     elif path.is_dir():
