@@ -6,38 +6,67 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cardiac_seg.analysis.names import METRIC_NAMES
 from cardiac_seg.analysis.published import PUBLISHED, QUANTITIES
 from cardiac_seg.analysis.single import open_finished
 from cardiac_seg.analysis.tables import RECORDED_EF
+from cardiac_seg.analysis.words import p_value
 from cardiac_seg.combination import CORE
 from cardiac_seg.config import load_config
+from cardiac_seg.evaluation import REFERENCE_MASKS
 from cardiac_seg.meta import final_model
 from cardiac_seg.run import Run, read_json, read_table, shared_settings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+HD95 = "HD95 mm (by structure)"
 COLUMNS = (
-    *("mean Dice [95 %]", "minus the mean [95 %]", "HD95 mm", "band ECE"),
-    *("LV EF r", "EF bias ± SD", "EF MAE", "pooled, 4 classes"),
+    *("mean Dice [95 %]", "minus the mean [95 %]", HD95, "band ECE"),
+    *("LV EF r", "EF bias ± SD", "EF MAE", "pooled, 4 classes", "source"),
+)
+LEGEND = (
+    "Dice and HD95 (mm): per patient on the native grid, the mean of the structures. Band ECE: "
+    "calibration error of the pixels within 5 mm of a boundary, all patients together. EF in "
+    "points, against the reference masks' EF. Pooled: Dice over the pixels of all images on the "
+    "network grid, background included, before postprocessing, as others pool it."
 )
 # What others reached on held-out patients, beside the pooled figures of `analysis.published`.
+# Their structures come in the dataset's order; who gives them is named in README.
+ISENSEE = "Isensee 2024"
+SECOND_HAND = "second-hand"
 OTHERS = {
     "acdc": {
-        "nnU-Net, 5-fold cross-validation, 100 patients": {"mean Dice [95 %]": ".9154"},
-        "MedNeXt-L, the same": {"mean Dice [95 %]": ".9265"},
+        "nnU-Net, 5-fold, 100 patients": ("", "", "", ".9154", "", ISENSEE),
+        "nnU-Net ResEnc-M, the same": ("", "", "", ".9199", "", ISENSEE),
+        "MedNeXt-L, the same": ("", "", "", ".9265", "", ISENSEE),
+        "nnU-Net, 70/10/20 split": (".902", ".892", ".954", ".916", "", SECOND_HAND),
+    },
+    "camus": {
+        "nnU-Net, official 50 test patients": ("", "", "", ".910", "4.27", SECOND_HAND),
+        "TransUNet, the same": ("", "", "", ".912", "4.08", SECOND_HAND),
+        "best seen, the same": ("", "", "", ".915", "3.74", SECOND_HAND),
+        "U-Net + ResNet34, 5-fold": (".944", ".881", ".906", "", "", SECOND_HAND),
+    },
+}
+OTHERS_EF = {
+    "acdc": {
         "best of the official test, 50 patients": {
             "LV EF r": ".993",
             "EF bias ± SD": "-0.4 ± 2.7",
-        },
+            "source": "challenge",
+        }
     },
     "camus": {
-        "nnU-Net, official 50 test patients": {"mean Dice [95 %]": ".910", "HD95 mm": "4.27"},
-        "range of published EF": {"LV EF r": ".80 to .83", "EF MAE": "5.0 to 5.6"},
+        "range of published EF": {
+            "LV EF r": ".80 to .83",
+            "EF MAE": "5.0 to 5.6",
+            "source": "Leclerc 2019",
+        }
     },
 }
 
 
 def results_table(folders: list[Path]) -> str:
-    """A Markdown table for each run: test patients, native grid, every model on all features.
+    """A Markdown table for each run: test patients, native grid, every model.
 
     Args:
         folders: Runs that `analyze_results.py` has been run on.
@@ -46,7 +75,7 @@ def results_table(folders: list[Path]) -> str:
         UserError: If a run is not finished or not analysed.
     """
     runs = [open_finished(folder) for folder in folders]
-    parts = [_of_run(run) for run in runs]
+    parts = [LEGEND, *(_of_run(run) for run in runs)]
     for dataset in dict.fromkeys(run.config.data.dataset for run in runs):
         structures = next(run for run in runs if run.config.data.dataset == dataset)
         parts.append(_published(dataset, structures.dataset.structures))
@@ -57,36 +86,63 @@ def _of_run(run: Run) -> str:
     models, summary = _table(run, "models_test"), _table(run, "summary")
     agreement, calibration = _table(run, "agreement"), _table(run, "calibration")
     test = read_json(run.folder / "metrics.json")["subsets"]["test"]
-    hd95 = summary[(summary.metric == "hd95_mm") & (summary.structure == "mean")]
-    hd95 = hd95.set_index("model")["mean"]
+    hd95 = summary[summary.metric == "hd95_mm"].set_index(["model", "structure"])["mean"]
     ef = agreement[(agreement["index"] == "lv_ef_percent") & (agreement.against != RECORDED_EF)]
     ef = ef.set_index("model")
     band = calibration[calibration.area == "band"].set_index("model").ece
     chosen, rows = final_model(run), []
     for row in models.to_dict("records"):
         model = row["model"]
-        if model.endswith(CORE):
-            continue
         pooled = test["models"][model]["pooled_network_grid"]["mean_dice"]
         told = ef.loc[model] if model in ef.index else {"r": np.nan, "mae": np.nan, "bias": np.nan}
         cells = {structure: _number(row[structure], ".3f") for structure in run.dataset.structures}
         cells |= {
             "mean Dice [95 %]": _with_interval(row, "mean", ".4f"),
             "minus the mean [95 %]": _with_interval(row, "difference", "+.4f"),
-            "HD95 mm": _number(hd95.get(model), ".2f"),
+            HD95: _number(hd95.get((model, "mean")), ".2f"),
             "band ECE": _number(band.get(model), ".3f"),
             "LV EF r": _number(told["r"], ".3f"),
             "EF MAE": _number(told["mae"], ".1f"),
             "pooled, 4 classes": _number(pooled, ".4f"),
         }
+        if cells[HD95]:
+            each = [_number(hd95.get((model, s)), ".1f") for s in run.dataset.structures]
+            cells[HD95] += f" ({', '.join(each)})"
         if bias := _number(told["bias"], "+.1f"):
             cells["EF bias ± SD"] = f"{bias} ± {told['sd']:.1f}"
-        rows.append((f"**{model}** (chosen)" if model == chosen else model, cells))
+        name = f"{model.removesuffix(CORE)}, core" if model.endswith(CORE) else model
+        rows.append((f"**{name}** (chosen)" if model == chosen else name, cells))
     about = (
         f"{_dataset(run)}, {run.config.stacking.scheme}, {test['patients']} test patients: "
         f"`{_command(run)}`"
     )
-    return f"{about}\n\n{_markdown(run.dataset.structures, rows)}"
+    return "\n\n".join(
+        part for part in (about, _markdown(run.dataset.structures, rows), _tests(run)) if part
+    )
+
+
+def _tests(run: Run) -> str:
+    """The primary and the secondary comparisons, and what the reference masks' EF is worth."""
+    comparisons, agreement = _table(run, "comparisons"), _table(run, "agreement")
+    lines = []
+    for row in comparisons[comparisons.role != "exploratory"].to_dict("records"):
+        form = "+.2f" if row["metric"] == "hd95_mm" else "+.4f"
+        told = _with_interval(row, "difference", form, ("low", "high"))
+        p = p_value(row["p_holm"])
+        lines.append(
+            f"- {row['role']}: {METRIC_NAMES[row['metric']]}, {final_model(run)} minus "
+            f"{row['against']}: {told}, p {p} (Holm), **{row['verdict']}**"
+        )
+    if lines and "primary" not in set(comparisons.role):
+        lines.insert(0, f"- no primary test: {final_model(run)} is the control itself")
+    recorded = agreement[agreement.against == RECORDED_EF].set_index("model")
+    if REFERENCE_MASKS in recorded.index:
+        told = recorded.loc[REFERENCE_MASKS]
+        lines.append(
+            f"- the reference masks' EF against the recorded EF: r {_number(told['r'], '.3f')}, "
+            f"MAE {told['mae']:.1f} points"
+        )
+    return "\n".join(lines)
 
 
 def _dataset(run: Run) -> str:
@@ -95,12 +151,15 @@ def _dataset(run: Run) -> str:
 
 
 def _published(dataset: str, structures: tuple[str, ...]) -> str:
-    rows = list(OTHERS[dataset].items())
+    names = (*structures, "mean Dice [95 %]", HD95, "source")
+    rows = [(who, dict(zip(names, told, strict=True))) for who, told in OTHERS[dataset].items()]
+    rows += OTHERS_EF[dataset].items()
     if dataset == "camus":
         for model, values in PUBLISHED.items():
             told = dict(zip(QUANTITIES, values, strict=True))
             cells = {structure: _number(told[structure], ".3f") for structure in structures}
             cells["pooled, 4 classes"] = _number(told["mean of 4"], ".4f")
+            cells["source"] = "Rahi 2025"
             rows.append((f"{model}, published, pooled, 2CH ED", cells))
     about = f"{dataset.upper()}, published, on other patients: not to be compared digit by digit"
     return f"{about}\n\n{_markdown(structures, rows)}"
@@ -118,14 +177,17 @@ def _number(value: float | None, form: str) -> str:
     """A number without the zero before its point; nothing where it is undefined."""
     if value is None or pd.isna(value):
         return ""
-    return format(value, form).replace("0.", ".", 1) if abs(value) < 1 else format(value, form)
+    text = format(value, form)
+    if not text.strip("+-0."):
+        text = text.replace("-", "+" if "+" in form else "")  # no negative zero
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 
-def _with_interval(row: dict, name: str, form: str) -> str:
-    """A value of `models_test.csv` with its interval; nothing where there is none."""
+def _with_interval(row: dict, name: str, form: str, ends: tuple[str, str] | None = None) -> str:
+    """A value of a table's row with its interval; nothing where there is none."""
     if not (value := _number(row.get(name), form)):
         return ""
-    low, high = (_number(row[f"{name}_{end}"], form) for end in ("low", "high"))
+    low, high = (_number(row[end], form) for end in ends or (f"{name}_low", f"{name}_high"))
     return f"{value} [{low} {high}]" if low and high else value
 
 
