@@ -57,6 +57,22 @@ def whole_directory(path: Path) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def scratch_in(folder: Path) -> Iterator[None]:
+    """Libraries put their temporary files here, where what a kill leaves is found and removed.
+
+    Keras makes a folder for every checkpoint that it reads or writes.
+    """
+    with _said_plainly(folder):
+        scratch = tempfile.mkdtemp(prefix=".partial-scratch-", dir=folder)
+    before, tempfile.tempdir = tempfile.tempdir, scratch
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def remove_leftovers(folder: Path, pattern: str = ".partial-*", but_in: Path | None = None) -> None:
     """Removes what a killed process left half-written; for folders with one writer at a time."""
     for partial in folder.rglob(pattern):

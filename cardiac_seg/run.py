@@ -25,6 +25,7 @@ from cardiac_seg.files import (
     held,
     locked,
     remove_leftovers,
+    scratch_in,
     whole_directory,
     write_json,
     write_text,
@@ -236,7 +237,8 @@ def at_work(folder: Path, beside_others: bool) -> Iterator[None]:
     with held(folder / LOG, refusal, shared=beside_others):
         if not beside_others:
             remove_leftovers(folder, but_in=folder / "analysis")  # it has a lock of its own
-        yield
+        with scratch_in(folder):
+            yield
 
 
 def join(config: Config, folder: Path) -> Run:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from torture import CONFIG, results, started, torture
@@ -21,7 +22,7 @@ MOST_SECONDS = 120
 def one_network(mri_root, tmp_path):
     """The command of a run of one network without learners; its run and what it said."""
     config = tmp_path / "one.yaml"
-    settings = "members: [unet_advanced]\n" + CONFIG % (mri_root, tmp_path / "cache")
+    settings = "members: [unet_advanced]\n" + CONFIG % (mri_root, tmp_path / "cache", "holdout")
     config.write_text(settings.replace("[weighted_mean, logistic, gradient_boosting]", "[]"))
     run = tmp_path / "place" / "run"
     return ["train", "--config", str(config), "--run-dir", str(run)], run, tmp_path / "said"
@@ -85,10 +86,23 @@ def test_a_full_disk_is_said_and_a_run_goes_on_when_there_is_room(one_network, w
             subprocess.run(["umount", str(run.parent)], capture_output=True)
 
 
+def test_a_disk_that_cannot_be_written_is_said(one_network, capsys):
+    command, run, _ = one_network
+    try:
+        mounted(run.parent, "1m")
+        create(load_config(Path(command[2])), run)
+        subprocess.run(["mount", "-o", "remount,ro", str(run.parent)], check=True)
+        assert train_ensemble.main(["--resume", str(run)]) == 2
+        error = capsys.readouterr().err
+        assert "Read-only file system" in error and "Traceback" not in error
+    finally:
+        subprocess.run(["umount", str(run.parent)], capture_output=True)
+
+
 @pytest.fixture
 def empty_run(mri_root, tmp_path):
     config = tmp_path / "config.yaml"
-    config.write_text(CONFIG % (mri_root, tmp_path / "cache"))
+    config.write_text(CONFIG % (mri_root, tmp_path / "cache", "holdout"))
     return create(load_config(config), tmp_path / "run")
 
 
@@ -122,4 +136,5 @@ def test_a_dead_process_holds_nothing(empty_run):
     process.kill()
     process.wait()
     with at_work(empty_run.folder, beside_others=False):
-        assert not list(empty_run.folder.glob(".partial*"))
+        assert not list(empty_run.folder.glob(".partial-1*"))
+    assert not list(empty_run.folder.glob(".partial*"))

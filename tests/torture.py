@@ -40,12 +40,15 @@ split: {validation: 0.25, test: 0.25, folds: 2}
 preprocess: {spacing: 5.0, size: [32, 32]}
 augment: {rotation: 10, symmetry: horizontal}
 stacking:
+  scheme: %s
   pixels_per_case: 300
   features: [margin, distance]
   learners: [weighted_mean, logistic, gradient_boosting]
   gradient_boosting: {iterations: 4}
 train: {epochs: 3, warmup: 1, learning_rate: 0.01}
 """
+SCHEMES = ("holdout", "out_of_fold")
+TEMP = "tmp"  # for what libraries write beside their files, see `_give`
 PATIENTS = 8
 MOST_SECONDS = 300  # for one command that is not killed
 # Stage -> whether a run is in it, from what lies in its folder and in the cache.
@@ -77,14 +80,17 @@ def torture(folder: Path, kills: int, seed: int) -> Counter:
         AssertionError: If a run differs from an undisturbed one, or says that it did.
     """
     write_phantoms(folder / "phantoms", PATIENTS, "mri", seed=1)
-    whole = folder / "whole"
-    _finish(_new(folder, whole))
-    expected = results(whole)
+    undisturbed: dict[str, dict] = {}
     draw, killed, number = random.Random(seed), Counter(), 0
     while killed.total() < kills:
+        scheme = SCHEMES[number % len(SCHEMES)]
+        if scheme not in undisturbed:
+            _finish(_new(folder, folder / scheme, scheme))
+            undisturbed[scheme] = results(folder / scheme)
+        expected = undisturbed[scheme]
         run = folder / f"killed{number}"
         number += 1
-        commands = _new(folder, run)
+        commands = _new(folder, run, scheme)
         # Each stage as often as any other, in the order of a run.
         for stage in STAGES:
             for _ in range(1 + (killed[stage] < kills / len(STAGES) / 2)):
@@ -96,7 +102,7 @@ def torture(folder: Path, kills: int, seed: int) -> Counter:
         assert list(found) == list(expected) and not differing, (run, differing)
         _check_once(run)
         left = [*run.rglob(".partial*"), *_cache(run).rglob(".partial*")]
-        assert not left, left
+        assert not left and not list((folder / TEMP).iterdir()), left
     return killed
 
 
@@ -125,15 +131,15 @@ def _without_seconds(path: Path) -> str:
 
 def _check_once(run: Path) -> None:
     """No epoch is told twice in the log: a finished one is never trained again."""
-    told = re.findall(r"(\w+ full: epoch \d+/\d+) loss", (run / "log.txt").read_text())
+    told = re.findall(r"(\w+ \w+: epoch \d+/\d+) loss", (run / "log.txt").read_text())
     again = [line for line, count in Counter(told).items() if count > 1]
     assert not again, again
 
 
-def _new(folder: Path, run: Path) -> list[list[str]]:
+def _new(folder: Path, run: Path, scheme: str) -> list[list[str]]:
     """The commands of a run with a cache of its own."""
     config = run.with_suffix(".yaml")
-    config.write_text(CONFIG % (folder / "phantoms", _cache(run)))
+    config.write_text(CONFIG % (folder / "phantoms", _cache(run), scheme))
     return [["train", "--config", str(config), "--run-dir", str(run)], ["analyze", str(run)]]
 
 
@@ -213,6 +219,9 @@ def _give(command: list[str], said: str, most_bytes: int | None) -> None:
     import train_ensemble
 
     main = {"train": train_ensemble.main, "analyze": analyze_results.main}[command[0]]
+    temporary = Path(command[2] if command[0] == "train" else command[1]).parent / TEMP
+    temporary.mkdir(exist_ok=True)
+    tempfile.tempdir = str(temporary)
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(open(said, "w"))
         for context in (redirect_stdout(file), redirect_stderr(file), quick()):
