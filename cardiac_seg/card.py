@@ -72,7 +72,8 @@ Research use only; not a medical device.
 {run.config.stacking.scheme}; in use: {final_model(run)}. Weights are rounded to float16; the whole
 configuration: `config.yaml`.
 
-**Test figures**, before the rounding; per patient, native grid.
+**Test figures**, before the rounding; per patient, native grid. Optimistic where test scores were seen before
+the method was settled: of the weights that come with the repository, docs/EXPERIMENTS.md tells.
 
 {results_table([run.folder])}
 
@@ -98,7 +99,7 @@ def _patients(run: Run) -> str:
     else:
         how = f"what combines them was fitted on {fitted} others"
     return (
-        f"The networks were trained on {trained} patients; {how}; {test} are for the test alone. "
+        f"The networks were trained on {trained} patients; {how}; {test} are for the test. "
         "Which: `split.csv`."
     )
 
