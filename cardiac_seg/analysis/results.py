@@ -136,8 +136,8 @@ def _tests(run: Run) -> str:
     if lines and "primary" not in set(comparisons.role):
         lines.insert(0, f"- no primary test: {final_model(run)} is the control itself")
     recorded = agreement[agreement.against == RECORDED_EF].set_index("model")
-    if REFERENCE_MASKS in recorded.index:
-        told = recorded.loc[REFERENCE_MASKS]
+    told = recorded.loc[REFERENCE_MASKS] if REFERENCE_MASKS in recorded.index else None
+    if told is not None and not np.isnan(told["mae"]):
         lines.append(
             f"- the reference masks' EF against the recorded EF: r {_number(told['r'], '.3f')}, "
             f"MAE {told['mae']:.1f} points"
