@@ -72,8 +72,9 @@ Research use only; not a medical device.
 {run.config.stacking.scheme}; in use: {final_model(run)}. Weights are rounded to float16; the whole
 configuration: `config.yaml`.
 
-**Test figures**, before the rounding; per patient, native grid. Optimistic where test scores were seen before
-the method was settled: of the weights that come with the repository, docs/EXPERIMENTS.md tells.
+**Test figures**, before the rounding; per patient, native grid. Optimistic where test
+scores were seen before the method was settled: of the weights that come with the repository,
+docs/EXPERIMENTS.md tells.
 
 {results_table([run.folder])}
 
