@@ -28,6 +28,7 @@ from cardiac_seg.summary import write_summary
 
 JOURNAL = ".predict.jsonl"  # what an interrupted call has done; gone when all is
 MARKS = (JOURNAL, "summary.json")  # of a folder of results
+MOST_TOLD = 10  # scans to review that the terminal names; summary.csv names all
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,14 @@ def predict_folder(run_folder: Path, source: Path, output: Path, wanted: Wanted)
             _remove_results(output, files, ensemble.run)
     to_review = write_summary(output, ensemble, scans, done.measured, failed)
     done.close(keep=bool(failed))
+    for name, reasons in list(to_review.items())[:MOST_TOLD]:
+        log.info("review %s: %s", name, reasons)
     log.info(
         "%d masks in %s, %d failed, %d to review: summary.csv",
         len(scans) - len(failed),
         output,
         len(failed),
-        to_review,
+        len(to_review),
     )
     return len(failed)
 

@@ -21,7 +21,7 @@ def write_summary(
     scans: list[ScanFiles],
     measured: dict[str, Measured],
     failed: dict[str, str],
-) -> int:
+) -> dict[str, str]:
     """Writes `summary.csv`, a row a scan, and `summary.json`, which also has the curves.
 
     What an examination's scans tell together, as its EF, stands in the rows of all of them.
@@ -34,7 +34,7 @@ def write_summary(
         failed: By name, why the others were not.
 
     Returns:
-        The number of scans that a person should look at.
+        The scans that a person should look at, with the reasons.
     """
     dataset, limit = ensemble.run.dataset, ensemble.quality["review_below"]
     paths = {scan.name: output / scan.mask_path for scan in scans}
@@ -71,7 +71,7 @@ def write_summary(
         "scans": details,
     }
     write_json(output / "summary.json", about)
-    return sum(row.get("review") == "yes" for row in rows)
+    return {row["image"]: row["reasons"] for row in rows if row.get("review") == "yes"}
 
 
 def _row(

@@ -265,7 +265,14 @@ def test_a_senseless_switch_is_refused(switch, mri_run, tmp_path):
     assert caught.value.code == 2
 
 
-def test_a_doubtful_mask_asks_for_a_review(mri_run, tmp_path):
+def test_a_label_by_its_name_is_no_image(mri_run, tmp_path, capsys):
+    save(tmp_path / "x_ED_gt.nii.gz", stack(12))
+    assert predict(mri_run, tmp_path / "x_ED_gt.nii.gz", tmp_path / "out") == 2
+    assert "a label by its name" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_doubtful_mask_asks_for_a_review(mri_run, tmp_path, capsys):
     without_rv = np.where(stack(12) == 1, 0, stack(12))
     save(tmp_path / "in" / "x_ED.nii.gz", without_rv)
     save(tmp_path / "in" / "x_ES.nii.gz", stack(13))
@@ -276,6 +283,8 @@ def test_a_doubtful_mask_asks_for_a_review(mri_run, tmp_path):
     assert "no RV at ED" in table.reasons["x_ED"] and "at ED" not in table.reasons["wide"]
     assert "mL at ED" in table.reasons["x_ES"]  # larger at ES
     assert "1280 x 1280 mm" in table.reasons["wide"]
+    told = capsys.readouterr().err
+    assert f"review wide: {table.reasons['wide']}" in told and "3 to review" in told
 
 
 def test_two_images_of_one_phase_are_not_mixed(mri_run, tmp_path):
