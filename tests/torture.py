@@ -177,8 +177,10 @@ def _finished(run: Path) -> dict[Path, int]:
     """What is finished, with the moment it was written: networks, maps, folds, learners."""
     finished = {}
     trained = [p.parent for p in run.glob("models/*/*/last.keras") if _is_trained(run, p)]
-    for pattern in ("meta/cross_fit/*", "meta/*.skops", "analysis/measured/*.npz"):
-        finished |= {p: p.stat().st_mtime_ns for p in run.glob(pattern)}
+    # A fold is finished with its second file.
+    folds = [p.with_suffix(".csv") for p in run.glob("meta/cross_fit/[!.]*.json")]
+    for paths in (folds, run.glob("meta/*.skops"), run.glob("analysis/measured/*.npz")):
+        finished |= {p: p.stat().st_mtime_ns for p in paths}
     for folder in trained:
         finished |= {p: p.stat().st_mtime_ns for p in folder.glob("*.keras")}
     for path in run.glob("maps/[!.]*.npz"):
