@@ -168,9 +168,11 @@ def test_results_are_a_row_a_model_beside_the_published_ones(analysed, capsys):
     head, *models = [[cell.strip() for cell in row] for row in rows]
     metrics = json.loads((analysed / "metrics.json").read_text())
     scores = metrics["subsets"]["test"]["models"]
-    assert [m[0].split("*")[2 * m[0].startswith("*")] for m in models] == [
-        name for name in scores if not name.endswith("_core")
-    ]
+    named = [m[0].split("*")[2 * m[0].startswith("*")] for m in models]
+    assert [name.replace(", core", "_core") for name in named] == list(scores)
+    reach = models[0][head.index("HD95 mm (by structure)")]
+    assert reach.count(",") == 2  # a number for each of the three structures
+    assert "- secondary: HD95, " in own
     assert sum("(chosen)" in row[0] for row in models) == 1
     mean = dict(zip(head, next(row for row in models if "mean" in row[0]), strict=True))
     assert mean["LV"] == f"{scores['mean']['dice_native_per_patient']['LV']:.3f}".lstrip("0")
