@@ -163,6 +163,22 @@ def test_early_stopping_ends_after_its_patience(cache, mri_root, tmp_path, monke
     assert (state.epoch, state.best_epoch, state.finished) == (2, 1, True)
 
 
+def test_a_plateau_lowers_the_learning_rate(cache, mri_root, tmp_path, monkeypatch):
+    scores = {"val_dice": 0.5, "val_accuracy": 0.5, "val_cross_entropy": 1.0}
+    monkeypatch.setattr(training, "case_scores", lambda *_: scores)
+    settings = {"schedule": "constant", "warmup": 0, "reduce_lr": 1, "reduce_lr_factor": 0.5}
+    state = train(make_job(cache, tmp_path), cache, tiny_config(mri_root, epochs=4, **settings))
+    assert [row["learning_rate"] for row in state.history] == pytest.approx(
+        [0.01, 0.01, 0.005, 0.0025]
+    )
+
+
+def test_a_polynomial_schedule_falls_to_nothing():
+    settings = tiny_config("x", schedule="polynomial", warmup=0, epochs=4).train
+    rate = training._optimizer(settings, steps=5)._learning_rate
+    assert [float(rate(step)) for step in (0, 10, 20)] == pytest.approx([0.01, 0.01 * 0.5**0.9, 0])
+
+
 def test_a_loss_that_is_not_finite_stops_with_advice(cache, mri_root, tmp_path):
     config = tiny_config(mri_root, learning_rate=1e30, schedule="constant", optimizer="sgd")
     with pytest.raises(UserError, match=r"loss became .* epoch .*learning_rate"):
