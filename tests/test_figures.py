@@ -394,6 +394,20 @@ def test_forest_of_dice_against_the_mean_primary_first():
     assert told[4:8] == ["+0.0000 [−0.1000, +0.1000]", "1.000", "not shown", "secondary"]
     assert told[8:12] == ["−0.0020 [−0.0030, +0.0000]", "< 0.001", "worse", "exploratory"]
     assert told[12:15] == ["+0.0010 [–]", "–", "not shown"]
+    assert axes.get_xlabel() == "Dice minus the mean's (right: better)"
+
+
+def test_a_primary_comparison_to_another_control_says_so():
+    columns = "role model against metric difference low high p_holm verdict"
+    table = frame(
+        columns,
+        ("primary", "ensemble", "tempered_mean", "dice", 0.003, 0.001, 0.005, 0.01, "better"),
+        ("secondary", "ensemble", "mean", "dice", 0.002, -0.001, 0.005, 0.2, "not shown"),
+    )
+    (axes,) = draw.forest_plot(table, ["ensemble"]).axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["Ensemble *", "Ensemble"]
+    assert "* minus the temperature-scaled mean's" in axes.get_xlabel()
 
 
 def test_changed_pixels(figures, tables):

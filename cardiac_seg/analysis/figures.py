@@ -516,11 +516,14 @@ def bland_altman(
 def forest_plot(comparisons: pd.DataFrame, models: list[str]) -> Figure | None:
     """The paired difference in Dice of every combination to the mean, with 95 % intervals.
 
+    The primary comparison is to the temperature-scaled mean where there is one, and says so.
+
     Args:
         comparisons: role, model, against, metric, difference, low, high, p_holm, verdict.
         models: Rows in order, within primary, secondary and exploratory.
     """
-    table = _rows(comparisons, against="mean", metric="dice")
+    table = _rows(comparisons, metric="dice")
+    table = table[(table.against == "mean") | (table.role == "primary")]
     if table.empty:
         return None
     roles = ["primary", "secondary", "exploratory"]
@@ -544,10 +547,13 @@ def forest_plot(comparisons: pd.DataFrame, models: list[str]) -> Figure | None:
         texts = [difference, _p_value(row.p_holm), row.verdict, row.role]
         for text, points in zip(texts, headings.values(), strict=True):
             _beside(axes, y, text, points)
-    axes.set(yticks=range(len(rows)), yticklabels=[MODEL_NAMES[row.model] for row in rows])
+    marks = ["" if row.against == "mean" else " *" for row in rows]
+    labels = [MODEL_NAMES[row.model] + mark for row, mark in zip(rows, marks, strict=True)]
+    axes.set(yticks=range(len(rows)), yticklabels=labels)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.set_xlabel("Dice minus the mean's (right: better)")
+    other = "; * minus the temperature-scaled mean's" if any(marks) else ""
+    axes.set_xlabel(f"Dice minus the mean's{other} (right: better)")
     return figure
 
 
