@@ -242,10 +242,11 @@ def choose_model(run: Run, gates: dict[str, dict]) -> dict:
     scores, control = cross_fitted_scores(run), calibrated_control(run)
     told = summarize(scores, run.dataset.structures, control, run.config.seed)["models"]
     dice = {model: told[model]["mean_foreground_dice"] for model in told}
+    # The plain mean has the control's masks, all but a pixel here and there, and worse calibration.
     gains = {
         model: values[f"against_{control}"]
         for model, values in told.items()
-        if model not in (control, *run.config.members)
+        if model not in (control, control_of(run), *run.config.members)
     }
     shown = [m for m, gain in gains.items() if gain["interval_95"] and gain["interval_95"][0] > 0]
     wanted = run.config.stacking.choose

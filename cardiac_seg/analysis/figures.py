@@ -523,9 +523,9 @@ def forest_plot(comparisons: pd.DataFrame, models: list[str]) -> Figure | None:
         models: Rows in order, within primary, secondary and exploratory.
     """
     table = _rows(comparisons, metric="dice")
-    table = table[(table.against == "mean") | (table.role == "primary")]
     if table.empty:
         return None
+    table = table[(table.against == "mean") | (table.role == "primary")]
     roles = ["primary", "secondary", "exploratory"]
     rows = [
         row
