@@ -21,15 +21,14 @@ from cardiac_seg.postprocessing import STEPS
 from cardiac_seg.run import Run, read_json, stack_again
 from cardiac_seg.tree_runtime import can_compile, can_run, compile_learner, load_compiled
 
+LEAST_TEMPERATURE = 1e-3  # of a file: logits are divided by it
+
 
 def plain_combiner(run: Run) -> Combiner:
     """What a run's configuration says of combining, before anything is fitted."""
     config = run.config
     features = feature_set(config.stacking, config.members, run.dataset)
     return Combiner(tuple(config.members), features, config.stacking.act_below)
-
-
-LEAST_TEMPERATURE = 1e-3  # of a file: logits are divided by it
 
 
 def models_of(run: Run) -> list[str]:
