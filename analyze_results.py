@@ -8,7 +8,7 @@ python analyze_results.py outputs/seed1 outputs/seed2 outputs/seed3 --output out
 import sys
 from pathlib import Path
 
-from cardiac_seg.commands import guarded, parser
+from cardiac_seg.commands.guard import guarded, parser
 
 
 @guarded
@@ -23,9 +23,9 @@ def main(argv: list[str] | None = None) -> int:
     if len(args.runs) > 1 and args.output is None:
         p.error("comparing runs needs --output DIR")
 
-    from cardiac_seg.analysis.compare import compare_runs
-    from cardiac_seg.analysis.single import analyze_run
-    from cardiac_seg.progress import start_log
+    from cardiac_seg.report.one_run import analyze_run
+    from cardiac_seg.report.several_runs import compare_runs
+    from cardiac_seg.system.log import start_log
 
     start_log()
     if len(args.runs) > 1:

@@ -10,9 +10,9 @@ A killed command continues where it stopped when it is given again.
 import sys
 from pathlib import Path
 
-from cardiac_seg.commands import guarded, parser
-from cardiac_seg.config import MEMBERS, STAGES, Config, dump_config, load_config
-from cardiac_seg.errors import UserError
+from cardiac_seg.commands.guard import guarded, parser
+from cardiac_seg.config.sections import MEMBERS, STAGES, Config, dump_config, load_config
+from cardiac_seg.system.errors import UserError
 
 
 def arguments(argv: list[str] | None):
@@ -34,7 +34,7 @@ def arguments(argv: list[str] | None):
 
 def check_data(config: Config) -> None:
     """Looks for the data before a run directory is made for it."""
-    from cardiac_seg.data.datasets import DATASETS
+    from cardiac_seg.data.registry import DATASETS
 
     root = Path(config.data.root).expanduser()
     if root.exists() or not config.data.phantom:
@@ -53,8 +53,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
 
     # Only now: a mistake in the config is told before anything heavy is loaded.
-    from cardiac_seg import run as runs
-    from cardiac_seg.progress import start_log
+    from cardiac_seg.run import folder as runs
+    from cardiac_seg.system.log import start_log
 
     start_log()
     if args.print_config:
@@ -72,8 +72,8 @@ def main(argv: list[str] | None = None) -> int:
     with runs.at_work(folder, beside_others=chosen_part):
         run = runs.join(config, folder) if config else runs.open_run(folder)
 
-        from cardiac_seg import backend  # noqa: F401  before Keras, see there
-        from cardiac_seg.pipeline import run_stages
+        import cardiac_seg.system.backend  # noqa: F401  before Keras, see there
+        from cardiac_seg.pipeline.stages import run_stages
 
         start_log(run.folder / "log.txt")
         run_stages(run, stages, args.member, args.fold)

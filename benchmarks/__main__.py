@@ -12,10 +12,10 @@ from pathlib import Path
 
 from benchmarks.bench import FULL, QUICK, Bench
 from benchmarks.tables import Outcome
-from cardiac_seg.commands import guarded, parser
-from cardiac_seg.errors import UserError
-from cardiac_seg.files import write_json, write_text
-from cardiac_seg.progress import clock, log, start_log
+from cardiac_seg.commands.guard import guarded, parser
+from cardiac_seg.system.errors import UserError
+from cardiac_seg.system.files import write_json, write_text
+from cardiac_seg.system.log import clock, log, start_log
 
 TOPICS = {
     "training": "training",
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"{args.run}: not a run directory (no config.yaml); check the path")
     if trained and not (trained / "metrics.json").is_file():
         trained = None
-    from cardiac_seg import backend  # noqa: F401  before Keras, see there
+    import cardiac_seg.system.backend  # noqa: F401  before Keras, see there
 
     start_log()
     from benchmarks import machine, subject

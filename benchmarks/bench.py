@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.tables import milliseconds, percent
 from benchmarks.timing import spread
 from benchmarks.worker import measure_once
-from cardiac_seg.progress import log
+from cardiac_seg.system.log import log
 
 
 @dataclass(frozen=True)

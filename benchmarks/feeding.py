@@ -12,8 +12,8 @@ from benchmarks.tables import Outcome, Table, milliseconds, percent, times
 from benchmarks.timing import alternate, filling, ratios, spread
 from benchmarks.training import as_trained, steps_of
 from benchmarks.worker import Worker, prepared
-from cardiac_seg.progress import log
-from cardiac_seg.training_batches import TrainingBatches
+from cardiac_seg.members.batches import TrainingBatches
+from cardiac_seg.system.log import log
 
 THREADS = (1, 2)
 MEMBER = "unet_advanced"

@@ -11,12 +11,12 @@ from benchmarks.tables import Outcome, Table, number
 from benchmarks.timing import alternate, filling, repeated
 from benchmarks.training import CLASSES, ours
 from benchmarks.worker import Worker, prepared
-from cardiac_seg import backend
-from cardiac_seg.networks import build_member
-from cardiac_seg.pipeline import run_stages
-from cardiac_seg.prediction import predict_cases
-from cardiac_seg.progress import log
-from cardiac_seg.run import create
+from cardiac_seg.members.inference import predict_cases
+from cardiac_seg.members.networks import build_member
+from cardiac_seg.pipeline.stages import run_stages
+from cardiac_seg.run.folder import create
+from cardiac_seg.system import backend
+from cardiac_seg.system.log import log
 
 STAGES = ("prepare", "stack", "evaluate")
 SIDE, FILTERS = 32, 4  # of a run's networks: memory is to be the cases', not the networks'

@@ -16,19 +16,19 @@ from benchmarks.subject import LEARNERS, PART, new_patient, new_patient_maps
 from benchmarks.tables import Outcome, Table, number, percent, times
 from benchmarks.timing import alternate, ratios, spread
 from benchmarks.worker import Worker, prepared
-from cardiac_seg import preprocessing
-from cardiac_seg.combination import MEAN, native_mask
-from cardiac_seg.data.scans import ScanFiles, find_scans, open_scan
 from cardiac_seg.data.split import part_patients
-from cardiac_seg.ensemble import Ensemble
-from cardiac_seg.features import FeatureSet, pixel_features
-from cardiac_seg.maps import CaseMaps, read_maps
-from cardiac_seg.meta import plain_combiner, read_combiner
-from cardiac_seg.networks import build_member
-from cardiac_seg.pipeline import find_cases
-from cardiac_seg.preprocessing import GridImage
-from cardiac_seg.progress import log
-from cardiac_seg.run import Run, open_run
+from cardiac_seg.grid import resample
+from cardiac_seg.grid.resample import GridImage
+from cardiac_seg.members.maps import CaseMaps, read_maps
+from cardiac_seg.members.networks import build_member
+from cardiac_seg.meta.combine import MEAN, native_mask
+from cardiac_seg.meta.features import FeatureSet, pixel_features
+from cardiac_seg.pipeline.stages import find_cases
+from cardiac_seg.predict.predictor import Ensemble
+from cardiac_seg.predict.scans import ScanFiles, find_scans, open_scan
+from cardiac_seg.run.folder import Run, open_run
+from cardiac_seg.run.meta_folder import plain_combiner, read_combiner
+from cardiac_seg.system.log import log
 
 
 def run(bench: Bench) -> Outcome:
@@ -92,7 +92,7 @@ def naive(run_folder: str, folder: str, trees: int, depth: int, pixels: int) -> 
         for files, maps in patient:
             with parts.timed("rest"):
                 image = _on_grid(files, run)
-                slices = preprocessing.normalize(
+                slices = resample.normalize(
                     image.pixels, image.mean, image.std, config.preprocess.normalize
                 )
             with parts.timed("members"):
@@ -179,7 +179,7 @@ def _patient(run: Run, folder: str) -> list[tuple[ScanFiles, CaseMaps]]:
 
 def _on_grid(files: ScanFiles, run: Run) -> GridImage:
     scan = open_scan(files, "mri")
-    return preprocessing.to_grid(scan.image(0), scan.spacing[1:], run.config.preprocess)
+    return resample.to_grid(scan.image(0), scan.spacing[1:], run.config.preprocess)
 
 
 def _stacked(maps: CaseMaps) -> np.ndarray:

@@ -13,18 +13,18 @@ from benchmarks.subject import LEARNERS, PART, new_patient, new_patient_maps
 from benchmarks.tables import Outcome, Table, milliseconds, times
 from benchmarks.timing import alternate, filling, ratios, repeated
 from benchmarks.worker import Worker, prepared
-from cardiac_seg import preprocessing
-from cardiac_seg.data.scans import find_scans, open_scan
-from cardiac_seg.ensemble import load_network
-from cardiac_seg.features import pixel_features
-from cardiac_seg.learner import Learner
-from cardiac_seg.learners import load_learner
-from cardiac_seg.meta import plain_combiner
-from cardiac_seg.overlap import confusion, dice_from_confusion
-from cardiac_seg.prediction import predict_cases
-from cardiac_seg.progress import log
-from cardiac_seg.run import Run, open_run
-from cardiac_seg.tree_runtime import can_compile, load_compiled
+from cardiac_seg.grid import resample
+from cardiac_seg.members.inference import predict_cases
+from cardiac_seg.meta.features import pixel_features
+from cardiac_seg.meta.learners.learner import Learner
+from cardiac_seg.meta.learners.onnx_learner import can_compile, load_compiled
+from cardiac_seg.meta.learners.sklearn_learner import load_learner
+from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
+from cardiac_seg.predict.predictor import load_network
+from cardiac_seg.predict.scans import find_scans, open_scan
+from cardiac_seg.run.folder import Run, open_run
+from cardiac_seg.run.meta_folder import plain_combiner
+from cardiac_seg.system.log import log
 
 MISSING = "{} is not installed here (`requirements-fast.txt`)."
 
@@ -124,10 +124,8 @@ def networks(run_folder: str, folder: str, seconds: float) -> Callable[[], dict]
     settings, slices = run.config.preprocess, []
     for files in find_scans(new_patient(folder, run.dataset.modality)):
         scan = open_scan(files, run.dataset.modality)
-        image = preprocessing.to_grid(scan.image(0), scan.spacing[1:], settings)
-        slices.append(
-            preprocessing.normalize(image.pixels, image.mean, image.std, settings.normalize)
-        )
+        image = resample.to_grid(scan.image(0), scan.spacing[1:], settings)
+        slices.append(resample.normalize(image.pixels, image.mean, image.std, settings.normalize))
     slices, measurements, about = np.concatenate(slices), {}, {}
     for member in run.config.members:
         loaded = load_network(run, member, PART)

@@ -14,8 +14,8 @@ from benchmarks.subject import new_patient
 from benchmarks.tables import Outcome, Table
 from benchmarks.timing import spread
 from benchmarks.worker import ROOT
-from cardiac_seg.data.scans import find_scans
-from cardiac_seg.progress import log
+from cardiac_seg.predict.scans import find_scans
+from cardiac_seg.system.log import log
 
 
 def run(bench: Bench) -> Outcome:

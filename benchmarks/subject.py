@@ -12,18 +12,19 @@ import cv2
 import keras
 import numpy as np
 
-from cardiac_seg import backend, preprocessing
-from cardiac_seg.config import Config, load_config
-from cardiac_seg.data.cache import Cache, fingerprint, open_cache
-from cardiac_seg.data.cases import read_cases
-from cardiac_seg.data.datasets import DATASETS
-from cardiac_seg.data.phantom import write_phantoms
+from cardiac_seg.config.sections import Config, load_config
+from cardiac_seg.data.case import read_cases
+from cardiac_seg.data.phantoms.dataset import write_phantoms
+from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.data.split import part_patients
-from cardiac_seg.maps import CaseMaps, write_maps
-from cardiac_seg.networks import build_member
-from cardiac_seg.pipeline import find_cases, prepare, run_stages
-from cardiac_seg.preprocessing import GridImage
-from cardiac_seg.run import Run, create
+from cardiac_seg.grid import resample
+from cardiac_seg.grid.cache import Cache, fingerprint, open_cache
+from cardiac_seg.grid.resample import GridImage
+from cardiac_seg.members.maps import CaseMaps, write_maps
+from cardiac_seg.members.networks import build_member
+from cardiac_seg.pipeline.stages import find_cases, prepare, run_stages
+from cardiac_seg.run.folder import Run, create
+from cardiac_seg.system import backend
 
 CONFIG = Path(__file__).parents[1] / "configs" / "acdc_cpu.yaml"
 FIELD_MM = 240.0  # the side of the network grid
@@ -134,8 +135,8 @@ def new_patient_maps(folder: str | Path, config: Config) -> list[CaseMaps]:
     files = data.find(new_patient(folder), config.data.views, config.data.phases)
     maps = []
     for number, case in enumerate(read_cases(files, data.labels)):
-        image = preprocessing.to_grid(case.image, case.spacing[1:], config.preprocess)
-        label = preprocessing.label_to_grid(case.label, image.grid)
+        image = resample.to_grid(case.image, case.spacing[1:], config.preprocess)
+        label = resample.label_to_grid(case.label, image.grid)
         maps.append(maps_that_look_trained(image, label, config.members, 1000 + number))
     return maps
 

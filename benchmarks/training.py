@@ -14,12 +14,12 @@ from benchmarks.subject import PART, network_config, phantom_cache
 from benchmarks.tables import Outcome, Table, times
 from benchmarks.timing import alternate, filling, ratios
 from benchmarks.worker import Worker, prepared
-from cardiac_seg import backend
-from cardiac_seg.config import Config
-from cardiac_seg.networks import build_member
-from cardiac_seg.progress import log
-from cardiac_seg.training import TrainingJob, train
-from cardiac_seg.training_batches import TrainingBatches
+from cardiac_seg.config.sections import Config
+from cardiac_seg.members.batches import TrainingBatches
+from cardiac_seg.members.networks import build_member
+from cardiac_seg.members.training import TrainingJob, train
+from cardiac_seg.system import backend
+from cardiac_seg.system.log import log
 
 CLASSES = 4
 

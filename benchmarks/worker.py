@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from cardiac_seg.run import peak_memory_mib as peak_of_family
+from cardiac_seg.run.folder import peak_memory_mib as peak_of_family
 
 ROOT = Path(__file__).parents[1]
 SETTLE_SECONDS = 0.2  # threads of the side measured before wait busily for half as long
@@ -114,7 +114,7 @@ def serve(target: str, settings: dict) -> None:
     """What runs in the worker's process."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer
-    from cardiac_seg import backend  # noqa: F401  before Keras, see there
+    import cardiac_seg.system.backend  # noqa: F401  before Keras, see there
 
     def answer(value: dict) -> None:
         answers.write(json.dumps(value) + "\n")

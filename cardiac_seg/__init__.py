@@ -9,8 +9,8 @@ __version__ = "0.1.0"
 def __getattr__(name: str):
     # Importing the package must stay quick: Ensemble brings Keras with it.
     if name == "Ensemble":
-        from cardiac_seg import backend  # noqa: F401  before Keras, see there
-        from cardiac_seg.ensemble import Ensemble
+        import cardiac_seg.system.backend  # noqa: F401  before Keras, see there
+        from cardiac_seg.predict.predictor import Ensemble
 
         return Ensemble
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from cardiac_seg.commands import guarded, parser
+from cardiac_seg.commands.guard import guarded, parser
 
 PREDICT = """\
 Segment new images with a trained run.
@@ -104,49 +104,49 @@ def arguments(argv: list[str] | None):
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
     args = arguments(argv)
-    from cardiac_seg.progress import start_log
+    from cardiac_seg.system.log import start_log
 
     start_log()
     if args.command == "phantom":
-        from cardiac_seg.data.phantom import write_phantoms
+        from cardiac_seg.data.phantoms.dataset import write_phantoms
 
         write_phantoms(args.folder, args.patients, args.modality, args.seed, args.cine)
         return 0
     if args.command == "info":
-        from cardiac_seg.info import describe_run
+        from cardiac_seg.run.describe import describe_run
 
         print(describe_run(args.run))
         return 0
     if args.command == "compare":
-        from cardiac_seg.analysis.development import compare_development
+        from cardiac_seg.report.development import compare_development
 
         print(compare_development(args.runs, args.model))
         return 0
     if args.command == "errors":
-        from cardiac_seg.analysis.development import describe_errors
+        from cardiac_seg.report.development import describe_errors
 
         print(describe_errors(args.run, args.pictures))
         return 0
     if args.command == "ablate":
-        from cardiac_seg.analysis.ablation import ablate
+        from cardiac_seg.report.ablation import ablate
 
         print(ablate(args.run, args.learner))
         return 0
     if args.command == "results":
-        from cardiac_seg.analysis.results import results_table
+        from cardiac_seg.report.results import results_table
 
         print(results_table(args.runs))
         return 0
     if args.command == "predict":
         _choose_backend()
-    from cardiac_seg import backend  # noqa: F401  before Keras, see there
+    import cardiac_seg.system.backend  # noqa: F401  before Keras, see there
 
     if args.command == "export":
-        from cardiac_seg.export import export_run
+        from cardiac_seg.report.export import export_run
 
         export_run(args.run, args.folder)
         return 0
-    from cardiac_seg.inference import Wanted, predict_folder
+    from cardiac_seg.predict.folder import Wanted, predict_folder
 
     switches = ("probabilities", "uncertainty", "members", "overlay", "heart_rate", "batch_size")
     wanted = Wanted(spacing=args.spacing, **{name: getattr(args, name) for name in switches})

@@ -31,45 +31,50 @@ class Break:
 BREAKS = (
     Break(
         "Dice without its factor of 2",
-        *("overlap.py", "np.divide(2 * overlap", "np.divide(overlap", "test_overlap.py"),
+        *("metrics/overlap.py", "np.divide(2 * overlap", "np.divide(overlap", "test_overlap.py"),
     ),
     Break(
         "Dice of two empty masks is 0, not undefined",
-        *("overlap.py", "np.full(len(counts), np.nan)", "np.zeros(len(counts))"),
+        *("metrics/overlap.py", "np.full(len(counts), np.nan)", "np.zeros(len(counts))"),
         "test_overlap.py",
     ),
     Break(
         "confusion with truth and prediction exchanged",
-        *("overlap.py", "truth.ravel().astype(np.int64) * labels + prediction.ravel()"),
+        *("metrics/overlap.py", "truth.ravel().astype(np.int64) * labels + prediction.ravel()"),
         *("prediction.ravel().astype(np.int64) * labels + truth.ravel()", "test_overlap.py"),
     ),
     Break(
         "HD100 for HD95",
-        *("surface.py", "hausdorff(surfaces, 95)", "hausdorff(surfaces, 100)", "test_surface.py"),
+        *(
+            "metrics/surface.py",
+            "hausdorff(surfaces, 95)",
+            "hausdorff(surfaces, 100)",
+            "test_surface.py",
+        ),
     ),
     Break(
         "ASSD without the weights of the surface",
-        *("surface.py", "np.average(distances, weights=sizes)", "np.average(distances)"),
+        *("metrics/surface.py", "np.average(distances, weights=sizes)", "np.average(distances)"),
         "test_surface.py",
     ),
     Break(
         "distances in pixels, not mm",
-        *("surface.py", "compute_surface_distances(truth, prediction, spacing)"),
+        *("metrics/surface.py", "compute_surface_distances(truth, prediction, spacing)"),
         "compute_surface_distances(truth, prediction, [1.0] * len(spacing))",
         "test_surface.py",
     ),
     Break(
         "volume without the distance of the slices",
-        *("clinical.py", "np.prod(spacing) / 1000", "np.prod(spacing[1:]) / 1000"),
+        *("metrics/clinical.py", "np.prod(spacing) / 1000", "np.prod(spacing[1:]) / 1000"),
         "test_clinical.py",
     ),
     Break(
         "mass with the density of water",
-        *("clinical.py", "DENSITY = 1.05", "DENSITY = 1.0", "test_clinical.py"),
+        *("metrics/clinical.py", "DENSITY = 1.05", "DENSITY = 1.0", "test_clinical.py"),
     ),
     Break(
         "discs as high as the shorter long axis",
-        *("clinical.py", "max(length for length, _ in views)"),
+        *("metrics/clinical.py", "max(length for length, _ in views)"),
         *("min(length for length, _ in views)", "test_clinical.py"),
     ),
     Break(
@@ -94,32 +99,37 @@ BREAKS = (
     ),
     Break(
         "the way back off by a pixel",
-        *("preprocessing.py", "offset = (max(old, new) - min(old, new)) // 2"),
+        *("grid/resample.py", "offset = (max(old, new) - min(old, new)) // 2"),
         "offset = (max(old, new) - min(old, new) + (old > new)) // 2",
         "test_preprocessing.py",
     ),
     Break(
         "rows and columns exchanged on the way back",
-        *("preprocessing.py", "_resize(plane, grid.native)", "_resize(plane, grid.native[::-1])"),
+        *("grid/resample.py", "_resize(plane, grid.native)", "_resize(plane, grid.native[::-1])"),
         "test_preprocessing.py",
     ),
     Break(
         "outside of the network grid no background",
-        *("preprocessing.py", "np.eye(planes.shape[-1], dtype=np.float32)[0]"),
+        *("grid/resample.py", "np.eye(planes.shape[-1], dtype=np.float32)[0]"),
         *("np.eye(planes.shape[-1], dtype=np.float32)[1]", "test_preprocessing.py"),
     ),
     Break(
         "shrinking without averaging",
-        *("preprocessing.py", "cv2.INTER_AREA if new < old", "cv2.INTER_NEAREST if new < old"),
+        *("grid/resample.py", "cv2.INTER_AREA if new < old", "cv2.INTER_NEAREST if new < old"),
         "test_preprocessing.py",
     ),
     Break(
         "intervals of 90 % that are called 95 %",
-        *("statistics.py", "tail = (1 - LEVEL) / 2", "tail = 1 - LEVEL", "test_statistics.py"),
+        *(
+            "metrics/statistics.py",
+            "tail = (1 - LEVEL) / 2",
+            "tail = 1 - LEVEL",
+            "test_statistics.py",
+        ),
     ),
     Break(
         "Holm's correction without its order",
-        *("statistics.py", "(tests - rank) * p[i]", "p[i]", "test_statistics.py"),
+        *("metrics/statistics.py", "(tests - rank) * p[i]", "p[i]", "test_statistics.py"),
     ),
     Break(
         "a mask turned the wrong way when it is written",
@@ -128,7 +138,7 @@ BREAKS = (
     ),
     Break(
         "the first component kept, not the largest",
-        *("postprocessing.py", "argmax()", "argmin()", "test_postprocessing.py"),
+        *("masks/postprocessing.py", "argmax()", "argmin()", "test_postprocessing.py"),
     ),
 )
 

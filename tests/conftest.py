@@ -10,8 +10,8 @@ from stacking_runs import prepared  # noqa: F401  a fixture
 from threadpoolctl import threadpool_limits
 
 # Before the test modules that import Keras: processes that they start must compute alike.
-from cardiac_seg import backend  # noqa: F401
-from cardiac_seg.data.phantom import write_phantoms
+import cardiac_seg.system.backend  # noqa: F401
+from cardiac_seg.data.phantoms.dataset import write_phantoms
 
 TINY = """
 data: {dataset: acdc, root: %s, cache: %s}

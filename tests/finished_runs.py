@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from cardiac_seg import pipeline
-from cardiac_seg.analysis import compare, single
-from cardiac_seg.config import load_config
-from cardiac_seg.run import create
+from cardiac_seg.config.sections import load_config
+from cardiac_seg.pipeline import stages
+from cardiac_seg.report import one_run, several_runs
+from cardiac_seg.run.folder import create
 
 SETTINGS = """
 data: {dataset: %s, root: %s, cache: %s}
@@ -53,14 +53,14 @@ def make_run(folder, dataset, root, *overrides, noise=0, blind=lambda case: ()):
     config = folder.with_suffix(".yaml")
     config.write_text(SETTINGS % (dataset, root, folder.parent / "cache", spacing))
     run = create(load_config(config, list(overrides)), folder)
-    cache = pipeline.prepare(run, pipeline.find_cases(run))
+    cache = stages.prepare(run, stages.find_cases(run))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            pipeline,
+            stages,
             "load_network",
             lambda run, member, part: StandIn(run, cache, member, noise, blind),
         )
-        pipeline.run_stages(run, ("stack", "evaluate"))
+        stages.run_stages(run, ("stack", "evaluate"))
     return run
 
 
@@ -85,6 +85,6 @@ def quick(rendered=()):
 def without_figures():
     """One process; drawing is left out."""
     with pytest.MonkeyPatch.context() as patch, quick():
-        for module in (single, compare):
+        for module in (one_run, several_runs):
             patch.setattr(module, "draw_all", lambda drawings, folder: {})
         yield

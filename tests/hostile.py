@@ -27,8 +27,8 @@ from pydicom.uid import MPEG2MPML, DeflatedExplicitVRLittleEndian, JPEG2000Lossl
 import analyze_results
 import train_ensemble
 from cardiac_seg import __main__ as cardiac_seg
-from cardiac_seg.data.phantom import write_phantoms
-from cardiac_seg.run import Run, file_sha256
+from cardiac_seg.data.phantoms.dataset import write_phantoms
+from cardiac_seg.run.folder import Run, file_sha256
 
 NETWORK = "unet_advanced/full/last.keras"
 REPO = Path(__file__).parents[1]

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from cardiac_seg.data.cases import read_case
-from cardiac_seg.data.datasets import DATASETS
-from cardiac_seg.ensemble import Ensemble
-from cardiac_seg.overlap import confusion, dice_from_confusion
-from cardiac_seg.progress import bar
-from cardiac_seg.run import read_json
+from cardiac_seg.data.case import read_case
+from cardiac_seg.data.registry import DATASETS
+from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
+from cardiac_seg.predict.predictor import Ensemble
+from cardiac_seg.run.folder import read_json
+from cardiac_seg.system.log import bar
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from cardiac_seg import pipeline
-from cardiac_seg.config import load_config
-from cardiac_seg.run import create, join
+from cardiac_seg.config.sections import load_config
+from cardiac_seg.pipeline import stages
+from cardiac_seg.run.folder import create, join
 
 SMALL = """
 data: {dataset: acdc, root: %s, cache: %s}
@@ -29,7 +29,7 @@ class StandIn:
 
     def __init__(self, run, cache, member, part, asked):
         # What a training is really given, not what the split says it should be.
-        trained_on = {c.patient for c in pipeline._training_job(run, cache, member, part).train}
+        trained_on = {c.patient for c in stages._training_job(run, cache, member, part).train}
         self.part, self.asked, self.known = part, asked, {}
         self.strength = {"unet_advanced": 2.0, "deep_unet_improved": 1.5}[member]
         for case in cache.cases.values():
@@ -63,10 +63,10 @@ def prepared(mri_root, tmp_path, monkeypatch):
         resolved = load_config(config, sets)
         create(resolved, tmp_path / "run")
         run = join(resolved, tmp_path / "run")
-        files = pipeline.find_cases(run)
-        cache, asked = pipeline.prepare(run, files), []
+        files = stages.find_cases(run)
+        cache, asked = stages.prepare(run, files), []
         monkeypatch.setattr(
-            pipeline,
+            stages,
             "load_network",
             lambda run, member, part: StandIn(run, cache, member, part, asked),
         )

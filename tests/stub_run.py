@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import yaml
 
-from cardiac_seg.config import MEMBERS, load_config
-from cardiac_seg.run import create
+from cardiac_seg.config.sections import MEMBERS, load_config
+from cardiac_seg.run.folder import create
 
 SIZE, SPACING = 64, 1.5
 SURE = 60.0  # logits of a class and its neighbour differ by a ninth of it

@@ -3,16 +3,16 @@
 import pandas as pd
 import pytest
 
-from cardiac_seg import pipeline
 from cardiac_seg.__main__ import main
-from cardiac_seg.analysis import ablation
-from cardiac_seg.config import Stacking
+from cardiac_seg.config.sections import Stacking
+from cardiac_seg.pipeline import stages
+from cardiac_seg.report import ablation
 
 
 @pytest.fixture
 def stacked(prepared):
     run, files, cache, _ = prepared(stacking__learners=["weighted_mean", "random_forest"])
-    pipeline.stack(run, files, cache)
+    stages.stack(run, files, cache)
     return run
 
 

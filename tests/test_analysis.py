@@ -16,13 +16,13 @@ from finished_runs import make_run, quick, without_figures
 from sklearn.metrics import roc_auc_score
 
 import analyze_results
-from cardiac_seg import statistics
-from cardiac_seg.analysis import measure, single
-from cardiac_seg.analysis.results import results_table
-from cardiac_seg.config import MEMBERS
-from cardiac_seg.maps import read_maps
-from cardiac_seg.overlap import confusion, dice_from_confusion
-from cardiac_seg.run import open_run
+from cardiac_seg.config.sections import MEMBERS
+from cardiac_seg.members.maps import read_maps
+from cardiac_seg.metrics import statistics
+from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
+from cardiac_seg.report import measure, one_run
+from cardiac_seg.report.results import results_table
+from cardiac_seg.run.folder import open_run
 
 PLAIN = ["stacking.learners=[]", "stacking.choose=auto"]
 MODELS = [*MEMBERS, "mean", "tempered_mean", "logistic_core", "logistic"]
@@ -286,7 +286,7 @@ def test_a_group_is_one_row_of_the_report_in_the_order_of_the_heart(mri, tmp_pat
         )
     (folder / "analysis" / "measured" / f"{patient}.npz").unlink()
     pages = []
-    monkeypatch.setattr(single.report, "write_report", lambda path, page: pages.append(page))
+    monkeypatch.setattr(one_run.page, "write_report", lambda path, page: pages.append(page))
     with without_figures():
         assert analyze(folder) == 0
     groups = table(folder, "groups").query("model == 'ensemble' and value == 'apex'")

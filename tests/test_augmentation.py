@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardiac_seg.augmentation import acoustic_shadow, augment
-from cardiac_seg.config import Augment
+from cardiac_seg.config.sections import Augment
+from cardiac_seg.members.augmentation import acoustic_shadow, augment
 
 MOVES = {
     "rotation": {"rotation": 40},

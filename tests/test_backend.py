@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from cardiac_seg import backend
-from cardiac_seg.ensemble import _for_this_hardware
-from cardiac_seg.errors import UserError
-from cardiac_seg.networks.unet_advanced import unet_advanced
+from cardiac_seg.members.networks.unet_advanced import unet_advanced
+from cardiac_seg.predict.predictor import _for_this_hardware
+from cardiac_seg.system import backend
+from cardiac_seg.system.errors import UserError
 
 
 @pytest.fixture(autouse=True)

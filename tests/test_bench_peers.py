@@ -13,7 +13,7 @@ from benchmarks.peers.patient import hand_over
 from benchmarks.peers.published import build_networks, read_images
 from benchmarks.peers.report import System, compare
 from benchmarks.worker import prepared
-from cardiac_seg.errors import UserError
+from cardiac_seg.system.errors import UserError
 
 REQUIREMENTS = Path(__file__).parents[1] / "benchmarks" / "peers" / "requirements.txt"
 

@@ -15,8 +15,8 @@ from benchmarks.flops import layer_flops, network_flops
 from benchmarks.subject import maps_that_look_trained
 from benchmarks.tables import Table, number, percent, times
 from benchmarks.timing import Spread, alternate, filling, ratios, repeated, spread
-from cardiac_seg.config import MEMBERS
-from cardiac_seg.preprocessing import Grid, GridImage
+from cardiac_seg.config.sections import MEMBERS
+from cardiac_seg.grid.resample import Grid, GridImage
 
 
 class Clock:

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from cardiac_seg.config import Preprocess
-from cardiac_seg.data.cache import fingerprint, open_cache
-from cardiac_seg.data.cases import read_case
-from cardiac_seg.data.datasets import DATASETS
-from cardiac_seg.errors import UserError
-from cardiac_seg.preprocessing import label_to_grid, normalize, to_grid
+from cardiac_seg.config.sections import Preprocess
+from cardiac_seg.data.case import read_case
+from cardiac_seg.data.registry import DATASETS
+from cardiac_seg.grid.cache import fingerprint, open_cache
+from cardiac_seg.grid.resample import label_to_grid, normalize, to_grid
+from cardiac_seg.system.errors import UserError
 
 SETTINGS = Preprocess(spacing=3.0, size=(64, 96))
 

@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from cardiac_seg.clinical import (
+from cardiac_seg.data.acdc import find_acdc
+from cardiac_seg.data.camus import find_camus
+from cardiac_seg.data.case import read_case
+from cardiac_seg.data.phantoms.dataset import PHANTOM_MARKER
+from cardiac_seg.metrics.clinical import (
     DISCS,
     EF_AS_RECORDED,
     INDICES,
@@ -20,10 +24,6 @@ from cardiac_seg.clinical import (
     mri_indices,
     volume_ml,
 )
-from cardiac_seg.data.acdc import find_acdc
-from cardiac_seg.data.camus import find_camus
-from cardiac_seg.data.cases import read_case
-from cardiac_seg.data.phantom import PHANTOM_MARKER
 
 LV, MYO, LA = 1, 2, 3
 SPACING = (0.7, 0.9)

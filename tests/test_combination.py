@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from cardiac_seg.combination import Combiner, combination_names, model_names
-from cardiac_seg.config import MEMBERS, Stacking
-from cardiac_seg.features import FeatureSet
-from cardiac_seg.learner import Learner
-from cardiac_seg.maps import CaseMaps
-from cardiac_seg.preprocessing import Grid, GridImage
+from cardiac_seg.config.sections import MEMBERS, Stacking
+from cardiac_seg.grid.resample import Grid, GridImage
+from cardiac_seg.members.maps import CaseMaps
+from cardiac_seg.meta.combine import Combiner, combination_names, model_names
+from cardiac_seg.meta.features import FeatureSet
+from cardiac_seg.meta.learners.learner import Learner
 
 GRID = Grid((1, 2), (1, 2), (1, 2), (1.0, 1.0))
 FEATURES = FeatureSet(

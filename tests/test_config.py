@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cardiac_seg.config import dump_config, load_config
-from cardiac_seg.errors import UserError
+from cardiac_seg.config.sections import dump_config, load_config
+from cardiac_seg.system.errors import UserError
 
 REPO = Path(__file__).parents[1]
 ACDC = "data: {dataset: acdc, root: somewhere}\n"

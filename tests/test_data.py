@@ -6,10 +6,10 @@ import pytest
 
 from cardiac_seg.data.acdc import find_acdc
 from cardiac_seg.data.camus import find_camus, official_camus_split
-from cardiac_seg.data.cases import read_case
-from cardiac_seg.data.datasets import DATASETS
+from cardiac_seg.data.case import read_case
 from cardiac_seg.data.nifti import open_nifti, write_mask
-from cardiac_seg.errors import UserError
+from cardiac_seg.data.registry import DATASETS
+from cardiac_seg.system.errors import UserError
 
 VIEWS, PHASES = ["2CH", "4CH"], ["ED", "ES"]
 

@@ -44,12 +44,12 @@ from pydicom.uid import (
     UltrasoundMultiFrameImageStorage,
 )
 
-from cardiac_seg.analysis.names import COLOURS
-from cardiac_seg.data.dicom import find_series, is_dicom, read_series
-from cardiac_seg.data.phantom_echo import echo_patient
-from cardiac_seg.data.phantom_mri import mri_patient
-from cardiac_seg.dicom_seg import write_seg
-from cardiac_seg.errors import UserError
+from cardiac_seg.data.dicom.segmentation import write_seg
+from cardiac_seg.data.dicom.series import find_series, is_dicom, read_series
+from cardiac_seg.data.phantoms.echo import echo_patient
+from cardiac_seg.data.phantoms.mri import mri_patient
+from cardiac_seg.drawing.styles import COLOURS
+from cardiac_seg.system.errors import UserError
 
 STRUCTURES = ("RV", "MYO", "LV")
 

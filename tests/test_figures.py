@@ -8,8 +8,8 @@ from matplotlib.colors import to_hex
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from cardiac_seg.analysis import figures as draw
-from cardiac_seg.analysis.names import MODEL_NAMES
+from cardiac_seg.drawing.styles import MODEL_NAMES
+from cardiac_seg.report import figures as draw
 
 MODELS = ["unet_advanced", "logistic_core", "ensemble"]
 STRUCTURES = ["RV", "MYO", "LV"]

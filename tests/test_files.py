@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from cardiac_seg.errors import UserError
-from cardiac_seg.files import whole_directory, whole_file, write_json, write_text
-from cardiac_seg.maps import CaseMaps, read_maps, stored_members, write_maps
-from cardiac_seg.preprocessing import Grid, GridImage
+from cardiac_seg.grid.resample import Grid, GridImage
+from cardiac_seg.members.maps import CaseMaps, read_maps, stored_members, write_maps
+from cardiac_seg.system.errors import UserError
+from cardiac_seg.system.files import whole_directory, whole_file, write_json, write_text
 
 GRID = Grid((5, 6), (10, 12), (32, 32), (0.5, 0.75))
 

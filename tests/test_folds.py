@@ -5,8 +5,8 @@ import json
 import pandas as pd
 
 import train_ensemble
-from cardiac_seg.config import MEMBERS
-from cardiac_seg.maps import read_maps
+from cardiac_seg.config.sections import MEMBERS
+from cardiac_seg.members.maps import read_maps
 
 
 def test_folds_keep_patients_unseen_and_deploy_can_change(config_file, tmp_path):

@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stub_run import SPACING, ring, write_stub_run
 
-from cardiac_seg import Ensemble, inference
+from cardiac_seg import Ensemble
 from cardiac_seg.__main__ import main
-from cardiac_seg.data.scans import find_scans
-from cardiac_seg.ensemble import even_batches
-from cardiac_seg.errors import UserError
+from cardiac_seg.predict import folder
+from cardiac_seg.predict.predictor import even_batches
+from cardiac_seg.predict.scans import find_scans
+from cardiac_seg.system.errors import UserError
 
 PLACE = (8, SPACING, SPACING)
 VOXEL = SPACING * SPACING * 8 / 1000  # mL
@@ -316,7 +317,7 @@ def test_scans_of_one_name_are_kept_apart(mri_run, tmp_path):
 def test_an_interrupted_call_goes_on(mri_run, tmp_path, monkeypatch, capsys):
     for k in range(4):
         save(tmp_path / "in" / f"scan{k}.nii.gz", stack(10 + k))
-    asked, segment = [], inference._predict_scan
+    asked, segment = [], folder._predict_scan
 
     def interrupted(ensemble, files, *others):
         asked.append(files.name)
@@ -324,7 +325,7 @@ def test_an_interrupted_call_goes_on(mri_run, tmp_path, monkeypatch, capsys):
             raise KeyboardInterrupt
         return segment(ensemble, files, *others)
 
-    monkeypatch.setattr(inference, "_predict_scan", interrupted)
+    monkeypatch.setattr(folder, "_predict_scan", interrupted)
     assert predict(mri_run, tmp_path / "in", tmp_path / "out") == 130
     save(tmp_path / "in" / "scan1.nii.gz", stack(16))  # changed meanwhile
     assert predict(mri_run, tmp_path / "in", tmp_path / "out") == 0
@@ -349,9 +350,9 @@ def test_what_failed_before_is_tried_again_alone(mri_run, tmp_path, monkeypatch)
     assert not list((tmp_path / "out").glob("scan1*"))  # nothing of the earlier call stays
     assert summary(tmp_path / "out").lv_ml.isna().tolist() == [False, True, False]
     (tmp_path / "in" / "scan1.nii.gz").write_bytes(good)
-    asked, segment = [], inference._predict_scan
+    asked, segment = [], folder._predict_scan
     monkeypatch.setattr(
-        inference, "_predict_scan", lambda e, f, *more: asked.append(f.name) or segment(e, f, *more)
+        folder, "_predict_scan", lambda e, f, *more: asked.append(f.name) or segment(e, f, *more)
     )
     assert predict(mri_run, tmp_path / "in", tmp_path / "out", "--uncertainty") == 0
     assert asked == ["scan1"]
@@ -371,14 +372,14 @@ def test_another_folder_is_another_call(mri_run, tmp_path, monkeypatch):
 def test_an_unforeseen_failure_is_one_scans(mri_run, tmp_path, monkeypatch, capsys):
     for k in range(2):
         save(tmp_path / "in" / f"scan{k}.nii.gz", stack(10))
-    measure = inference.measure
+    measure = folder.measure
 
     def fails(scan, *others):
         if scan.files.name == "scan0":
             raise ZeroDivisionError("CANARY^NAME")
         return measure(scan, *others)
 
-    monkeypatch.setattr(inference, "measure", fails)
+    monkeypatch.setattr(folder, "measure", fails)
     assert predict(mri_run, tmp_path / "in", tmp_path / "out") == 1
     error = capsys.readouterr().err
     assert "scan0.nii.gz: ZeroDivisionError in test_inference.py" in error
@@ -504,7 +505,7 @@ def test_a_long_cine_is_not_held_in_memory(ensemble, tmp_path):
     cine = np.zeros((60, 6, 96, 96), np.int16)
     cine[:, :, 16:80, 16:80] = np.resize(stack(12), (6, 64, 64))
     path = save(tmp_path / "a.nii", cine)
-    from cardiac_seg.data.scans import open_scan
+    from cardiac_seg.predict.scans import open_scan
 
     scan = open_scan(find_scans(path)[0], "mri")
     list(ensemble.phases(scan))  # what is loaded once

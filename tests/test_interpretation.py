@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cardiac_seg import interpretation
-from cardiac_seg.config import Stacking
-from cardiac_seg.features import FeatureSet
-from cardiac_seg.interpretation import (
+from cardiac_seg.config.sections import Stacking
+from cardiac_seg.meta import interpretation
+from cardiac_seg.meta.features import FeatureSet
+from cardiac_seg.meta.interpretation import (
     calibration_summary,
     count_calibration,
     count_changes,
@@ -16,7 +16,7 @@ from cardiac_seg.interpretation import (
     error_correlation,
     permutation_importance,
 )
-from cardiac_seg.learners import fit_learner
+from cardiac_seg.meta.learners.sklearn_learner import fit_learner
 
 # Two groups of two columns each.
 PAIRS = FeatureSet(("a", "b"), ("background", "LV"), ("confidence", "margin"), (2.0,))

@@ -11,10 +11,10 @@ import skops.io
 from pydantic import ValidationError
 from sklearn.preprocessing import FunctionTransformer
 
-from cardiac_seg import learners
-from cardiac_seg.config import GradientBoosting, RandomForest, Stacking
-from cardiac_seg.errors import UserError
-from cardiac_seg.learners import fit_learner, load_learner, save_learner
+from cardiac_seg.config.sections import GradientBoosting, RandomForest, Stacking
+from cardiac_seg.meta.learners import sklearn_learner
+from cardiac_seg.meta.learners.sklearn_learner import fit_learner, load_learner, save_learner
+from cardiac_seg.system.errors import UserError
 
 NAMES = ["up", "down", "noise"]
 KINDS = ["logistic", "random_forest", "histogram", "classic"]
@@ -145,7 +145,7 @@ def test_the_trees_of_a_large_forest_stay_small(monkeypatch):
         return max(tree.get_n_leaves() for tree in trees)
 
     assert most_leaves() > 20
-    monkeypatch.setattr(learners, "MOST_LEAVES", 20)
+    monkeypatch.setattr(sklearn_learner, "MOST_LEAVES", 20)
     assert most_leaves() <= 20
 
 
@@ -210,15 +210,17 @@ def test_another_number_of_classes_is_refused(stored):
 @pytest.mark.parametrize("version", ["0.24.2", "1.99.0"])
 def test_another_scikit_learn_is_refused(tmp_path, monkeypatch, version):
     with monkeypatch.context() as patch:
-        patch.setattr("cardiac_seg.learners.sklearn.__version__", version)
+        patch.setattr("cardiac_seg.meta.learners.sklearn_learner.sklearn.__version__", version)
         save_learner(tmp_path / "old.skops", fit())
     text = refusal(tmp_path / "old.skops")
-    assert f"scikit-learn {version}" in text and learners.sklearn.__version__ in text
+    assert f"scikit-learn {version}" in text and sklearn_learner.sklearn.__version__ in text
 
 
 def test_a_patch_release_reads_the_same_files(stored, monkeypatch):
-    major, minor = learners.sklearn.__version__.split(".")[:2]
-    monkeypatch.setattr("cardiac_seg.learners.sklearn.__version__", f"{major}.{minor}.99")
+    major, minor = sklearn_learner.sklearn.__version__.split(".")[:2]
+    monkeypatch.setattr(
+        "cardiac_seg.meta.learners.sklearn_learner.sklearn.__version__", f"{major}.{minor}.99"
+    )
     assert load_learner(stored, NAMES, 3).features == NAMES
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from cardiac_seg.losses import make_loss, soft_dice_loss
+from cardiac_seg.members.losses import make_loss, soft_dice_loss
 
 LABEL = np.array([[[0, 1], [1, 0]]])
 

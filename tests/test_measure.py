@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import classification_report, roc_auc_score
 
-from cardiac_seg.analysis import measure, published, tables
-from cardiac_seg.clinical import EF_AS_RECORDED, agreement
-from cardiac_seg.config import MEMBERS, load_config
-from cardiac_seg.interpretation import BINS
-from cardiac_seg.overlap import confusion
-from cardiac_seg.run import Run
-from cardiac_seg.statistics import holm
+from cardiac_seg.config.sections import MEMBERS, load_config
+from cardiac_seg.meta.interpretation import BINS
+from cardiac_seg.metrics.clinical import EF_AS_RECORDED, agreement
+from cardiac_seg.metrics.overlap import confusion
+from cardiac_seg.metrics.statistics import holm
+from cardiac_seg.report import measure, published, tables
+from cardiac_seg.run.folder import Run
 
 STRUCTURES = ("RV", "MYO", "LV")
 CLASSES = ("background", *STRUCTURES)

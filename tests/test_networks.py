@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cardiac_seg.networks import BUILDERS
-from cardiac_seg.networks.deep_unet_improved import DILATIONS, deep_unet_improved
-from cardiac_seg.networks.unet_advanced import unet_advanced
+from cardiac_seg.members.networks import BUILDERS
+from cardiac_seg.members.networks.deep_unet_improved import DILATIONS, deep_unet_improved
+from cardiac_seg.members.networks.unet_advanced import unet_advanced
 
 
 def convolutions(model, kind=layers.Conv2D):

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cardiac_seg.data.phantom import PHANTOM_MARKER, is_phantom, write_phantoms
-from cardiac_seg.data.phantom_heart import draw_hearts, heart_between
-from cardiac_seg.data.phantom_painting import contraction
-from cardiac_seg.errors import UserError
+from cardiac_seg.data.phantoms.dataset import PHANTOM_MARKER, is_phantom, write_phantoms
+from cardiac_seg.data.phantoms.heart import draw_hearts, heart_between
+from cardiac_seg.data.phantoms.painting import contraction
+from cardiac_seg.system.errors import UserError
 
 # Group: EF limits in percent, wide enough for every draw.
 EF_LIMITS = {"NOR": (50, 70), "DCM": (10, 35), "HCM": (60, 80), "MINF": (20, 40), "RV": (50, 66)}
@@ -337,7 +337,7 @@ def test_failure_leaves_nothing_behind(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("cardiac_seg.data.phantom.nib.save", fail)
+    monkeypatch.setattr("cardiac_seg.data.phantoms.dataset.nib.save", fail)
     with pytest.raises(UserError, match="disk full"):
         write_phantoms(tmp_path / "phantoms", 1, "echo", 0)
     assert not list(tmp_path.iterdir())

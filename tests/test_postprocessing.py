@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cardiac_seg.data.datasets import DATASETS
-from cardiac_seg.postprocessing import MYO, STEPS, postprocess
+from cardiac_seg.data.registry import DATASETS
+from cardiac_seg.masks.postprocessing import MYO, STEPS, postprocess
 
 masks = arrays(np.uint8, (2, 7, 7), elements=st.sampled_from([0, 0, 1, 2, 3]))
 EVERY_STEP = dict.fromkeys(STEPS, [1, 2, 3])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cardiac_seg.prediction import predict_cases
+from cardiac_seg.members.inference import predict_cases
 
 
 @pytest.fixture

@@ -5,15 +5,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cardiac_seg.config import Preprocess
-from cardiac_seg.preprocessing import (
-    _fit,
-    from_grid,
-    label_to_grid,
-    make_grid,
-    normalize,
-    to_grid,
-)
+from cardiac_seg.config.sections import Preprocess
+from cardiac_seg.grid.resample import _fit, from_grid, label_to_grid, make_grid, normalize, to_grid
 
 sides = st.integers(60, 141)
 native_spacings = st.floats(0.8, 2.0)

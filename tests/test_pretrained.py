@@ -9,8 +9,8 @@ import pytest
 from shipped import PRETRAINED, score_shipped
 
 from cardiac_seg.__main__ import main
-from cardiac_seg.data.phantom import write_phantoms
-from cardiac_seg.overlap import confusion, dice_from_confusion
+from cardiac_seg.data.phantoms.dataset import write_phantoms
+from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
 
 MODALITY = {"acdc": "mri", "camus": "echo"}
 MOST_MB = 20

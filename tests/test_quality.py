@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cardiac_seg.quality import expected_dice, fit_quality, quality
+from cardiac_seg.metrics.expected_dice import expected_dice, fit_quality, quality
 
 EXACT = {"optimism": 0.0, "review_below": 0.5}
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardiac_seg.config import Config, load_config
-from cardiac_seg.data.cases import read_case
-from cardiac_seg.data.datasets import DATASETS
+from cardiac_seg.config.sections import Config, load_config
+from cardiac_seg.data.case import read_case
+from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.data.split import make_split
-from cardiac_seg.overlap import confusion, dice_from_confusion
-from cardiac_seg.preprocessing import from_grid, label_to_grid, make_grid
+from cardiac_seg.grid.resample import from_grid, label_to_grid, make_grid
+from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
 
 REPO = Path(__file__).parents[1]
 DATA = REPO.parent / "shared" / "data"

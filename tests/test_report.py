@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardiac_seg.analysis.report import (
+from cardiac_seg.report.page import (
     PAGE_BYTES,
     CaseRow,
     Figure,
@@ -22,7 +22,7 @@ from cardiac_seg.analysis.report import (
     table_cells,
     write_report,
 )
-from cardiac_seg.errors import UserError
+from cardiac_seg.system.errors import UserError
 
 AWKWARD = '<b>&"'
 
@@ -273,8 +273,8 @@ def test_a_large_report_is_under_15_mb(tmp_path):
 
 
 def test_figures_that_compress_badly_share_the_room(tmp_path, monkeypatch):
-    monkeypatch.setattr("cardiac_seg.analysis.report.PAGE_BYTES", 300_000)
-    monkeypatch.setattr("cardiac_seg.analysis.report.TEXT_BYTES", 50_000)
+    monkeypatch.setattr("cardiac_seg.report.page.PAGE_BYTES", 300_000)
+    monkeypatch.setattr("cardiac_seg.report.page.TEXT_BYTES", 50_000)
     noise = np.random.default_rng(0).integers(0, 256, (150, 750, 3), np.uint8)
     figure = write_figure(tmp_path / "noise", noise)
     sizes = []

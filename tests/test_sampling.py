@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cardiac_seg.config import Stacking
-from cardiac_seg.learners import fit_learner
-from cardiac_seg.sampling import contested, draw_pixels
+from cardiac_seg.config.sections import Stacking
+from cardiac_seg.meta.learners.sklearn_learner import fit_learner
+from cardiac_seg.meta.sampling import contested, draw_pixels
 
 
 def members(mask, classes=3):

@@ -21,17 +21,18 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn.tree._tree import Tree
 from stub_run import write_stub_run
 
-from cardiac_seg import learners, meta
 from cardiac_seg.__main__ import main
-from cardiac_seg.analysis.measure import test_cases as listed_cases
-from cardiac_seg.config import GradientBoosting, Stacking, load_config
-from cardiac_seg.ensemble import Ensemble, load_network
-from cardiac_seg.errors import UserError
-from cardiac_seg.estimator_check import check_estimator
-from cardiac_seg.maps import read_maps
-from cardiac_seg.network_file import BLOCKS, _parts
-from cardiac_seg.networks import build_member
-from cardiac_seg.run import file_sha256, open_run
+from cardiac_seg.config.sections import GradientBoosting, Stacking, load_config
+from cardiac_seg.members.maps import read_maps
+from cardiac_seg.members.network_file import BLOCKS, _parts
+from cardiac_seg.members.networks import build_member
+from cardiac_seg.meta.learners import sklearn_learner
+from cardiac_seg.meta.learners.sklearn_check import check_estimator
+from cardiac_seg.predict.predictor import Ensemble, load_network
+from cardiac_seg.report.measure import test_cases as listed_cases
+from cardiac_seg.run import meta_folder
+from cardiac_seg.run.folder import file_sha256, open_run
+from cardiac_seg.system.errors import UserError
 
 NAMES = ["a", "b", "c"]
 
@@ -85,10 +86,10 @@ def test_a_pickle_for_a_learner_is_damaged(tmp_path, trace, name):
     path.write_bytes(pickle.dumps(Trap(trace)))
     with pytest.raises(UserError, match="damaged"):
         if path.suffix == ".skops":
-            learners.load_learner(path, NAMES, 3)
+            sklearn_learner.load_learner(path, NAMES, 3)
         else:
             pytest.importorskip("onnxruntime")
-            from cardiac_seg.tree_runtime import load_compiled
+            from cardiac_seg.meta.learners.onnx_learner import load_compiled
 
             load_compiled(path, NAMES, 3)
 
@@ -183,7 +184,7 @@ def fitted(kind):
     labels = (features[:, 0] > 0).astype(int) + (features[:, 1] > 0.5)
     name = "gradient_boosting" if kind == "classic" else kind
     weights = np.ones(2000, np.float32)
-    return learners.fit_learner(name, KINDS[kind], features, labels, weights, NAMES, 3, 0)
+    return sklearn_learner.fit_learner(name, KINDS[kind], features, labels, weights, NAMES, 3, 0)
 
 
 def astray(estimator, field, value):
@@ -210,9 +211,9 @@ def test_a_tree_that_leads_astray_is_refused(tmp_path, kind, field, value):
     learner = fitted(kind)
     check_estimator(learner.model.estimator, 3, 3)  # fine as it was fitted
     astray(learner.model.estimator, field, value)
-    learners.save_learner(tmp_path / "learner.skops", learner)
+    sklearn_learner.save_learner(tmp_path / "learner.skops", learner)
     with pytest.raises(UserError, match=r"holds a tree that (leads nowhere|asks for other)"):
-        learners.load_learner(tmp_path / "learner.skops", NAMES, 3)
+        sklearn_learner.load_learner(tmp_path / "learner.skops", NAMES, 3)
 
 
 def swapped_tree(estimator):
@@ -249,9 +250,9 @@ def narrow_guess(estimator):
 def test_an_estimator_that_only_looks_right_is_refused(tmp_path, kind, change, found):
     learner = fitted(kind)
     change(learner.model.estimator)
-    learners.save_learner(tmp_path / "learner.skops", learner)
+    sklearn_learner.save_learner(tmp_path / "learner.skops", learner)
     with pytest.raises(UserError, match=found):
-        learners.load_learner(tmp_path / "learner.skops", NAMES, 3)
+        sklearn_learner.load_learner(tmp_path / "learner.skops", NAMES, 3)
 
 
 def test_a_tree_cannot_claim_more_nodes_than_it_holds():
@@ -269,16 +270,18 @@ def test_another_kind_of_estimator_is_refused(tmp_path):
     with pytest.raises(ValueError, match="RandomForestClassifier inside"):
         check_estimator(other, 3, 3)
     values = {"features": NAMES, "classes": 3, "seconds": 0.0, "estimator": {"classes_": [0]}}
-    skops.io.dump(values | {"scikit_learn": learners.sklearn.__version__}, tmp_path / "x.skops")
+    skops.io.dump(
+        values | {"scikit_learn": sklearn_learner.sklearn.__version__}, tmp_path / "x.skops"
+    )
     with pytest.raises(UserError, match="damaged"):
-        learners.load_learner(tmp_path / "x.skops", NAMES, 3)
+        sklearn_learner.load_learner(tmp_path / "x.skops", NAMES, 3)
 
 
 def test_a_learner_as_large_as_a_disk_is_refused(tmp_path, monkeypatch):
-    learners.save_learner(tmp_path / "learner.skops", fitted("random_forest"))
-    monkeypatch.setattr(learners, "MOST_BYTES", 1000)
+    sklearn_learner.save_learner(tmp_path / "learner.skops", fitted("random_forest"))
+    monkeypatch.setattr(sklearn_learner, "MOST_BYTES", 1000)
     with pytest.raises(UserError, match="when unpacked"):
-        learners.load_learner(tmp_path / "learner.skops", NAMES, 3)
+        sklearn_learner.load_learner(tmp_path / "learner.skops", NAMES, 3)
 
 
 @pytest.mark.parametrize(
@@ -350,12 +353,14 @@ def test_predict_works_where_there_is_no_network(stub, tmp_path):
 
 
 def test_a_compiled_learner_that_the_run_does_not_list_is_not_loaded(stub, monkeypatch):
-    monkeypatch.setattr(meta, "can_run", lambda: True)
+    monkeypatch.setattr(meta_folder, "can_run", lambda: True)
     features = SimpleNamespace(names=NAMES, classes=range(3))
-    monkeypatch.setattr(meta, "plain_combiner", lambda run: SimpleNamespace(features=features))
+    monkeypatch.setattr(
+        meta_folder, "plain_combiner", lambda run: SimpleNamespace(features=features)
+    )
     (stub.meta / "logistic.onnx").write_bytes(b"anything")
     with pytest.raises(UserError, match=r"logistic\.skops"):
-        meta.read_learner(stub, "logistic")
+        meta_folder.read_learner(stub, "logistic")
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "metrics.json", "config.yaml"])

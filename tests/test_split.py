@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardiac_seg.config import Config
-from cardiac_seg.data.cases import CaseFile
-from cardiac_seg.data.datasets import DATASETS
+from cardiac_seg.config.sections import Config
+from cardiac_seg.data.case import CaseFile
+from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.data.split import (
     SUBSETS,
     deployed_parts,
@@ -18,7 +18,7 @@ from cardiac_seg.data.split import (
     part_names,
     part_patients,
 )
-from cardiac_seg.errors import UserError
+from cardiac_seg.system.errors import UserError
 
 ACDC = DATASETS["acdc"]
 

@@ -10,26 +10,26 @@ import pandas as pd
 import pytest
 from stacking_runs import MEMORISED
 
-from cardiac_seg import pipeline, stacking
-from cardiac_seg.config import MEMBERS
+from cardiac_seg.config.sections import MEMBERS
 from cardiac_seg.data.split import fold_parts, part_patients
-from cardiac_seg.errors import UserError
-from cardiac_seg.evaluation import Scores
-from cardiac_seg.maps import CaseMaps, read_maps, write_maps
-from cardiac_seg.meta import final_model, models_of, read_combiner, read_steps
-from cardiac_seg.overlap import confusion, dice_from_confusion
-from cardiac_seg.quality import expected_dice
-from cardiac_seg.run import join
+from cardiac_seg.members.maps import CaseMaps, read_maps, write_maps
+from cardiac_seg.metrics.expected_dice import expected_dice
+from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
+from cardiac_seg.pipeline import stack, stages
+from cardiac_seg.pipeline.evaluate import Scores
+from cardiac_seg.run.folder import join
+from cardiac_seg.run.meta_folder import final_model, models_of, read_combiner, read_steps
+from cardiac_seg.system.errors import UserError
 
 
 def development(run, files, cache):
-    return pipeline._development_files(run, files, cache)
+    return stages._development_files(run, files, cache)
 
 
 @pytest.mark.parametrize("scheme", ["holdout", "out_of_fold"])
 def test_no_training_image_of_a_network_reaches_the_learners(prepared, scheme):
     run, files, cache, asked = prepared(stacking__scheme=scheme, stacking__learners=["logistic"])
-    pipeline.stack(run, files, cache)
+    stages.stack(run, files, cache)
     # By construction: each network was asked for patients it had not seen, and all were covered.
     assert asked
     for part, patient in set(asked):
@@ -38,7 +38,7 @@ def test_no_training_image_of_a_network_reaches_the_learners(prepared, scheme):
     assert {patient for _, patient in asked} == stacked
     assert {part for part, _ in asked} == set(fold_parts(run.config))
     # By canary: nothing that a network knows by heart is among the pixels fitted on.
-    samples = stacking.draw_samples(run, development(run, files, cache))
+    samples = stack.draw_samples(run, development(run, files, cache))
     assert {name.split("_")[0] for name in samples} == stacked
     assert all((sample.probabilities < MEMORISED).all() for sample in samples.values())
 
@@ -49,26 +49,26 @@ def test_the_canary_sings(prepared):
     part = "full"
     trained_on, _ = part_patients(run.split(), part, "holdout")
     cases = cache.of_patients(trained_on)
-    pipeline._write_maps(run, cache, cases, [part], part)
+    stages._write_maps(run, cache, cases, [part], part)
     maps = read_maps(run.map(cases[0].name), list(MEMBERS))
     assert (maps.members["unet_advanced"] == MEMORISED).any()
     known = [file for file in files if file.patient in trained_on]
     with pytest.raises(UserError, match=f"trained on {known[0].patient}"):
-        stacking.draw_samples(run, known)
+        stack.draw_samples(run, known)
 
 
 def test_each_fold_is_scored_by_learners_of_the_others(prepared, monkeypatch):
     run, files, cache, _ = prepared(stacking__learners=["weighted_mean"])
     fitted = []
-    fit = stacking.fit_combiner
+    fit = stack.fit_combiner
 
     def spy(run, files, samples, names, keep=False):
         fitted.append({file.patient for file in files})
         return fit(run, files, samples, names, keep)
 
-    monkeypatch.setattr(stacking, "fit_combiner", spy)
-    monkeypatch.setattr(pipeline, "fit_combiner", spy)
-    pipeline.stack(run, files, cache)
+    monkeypatch.setattr(stack, "fit_combiner", spy)
+    monkeypatch.setattr(stages, "fit_combiner", spy)
+    stages.stack(run, files, cache)
     folds = run.split().query("fold >= 0").groupby("fold").patient.apply(set)
     assert fitted == [folds[1], folds[0], folds[0] | folds[1]]
     for fold in (0, 1):
@@ -78,12 +78,12 @@ def test_each_fold_is_scored_by_learners_of_the_others(prepared, monkeypatch):
 
 def test_an_interrupted_stack_goes_on_and_ends_the_same(prepared, monkeypatch, tmp_path):
     run, files, cache, asked = prepared()
-    pipeline.stack(run, files, cache)
+    stages.stack(run, files, cache)
     whole = shutil.copytree(run.folder, tmp_path / "whole")
     run.forget_stacking()
     shutil.rmtree(run.folder / "maps")
 
-    fit, calls = stacking.fit_learner, []
+    fit, calls = stack.fit_learner, []
 
     def interrupted(*args):
         calls.append(args[0])
@@ -91,12 +91,12 @@ def test_an_interrupted_stack_goes_on_and_ends_the_same(prepared, monkeypatch, t
             raise KeyboardInterrupt
         return fit(*args)
 
-    monkeypatch.setattr(stacking, "fit_learner", interrupted)
+    monkeypatch.setattr(stack, "fit_learner", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        pipeline.stack(run, files, cache)
+        stages.stack(run, files, cache)
     assert not run.is_done("stack")
     asked.clear()
-    pipeline.stack(run, files, cache)
+    stages.stack(run, files, cache)
     assert not asked  # maps are not made twice
     assert len(calls) == 14 + 5  # neither are folds and the one learner that was finished
     for name in ("choice.json", "interpretation.json", "temperature.json", "weighted_mean.json"):
@@ -113,17 +113,17 @@ def test_an_interrupted_stack_goes_on_and_ends_the_same(prepared, monkeypatch, t
 
 def test_lost_maps_are_made_again(prepared):
     run, files, cache, _ = prepared(stacking__learners=["weighted_mean"])
-    pipeline.stack(run, files, cache)
+    stages.stack(run, files, cache)
     some = next((run.folder / "maps").iterdir())
     some.unlink()
     run.forget_stacking()
-    pipeline.stack(run, files, cache)
+    stages.stack(run, files, cache)
     assert some.is_file()
 
 
 def test_learners_help_where_the_members_err_differently(prepared):
     run, files, cache, _ = prepared()
-    pipeline.stack(run, files, cache)
+    stages.stack(run, files, cache)
     choice = json.loads((run.meta / "choice.json").read_text())
     dice = choice["development_dice"]
     assert choice["by"] == "development"
@@ -149,7 +149,7 @@ def test_the_config_may_choose_and_may_leave_out(prepared):
     run, files, cache, _ = prepared(
         stacking__choose="mean", stacking__temperature=False, stacking__learners=["logistic"]
     )
-    pipeline.stack(run, files, cache)
+    stages.stack(run, files, cache)
     assert final_model(run) == "mean"
     assert json.loads((run.meta / "temperature.json").read_text()) == {}
     assert models_of(run) == [*MEMBERS, "mean", "logistic_core", "logistic"]
@@ -157,11 +157,11 @@ def test_the_config_may_choose_and_may_leave_out(prepared):
 
 def test_a_changed_stacking_section_is_fitted_anew_on_the_same_maps(prepared):
     run, files, cache, asked = prepared(stacking__learners=["weighted_mean"])
-    pipeline.stack(run, files, cache)
+    stages.stack(run, files, cache)
     before = {p.name: p.stat().st_mtime_ns for p in (run.folder / "maps").iterdir()}
     run, files, cache, asked = prepared(stacking__learners=["logistic"])
     assert not run.is_done("stack") and not (run.meta / "choice.json").exists()
-    pipeline.stack(run, files, cache)
+    stages.stack(run, files, cache)
     assert not asked
     assert before == {p.name: p.stat().st_mtime_ns for p in (run.folder / "maps").iterdir()}
     assert (run.meta / "logistic.skops").is_file()
@@ -173,20 +173,20 @@ def test_a_changed_stacking_section_is_fitted_anew_on_the_same_maps(prepared):
 
 def test_a_class_missing_from_the_maps_is_named(prepared):
     run, files, cache, _ = prepared(stacking__learners=["logistic"])
-    pipeline.stack(run, files, cache)
+    stages.stack(run, files, cache)
     for path in (run.folder / "maps").iterdir():
         maps = read_maps(path, list(MEMBERS))
         label = np.where(maps.label == 1, 0, maps.label).astype(np.uint8)
         write_maps(path, CaseMaps(maps.members, maps.image, maps.part, label))
     run.forget_stacking()
     with pytest.raises(UserError, match="no RV in any of the 2 development cases outside fold 0"):
-        pipeline.stack(run, files, cache)
+        stages.stack(run, files, cache)
     assert not list(run.meta.glob("*.skops"))
 
 
 def test_a_learner_of_another_feature_set_is_refused(prepared):
     run, files, cache, _ = prepared(stacking__learners=["logistic"])
-    pipeline.stack(run, files, cache)
+    stages.stack(run, files, cache)
     shutil.copy(run.meta / "logistic_core.skops", run.meta / "logistic.skops")
     with pytest.raises(UserError, match=r"logistic\.skops: damaged or of another run"):
         read_combiner(run, ["logistic"])
@@ -197,7 +197,7 @@ def test_a_learner_of_another_feature_set_is_refused(prepared):
 
 def test_temperatures_of_other_members_are_refused(prepared):
     run, files, cache, _ = prepared(stacking__learners=["logistic"])
-    pipeline.stack(run, files, cache)
+    stages.stack(run, files, cache)
     (run.meta / "temperature.json").write_text('{"another": 1.0}')
     with pytest.raises(UserError, match=r"temperature\.json: expected one number for each"):
         read_combiner(run, ["logistic"])
@@ -214,12 +214,12 @@ def test_a_damaged_choice_is_named(prepared, content):
 
 def test_a_damaged_fold_is_named(prepared):
     run, files, cache, _ = prepared(stacking__learners=["weighted_mean"])
-    pipeline.stack(run, files, cache)
+    stages.stack(run, files, cache)
     path = run.meta / "cross_fit" / "fold1.csv"
     for damage in (lambda: path.write_text("case,model\n"), path.unlink):
         damage()
         with pytest.raises(UserError, match=r"fold1\.(csv|json): .*stack"):
-            stacking.cross_fitted_scores(run)
+            stack.cross_fitted_scores(run)
 
 
 def test_lost_folds_are_answered(prepared):
@@ -228,7 +228,7 @@ def test_lost_folds_are_answered(prepared):
     table.loc[table.fold == 1, "fold"] = -1
     table.to_csv(run.folder / "split.csv", index=False)
     with pytest.raises(UserError, match=r"split\.csv: the development patients are in 2 folds"):
-        pipeline.stack(run, files, cache)
+        stages.stack(run, files, cache)
 
 
 @pytest.mark.parametrize(
@@ -245,12 +245,12 @@ def test_damaged_postprocessing_is_named(prepared, content):
 def test_learners_without_a_pixel_to_act_on_are_answered(prepared):
     run, files, cache, _ = prepared(stacking__act_below=0.01)
     with pytest.raises(UserError, match=r"stacking\.act_below: 0\.01 leaves the learners 0 pixels"):
-        pipeline.stack(run, files, cache)
+        stages.stack(run, files, cache)
 
 
 def test_the_folder_is_the_only_thing_a_stack_writes(prepared):
     run, files, cache, _ = prepared(stacking__learners=["weighted_mean"])
-    pipeline.stack(run, files, cache)
+    stages.stack(run, files, cache)
     assert not list(Path(run.folder).rglob(".partial*"))
     assert not (run.folder / "masks").exists()  # test cases are not touched
     tested = set(run.split().patient[run.split().subset == "test"])
@@ -259,8 +259,8 @@ def test_the_folder_is_the_only_thing_a_stack_writes(prepared):
 
 def gates_of(run, monkeypatch, dice, wanted, expected):
     """`fit_gates` for one learner from the Dice of two folds at the gates .9, .95, .98, .99."""
-    monkeypatch.setattr(stacking, "GATES", (0.9, 0.95, 0.98))
-    monkeypatch.setattr(stacking, "folds_of", lambda run, files: {0: [], 1: []})
+    monkeypatch.setattr(stack, "GATES", (0.9, 0.95, 0.98))
+    monkeypatch.setattr(stack, "folds_of", lambda run, files: {0: [], 1: []})
     evidence = {"cases": 2, "pixels": 1000, "acted_on": [10, 20, 30, 50]}
     (run.meta / "cross_fit").mkdir(parents=True, exist_ok=True)
     for fold in (0, 1):
@@ -270,7 +270,7 @@ def gates_of(run, monkeypatch, dice, wanted, expected):
         (run.meta / "cross_fit" / f"fold{fold}.json").write_text(json.dumps({"gates": gates}))
     stacking_section = run.config.stacking.model_copy(update={"gate": wanted})
     config = run.config.model_copy(update={"stacking": stacking_section})
-    return stacking.fit_gates(dataclasses.replace(run, config=config), [])["random_forest"]
+    return stack.fit_gates(dataclasses.replace(run, config=config), [])["random_forest"]
 
 
 SAME = [0.9, 0.9, 0.9, 0.9]
@@ -327,18 +327,18 @@ def test_a_combination_must_be_shown_to_be_better_than_the_mean(
     ]
     cases = pd.DataFrame(rows).assign(expected_dice=0.7)
     pooled = {model: np.eye(4, dtype=np.int64) for model in models_of(run)}
-    monkeypatch.setattr(stacking, "cross_fitted_scores", lambda _: Scores(cases, pooled, {}))
-    assert stacking.choose_model(run, {})["model"] == chosen
+    monkeypatch.setattr(stack, "cross_fitted_scores", lambda _: Scores(cases, pooled, {}))
+    assert stack.choose_model(run, {})["model"] == chosen
 
 
 def test_what_a_gate_leaves_of_the_optimism_is_known(prepared):
     run, files, cache, _ = prepared()
-    pipeline.stack(run, files, cache)
+    stages.stack(run, files, cache)
     none = dict.fromkeys(("dice_change", "expected_dice_change"), 0.0)
-    model = stacking.choose_model(run, {})["model"]
-    before = stacking.choose_model(run, {model: none})["quality"]
+    model = stack.choose_model(run, {})["model"]
+    before = stack.choose_model(run, {model: none})["quality"]
     gate = {model: {"dice_change": 0.001, "expected_dice_change": 0.02}}
-    after = stacking.choose_model(run, gate)["quality"]
+    after = stack.choose_model(run, gate)["quality"]
     assert after["optimism"] == pytest.approx(before["optimism"] + 0.019)
 
 
@@ -349,7 +349,7 @@ def test_gated_scores_are_those_of_the_gated_masks():
     confidence = rng.uniform(1 / 3, 1, label.shape)  # the mean's; the rest may be less sure
     gates = [0.5, 0.7, 0.9, 0.99]
     learner = np.where((confidence < gates[-1])[..., None], learner, rest)
-    scores = stacking.gated_scores(label, confidence, rest, learner, gates)
+    scores = stack.gated_scores(label, confidence, rest, learner, gates)
     assert scores["pixels"] == label.size
     for k, gate in enumerate(gates):
         acted = confidence < gate
@@ -363,7 +363,7 @@ def test_gated_scores_are_those_of_the_gated_masks():
 @pytest.mark.parametrize("content", ["{}", "[]", '{"logistic": {"below": 2}, "logistic_core": {}}'])
 def test_damaged_gates_are_named(prepared, content):
     run, files, cache, _ = prepared(stacking__learners=["logistic"])
-    pipeline.stack(run, files, cache)
+    stages.stack(run, files, cache)
     (run.meta / "gates.json").write_text(content)
     with pytest.raises(UserError, match=r"gates\.json: .*stack again"):
         read_combiner(run, ["logistic"])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardiac_seg.statistics import RESAMPLES, bootstrap_means, holm, interval, wilcoxon
+from cardiac_seg.metrics.statistics import RESAMPLES, bootstrap_means, holm, interval, wilcoxon
 
 
 def test_the_seed_decides_the_draws():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cardiac_seg.surface import surface_metrics
+from cardiac_seg.metrics.surface import surface_metrics
 
 UNIT = (1.0, 1.0, 1.0)
 PERFECT = {"hd95_mm": 0, "assd_mm": 0, "nsd_1mm": 1, "nsd_2mm": 1, "nsd_3mm": 1}

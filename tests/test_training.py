@@ -7,14 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cardiac_seg import training
-from cardiac_seg.config import Config
+from cardiac_seg.config.sections import Config
 from cardiac_seg.data.acdc import find_acdc
-from cardiac_seg.data.cache import fingerprint, open_cache
-from cardiac_seg.errors import UserError
-from cardiac_seg.networks import build_member
-from cardiac_seg.training import TrainingJob, read_state, train
-from cardiac_seg.training_batches import (
+from cardiac_seg.grid.cache import fingerprint, open_cache
+from cardiac_seg.members import training
+from cardiac_seg.members.batches import (
     ANYWHERE,
     TrainingBatches,
     cut_out,
@@ -22,6 +19,9 @@ from cardiac_seg.training_batches import (
     heart_centre,
     slice_weights,
 )
+from cardiac_seg.members.networks import build_member
+from cardiac_seg.members.training import TrainingJob, read_state, train
+from cardiac_seg.system.errors import UserError
 
 
 def tiny_config(root, **train_settings) -> Config:

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from cardiac_seg.config import Stacking
-from cardiac_seg.errors import UserError
-from cardiac_seg.learner import Learner
-from cardiac_seg.learners import fit_learner
+from cardiac_seg.config.sections import Stacking
+from cardiac_seg.meta.learners.learner import Learner
+from cardiac_seg.meta.learners.sklearn_learner import fit_learner
+from cardiac_seg.system.errors import UserError
 
 pytest.importorskip("onnx", reason="requirements-fast.txt is not installed")
 pytest.importorskip("onnxruntime", reason="requirements-fast.txt is not installed")
-from cardiac_seg.tree_runtime import _not_above, compile_learner, load_compiled  # noqa: E402
+from cardiac_seg.meta.learners.onnx_learner import _not_above, compile_learner, load_compiled  # noqa: E402
 
 NAMES = [f"f{k}" for k in range(5)]
 SETTINGS = Stacking(random_forest={"trees": 12}, gradient_boosting={"iterations": 12})

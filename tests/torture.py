@@ -31,8 +31,8 @@ import numpy as np
 import pandas as pd
 from finished_runs import quick
 
-from cardiac_seg import training
-from cardiac_seg.data.phantom import write_phantoms
+from cardiac_seg.data.phantoms.dataset import write_phantoms
+from cardiac_seg.members import training
 
 CONFIG = """
 data: {dataset: acdc, root: %s, cache: %s}
@@ -210,7 +210,9 @@ def started(command: list[str], said: str = os.devnull, most_bytes: int | None =
         most_bytes: Of any file that it writes, as a quota limits them.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cardiac_seg.backend", "cardiac_seg.pipeline", "finished_runs"])
+    context.set_forkserver_preload(
+        ["cardiac_seg.system.backend", "cardiac_seg.pipeline.stages", "finished_runs"]
+    )
     process = context.Process(target=_give, args=(command, said, most_bytes))
     process.start()
     return process

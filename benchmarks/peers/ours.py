@@ -5,12 +5,12 @@ from pathlib import Path
 
 from benchmarks.flops import network_flops
 from benchmarks.timing import filling, repeated
-from cardiac_seg.data.scans import find_scans, open_scan
 from cardiac_seg.data.split import deployed_parts
-from cardiac_seg.ensemble import Ensemble, load_network
-from cardiac_seg.errors import UserError
-from cardiac_seg.meta import final_model, models_of, read_combiner
-from cardiac_seg.run import Run, open_run
+from cardiac_seg.predict.predictor import Ensemble, load_network
+from cardiac_seg.predict.scans import find_scans, open_scan
+from cardiac_seg.run.folder import Run, open_run
+from cardiac_seg.run.meta_folder import final_model, models_of, read_combiner
+from cardiac_seg.system.errors import UserError
 
 LEARNERS = ("random_forest", "gradient_boosting")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import nibabel as nib
 
 from benchmarks.subject import new_patient
-from cardiac_seg.data.scans import find_scans
+from cardiac_seg.predict.scans import find_scans
 
 
 def prepare(folder: str, slices: int | None) -> Callable[[], dict]:

@@ -17,7 +17,7 @@ import numpy as np
 from keras import layers
 
 from benchmarks.flops import network_flops
-from cardiac_seg.data.scans import find_scans, open_scan
+from cardiac_seg.predict.scans import find_scans, open_scan
 
 SIDE = 192  # pixels
 CLASSES = 4

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from cardiac_seg.data.cases import CaseFile, read_info
-from cardiac_seg.errors import UserError
+from cardiac_seg.data.case import CaseFile, read_info
+from cardiac_seg.system.errors import UserError
 
 LAYOUT = "training/patient001/{Info.cfg, patient001_frame01.nii.gz, patient001_frame01_gt.nii.gz}"
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from cardiac_seg.data.cases import CaseFile, read_info
-from cardiac_seg.errors import UserError
+from cardiac_seg.data.case import CaseFile, read_info
+from cardiac_seg.system.errors import UserError
 
 LAYOUT = "database_nifti/patient0001/{Info_2CH.cfg, patient0001_2CH_ED[_gt].nii.gz, ...}"
 SUBSETS = {"training": "train", "validation": "validation", "testing": "test"}

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cardiac_seg.config import Config
-from cardiac_seg.data.cases import CaseFile
-from cardiac_seg.data.datasets import Dataset
-from cardiac_seg.errors import UserError
+from cardiac_seg.config.sections import Config
+from cardiac_seg.data.case import CaseFile
+from cardiac_seg.data.registry import Dataset
+from cardiac_seg.system.errors import UserError
 
 SUBSETS = ("train", "validation", "test")
 NO_FOLD = -1  # patients whose maps no learner is fitted on

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cardiac_seg import postprocessing
-from cardiac_seg.combination import native_mask
-from cardiac_seg.evaluation import cases_with_maps
-from cardiac_seg.meta import control_of, plain_combiner
-from cardiac_seg.overlap import confusion, dice_from_confusion
-from cardiac_seg.postprocessing import postprocess
-from cardiac_seg.run import open_run
+from cardiac_seg.masks import postprocessing
+from cardiac_seg.masks.postprocessing import postprocess
+from cardiac_seg.meta.combine import native_mask
+from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
+from cardiac_seg.pipeline.evaluate import cases_with_maps
+from cardiac_seg.run.folder import open_run
+from cardiac_seg.run.meta_folder import control_of, plain_combiner
 
 ALL, LV = [1, 2, 3], 3
 HOLES, HEART, LARGEST = ({step: ALL} for step in postprocessing.STEPS)

@@ -1,0 +1,392 @@
+"""Trains one network: one part of one member, resumable at every finished epoch."""
+
+import dataclasses
+import json
+import time
+import warnings
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from cardiac_seg.config.sections import Config, Train
+from cardiac_seg.grid.cache import Cache, CachedCase, class_pixels
+from cardiac_seg.members.batches import TrainingBatches
+from cardiac_seg.members.inference import predict_cases
+from cardiac_seg.members.losses import make_loss
+from cardiac_seg.members.networks import build_member
+from cardiac_seg.metrics.overlap import accuracy_from_confusion, confusion, dice_from_confusion
+from cardiac_seg.system import backend
+from cardiac_seg.system.errors import UserError
+from cardiac_seg.system.files import remove_leftovers, whole_file, write_text
+from cardiac_seg.system.log import bar, clock, log
+
+STATE = "training_state.json"  # inside last.keras: one file, so that it cannot disagree with itself
+SUPERVISION_DECAY = 0.5  # weight of each coarser output relative to the finer one
+
+
+@dataclass
+class TrainingState:
+    """What a resumed training needs beside weights and optimizer.
+
+    Attributes:
+        epoch: Epochs finished.
+        finished: Whether there is nothing left to do.
+        best: Best value of the monitored metric.
+        best_epoch: Epoch (1-based) it was reached in.
+        plateau: Epochs since the metric or the learning rate last changed for the better.
+        history: One row an epoch.
+    """
+
+    epoch: int = 0
+    finished: bool = False
+    best: float = -np.inf
+    best_epoch: int = 0
+    plateau: int = 0
+    history: list[dict] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One training and where its files go.
+
+    Attributes:
+        member, part: What is trained.
+        folder: Receives `best.keras` (one output, no optimizer) and `last.keras` (everything).
+        history_path: CSV, one row an epoch.
+        tensorboard: Folder of the TensorBoard log.
+        classes: Number of classes, background included.
+        train, validation: The cases.
+    """
+
+    member: str
+    part: str
+    folder: Path
+    history_path: Path
+    tensorboard: Path
+    classes: int
+    train: list[CachedCase]
+    validation: list[CachedCase]
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint that a resume starts from."""
+        return self.folder / "last.keras"
+
+    @property
+    def best(self) -> Path:
+        """The network of the best validation epoch."""
+        return self.folder / "best.keras"
+
+
+def train(job: TrainingJob, cache: Cache, config: Config) -> TrainingState:
+    """Trains to the end, from the last finished epoch if there is one.
+
+    Args:
+        job: What to train on which cases.
+        cache: The preprocessed slices.
+        config: The whole configuration.
+
+    Returns:
+        The state after the last epoch.
+
+    Raises:
+        UserError: If a checkpoint does not fit, the loss is not finite, or memory runs out.
+    """
+    state = read_state(job.last)
+    remove_leftovers(job.folder)
+    # Other folds of this member may be writing beside it.
+    remove_leftovers(job.history_path.parent, f".partial-*-{job.history_path.name}")
+    if state.finished:
+        _write_history(job, state)  # a kill may have come between checkpoint and table
+        log.info("%s %s: already trained", job.member, job.part)
+        return state
+    # One stream of randomness for each training; adding a member or part changes no other.
+    seed = [config.seed, *job.member.encode(), *job.part.encode()]
+    backend.start_training(int(np.random.default_rng(seed).integers(2**31)))
+    precision = backend.set_precision(config.train.precision)
+    model = build_member(job.member, config, job.classes)
+    batches = TrainingBatches(
+        cache,
+        job.train,
+        config,
+        seed,
+        outputs=len(model.outputs),
+        first_epoch=state.epoch,
+    )
+    _compile(model, config.train, batches.steps, class_pixels(job.train))
+    if state.epoch:
+        _restore(model, job.last)
+        log.info("%s %s: resumed after epoch %d", job.member, job.part, state.epoch)
+    log.info(
+        "%s %s: %s parameters, %s, %d training and %d validation slices, epoch %d of %d",
+        job.member,
+        job.part,
+        f"{model.count_params():,}",
+        precision,
+        len(batches.rows),
+        sum(case.stop - case.start for case in job.validation),
+        state.epoch + 1,
+        config.train.epochs,
+    )
+    callbacks = [_Epochs(job, cache, config, seed, batches, state)]
+    if config.train.tensorboard:
+        if extra := backend.tensorboard_callback(job.tensorboard):
+            callbacks.append(extra)
+        else:
+            log.info("train.tensorboard: skipped, it needs the TensorFlow backend")
+    with backend.memory_advice(config.train.batch_size, "train.batch_size"):
+        model.fit(
+            batches,
+            steps_per_epoch=batches.steps,
+            initial_epoch=state.epoch,
+            epochs=config.train.epochs,
+            shuffle=False,  # the stream is in random order already
+            verbose=0,
+            callbacks=callbacks,
+        )
+    return state
+
+
+def read_state(last: Path) -> TrainingState:
+    """The state stored in a `last.keras`; a fresh one where there is no file.
+
+    Raises:
+        UserError: If the file is damaged.
+    """
+    if not last.is_file():
+        return TrainingState()
+    try:
+        with zipfile.ZipFile(last) as archive:
+            return TrainingState(**json.loads(archive.read(STATE)))
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{last}: not a checkpoint of this project or damaged ({error}); "
+            "delete its folder to train that part again"
+        ) from None
+
+
+def case_scores(
+    model: keras.Model, cases: list[CachedCase], cache: Cache, config: Config, classes: int
+) -> dict[str, float]:
+    """Scores on the network grid, for watching a training.
+
+    Returns:
+        val_dice (mean of cases and foreground structures), val_accuracy (all pixels),
+        val_cross_entropy (nats, all pixels); NaN without cases.
+    """
+    if not cases:
+        return dict.fromkeys(("val_dice", "val_accuracy", "val_cross_entropy"), np.nan)
+    method = config.preprocess.normalize
+    images = ((case, cache.image(case, method)) for case in cases)
+    total, dice, nats, pixels = np.zeros((classes, classes), np.int64), [], 0.0, 0
+    for case, maps in predict_cases(model, images, config.predict.batch_size):
+        label = cache.label(case)
+        counts = confusion(label, maps.argmax(-1), classes)
+        total += counts
+        dice.append(dice_from_confusion(counts)[1:])
+        true = np.take_along_axis(maps, label[..., None].astype(np.intp), -1).astype(np.float32)
+        nats -= float(np.log(np.maximum(true, 1e-7)).sum())
+        pixels += label.size
+    return {
+        "val_dice": float(np.nanmean(dice)),
+        "val_accuracy": accuracy_from_confusion(total),
+        "val_cross_entropy": nats / pixels,
+    }
+
+
+class _Epochs(keras.callbacks.Callback):
+    """Everything that happens between epochs.
+
+    Keras's own checkpoint, early-stopping and plateau callbacks forget their counters when a
+    killed training is resumed; here all of them live in `TrainingState`, inside the checkpoint.
+    """
+
+    def __init__(self, job, cache, config, seed, batches, state):
+        super().__init__()
+        self.job, self.cache, self.config = job, cache, config
+        self.seed, self.batches, self.state = seed, batches, state
+        self.bar = None
+
+    def on_train_begin(self, logs=None):
+        steps = self.batches.steps
+        self.bar = bar(
+            total=self.config.train.epochs * steps,
+            initial=self.state.epoch * steps,
+            description=f"{self.job.member} {self.job.part}",
+            unit="step",
+        )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.began = time.monotonic()
+        _reseed_dropout(self.model, [*self.seed, epoch])
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 0:
+            backend.keep_freed_memory()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update()
+
+    def on_epoch_end(self, epoch, logs=None):
+        loss = float(logs["loss"])
+        if not np.isfinite(loss):
+            raise UserError(
+                f"{self.job.member} {self.job.part}: the loss became {loss} in epoch {epoch + 1}; "
+                "lower train.learning_rate or use train.precision=float32 (the last good epoch "
+                "is kept)"
+            )
+        learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        weights = self._average_weights()
+        scores = case_scores(
+            self.model, self.job.validation, self.cache, self.config, self.job.classes
+        )
+        row = {"epoch": epoch + 1, "loss": loss, **scores, "learning_rate": learning_rate}
+        self._judge(row)
+        if self.state.best_epoch == epoch + 1:
+            self._save_best()
+        if self.state.finished and weights is not None:
+            weights = None  # the averaged weights are the result
+        if weights is not None:
+            self.model.set_weights(weights)
+        row["seconds"] = round(time.monotonic() - self.began, 1)
+        _save(self.model, self.job.last, self.state)
+        _write_history(self.job, self.state)
+        logs.update(scores)  # for the callbacks that follow
+        self._report(row)
+        self.model.stop_training = self.state.finished
+
+    def on_train_end(self, logs=None):
+        self.bar.close()
+
+    def _average_weights(self):
+        """Puts the EMA weights in place; returns the raw ones, or None without EMA."""
+        if not self.config.train.ema:
+            return None
+        raw = self.model.get_weights()
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        return raw
+
+    def _judge(self, row: dict) -> None:
+        """Updates best value, patience and learning rate after an epoch."""
+        state, settings, value = self.state, self.config.train, row[self.config.train.monitor]
+        state.epoch = row["epoch"]
+        state.history.append(row)
+        # Without validation patients the latest epoch is the result.
+        if value > state.best or not self.job.validation:
+            state.best, state.best_epoch, state.plateau = value, state.epoch, 0
+        else:
+            state.plateau += 1
+        if settings.reduce_lr and state.plateau >= settings.reduce_lr:
+            self.model.optimizer.learning_rate = row["learning_rate"] * settings.reduce_lr_factor
+            state.plateau = 0
+        waited = state.epoch - state.best_epoch
+        stopped_early = bool(settings.early_stopping) and waited >= settings.early_stopping
+        state.finished = state.epoch == settings.epochs or stopped_early
+
+    def _save_best(self) -> None:
+        """The network alone: one output, built-in layers, so that plain Keras loads it."""
+        with whole_file(self.job.best) as partial:
+            keras.Model(self.model.inputs, self.model.outputs[0], name=self.model.name).save(
+                partial
+            )
+
+    def _report(self, row: dict) -> None:
+        left = (self.config.train.epochs - row["epoch"]) * np.median(
+            [r["seconds"] for r in self.state.history]
+        )
+        watched = "".join(
+            f" {name} {row[name]:.4f}"
+            for name in ("val_dice", "val_accuracy")
+            if self.job.validation
+        )
+        log.info(
+            "%s %s: epoch %d/%d loss %.4f%s lr %.2e, %s%s",
+            self.job.member,
+            self.job.part,
+            row["epoch"],
+            self.config.train.epochs,
+            row["loss"],
+            watched,
+            row["learning_rate"],
+            f"{clock(row['seconds'])}, {clock(left)} left",
+            " (best)" if self.job.validation and self.state.best_epoch == row["epoch"] else "",
+        )
+
+
+def _compile(model: keras.Model, settings: Train, steps: int, pixels: list[int]) -> None:
+    outputs = len(model.outputs)
+    loss = make_loss(settings.loss, pixels)
+    weights = [SUPERVISION_DECAY**i for i in range(outputs)]
+    model.compile(
+        optimizer=_optimizer(settings, steps),
+        loss=loss if outputs == 1 else [loss] * outputs,
+        loss_weights=None if outputs == 1 else [w / sum(weights) for w in weights],
+        # XLA pays on a GPU; on a CPU it made these networks slower.
+        jit_compile="auto" if backend.GPUS or backend.BACKEND == "jax" else False,
+    )
+    model.optimizer.build(model.trainable_variables)
+
+
+def _optimizer(settings: Train, steps: int) -> keras.optimizers.Optimizer:
+    rate, total = settings.learning_rate, settings.epochs * steps
+    warmup = round(settings.warmup * steps)
+    if settings.schedule == "cosine" and warmup:
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0, total - warmup, warmup_target=rate, warmup_steps=warmup
+        )
+    elif settings.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, total)
+    elif settings.schedule == "polynomial":
+        rate = keras.optimizers.schedules.PolynomialDecay(rate, total, 0.0, power=0.9)
+    average = {"use_ema": True, "ema_momentum": settings.ema} if settings.ema else {}
+    if settings.optimizer == "adam":
+        return keras.optimizers.Adam(rate, **average)
+    if settings.optimizer == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, **average)
+    # nnU-Net's recipe, its gradient clipping included.
+    return keras.optimizers.SGD(
+        rate,
+        momentum=0.99,
+        nesterov=True,
+        weight_decay=settings.weight_decay,
+        global_clipnorm=12.0,
+        **average,
+    )
+
+
+def _restore(model: keras.Model, last: Path) -> None:
+    try:
+        with warnings.catch_warnings():
+            # Keras warns of each container that it also reaches by another way.
+            warnings.simplefilter("ignore")
+            model.load_weights(last)
+    except Exception as error:  # zip and HDF5 readers let many kinds through
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{last}: checkpoint of another architecture ({reason}); use the config it was "
+            "trained with, or another --run-dir"
+        ) from None
+
+
+def _save(model: keras.Model, last: Path, state: TrainingState) -> None:
+    with whole_file(last) as partial:
+        model.save(partial)
+        with zipfile.ZipFile(partial, "a") as archive:
+            archive.writestr(STATE, json.dumps(dataclasses.asdict(state)))
+
+
+def _write_history(job: TrainingJob, state: TrainingState) -> None:
+    write_text(job.history_path, pd.DataFrame(state.history).to_csv(index=False))
+
+
+def _reseed_dropout(model: keras.Model, seed: list[int]) -> None:
+    """Gives each dropout layer a state that depends on the epoch alone."""
+    for index, layer in enumerate(model.layers):
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            rng = np.random.default_rng([*seed, index])
+            generator.state.assign(rng.integers(2**32, size=2, dtype=np.uint32))

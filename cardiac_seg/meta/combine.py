@@ -1,0 +1,150 @@
+"""From the members' softmax maps to masks on the native grid.
+
+Prediction and evaluation both end here, so that a mask scored is the mask a user gets.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cardiac_seg.config.sections import Stacking
+from cardiac_seg.grid.resample import Grid, from_grid
+from cardiac_seg.masks.postprocessing import postprocess
+from cardiac_seg.members.maps import CaseMaps
+from cardiac_seg.meta.features import FeatureSet, pixel_features
+from cardiac_seg.meta.learners.learner import Learner
+from cardiac_seg.meta.temperature import temper
+
+MEAN, WEIGHTED_MEAN = "mean", "weighted_mean"
+TEMPERED_MEAN = "tempered_mean"  # of the temperature-scaled members
+CORE = "_core"  # ends the name of a learner fitted on the core features alone
+
+
+@dataclass(frozen=True)
+class Combiner:
+    """Everything fitted that turns a case's maps into the probabilities of every model.
+
+    Attributes:
+        members: The networks.
+        features: The full feature set; learners named `..._core` take its core.
+        act_below: The mean's confidence below which learners are fitted.
+        gates: Learner -> the one below which it acts, at most `act_below`, which holds where a
+            learner is not named; elsewhere the tempered mean stands.
+        temperatures: Member -> temperature, applied before every combination but the plain mean.
+        weights: Member -> share in the weighted mean; empty where it was not fitted.
+        learners: Name -> learner.
+    """
+
+    members: tuple[str, ...]
+    features: FeatureSet
+    act_below: float
+    temperatures: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    learners: dict[str, Learner] = field(default_factory=dict)
+    gates: dict[str, float] = field(default_factory=dict)
+
+    def combine(self, maps: CaseMaps, models: list[str]) -> Iterator[tuple[str, np.ndarray, float]]:
+        """The probabilities of some models for one case.
+
+        Args:
+            maps: The case.
+            models: Some of `model_names`.
+
+        Yields:
+            Model, (slices, height, width, classes) float32, and the seconds it would take alone,
+            features included.
+        """
+        began = time.perf_counter()
+        raw = np.stack([maps.members[m] for m in self.members]).astype(np.float32)
+        mean = raw.mean(axis=0)
+        to_mean = time.perf_counter() - began
+        stacked = [m for m in models if m in self.learners]
+        began = time.perf_counter()
+        if stacked or WEIGHTED_MEAN in models or TEMPERED_MEAN in models:
+            tempered = self.temper(raw)
+        if stacked:
+            gates = {m: self.gates.get(m, self.act_below) for m in stacked}
+            pixels = below(mean, max(gates.values()))
+        to_temper = time.perf_counter() - began
+        to_features, features = {}, {}
+        for model in models:
+            core, shared = model.endswith(CORE), to_mean
+            if model in self.learners and core not in features:
+                wanted = self.features.core() if core else self.features
+                began = time.perf_counter()
+                features[core] = pixel_features(tempered, maps.image, pixels, wanted)
+                to_features[core] = time.perf_counter() - began
+            began = time.perf_counter()
+            if model in self.members:
+                probabilities = raw[self.members.index(model)]
+            elif model == MEAN:
+                probabilities = mean
+            elif model == TEMPERED_MEAN:
+                probabilities = tempered.mean(axis=0)
+                shared += to_temper
+            elif model == WEIGHTED_MEAN:
+                shares = np.array([self.weights[m] for m in self.members], np.float32)
+                probabilities = np.tensordot(shares, tempered, axes=1)
+                shared += to_temper
+            else:
+                own = below(mean, gates[model])
+                probabilities = tempered.mean(axis=0)
+                probabilities[own] = self.learners[model].predict(features[core][own[pixels]])
+                shared += to_temper + to_features[core]
+            yield model, probabilities, shared + time.perf_counter() - began
+
+    def temper(self, raw: np.ndarray) -> np.ndarray:
+        """Calibrated maps, (members, ..., classes) float32."""
+        if not self.temperatures:
+            return raw
+        return np.stack(
+            [temper(m, self.temperatures[n]) for n, m in zip(self.members, raw, strict=True)]
+        )
+
+
+def below(mean: np.ndarray, confidence: float) -> np.ndarray:
+    """Where the mean is less sure than that: (slices, height, width) bool; 1 for everywhere."""
+    if confidence == 1:
+        return np.ones(mean.shape[:-1], bool)
+    return mean.max(-1) < confidence
+
+
+def learner_names(settings: Stacking) -> list[str]:
+    """The learners of a configuration, those on the core features first."""
+    names = [name for name in settings.learners if name != WEIGHTED_MEAN]
+    return [*(name + CORE for name in names if settings.features), *names]
+
+
+def combination_names(members: list[str], settings: Stacking) -> list[str]:
+    """The combinations that a run scores; none where there is one member."""
+    if len(members) == 1:
+        return []
+    tempered = [TEMPERED_MEAN] if settings.learners and settings.temperature else []
+    weighted = [WEIGHTED_MEAN] if WEIGHTED_MEAN in settings.learners else []
+    return [MEAN, *tempered, *weighted, *learner_names(settings)]
+
+
+def model_names(members: list[str], settings: Stacking) -> list[str]:
+    """The models that a run scores: each member, then their combinations."""
+    return [*members, *combination_names(members, settings)]
+
+
+def native_mask(
+    probabilities: np.ndarray, grid: Grid, steps: dict[str, list[int]] | None = None
+) -> np.ndarray:
+    """Argmax on the native grid, then postprocessing.
+
+    Args:
+        probabilities: (slices, *grid.size, classes) float32 on the network grid.
+        grid: The geometry.
+        steps: Postprocessing, see `postprocessing.postprocess`; None for none.
+
+    Returns:
+        (slices, *grid.native) uint8.
+    """
+    # Slice by slice: the native probabilities of a large stack would not fit beside the maps.
+    planes = [from_grid(plane[None], grid)[0].argmax(-1) for plane in probabilities]
+    mask = np.stack(planes).astype(np.uint8)
+    return postprocess(mask, steps) if steps else mask

@@ -1,0 +1,136 @@
+"""What the learners do: how often they overrule the mean, what they look at, how sure they are."""
+
+import numpy as np
+
+from cardiac_seg.meta.features import FeatureSet
+from cardiac_seg.meta.learners.learner import Learner
+from cardiac_seg.meta.temperature import log_loss
+
+BINS = 15  # of confidence
+MOST_PIXELS = 20_000  # for permutation importance
+
+
+def count_changes(label: np.ndarray, mean: np.ndarray, mask: np.ndarray) -> dict[str, int]:
+    """Pixels whose class a model changes against the mean.
+
+    Args:
+        label, mean, mask: Integer arrays of one shape: the reference and the two masks.
+
+    Returns:
+        `pixels` in all, `changed`, and of these `better` (now right) and `worse` (right before).
+    """
+    changed = mask != mean
+    return {
+        "pixels": int(label.size),
+        "changed": int(changed.sum()),
+        "better": int((changed & (mask == label)).sum()),
+        "worse": int((changed & (mean == label)).sum()),
+    }
+
+
+def count_errors(label: np.ndarray, first: np.ndarray, second: np.ndarray) -> dict[str, int]:
+    """Pixels that two masks get wrong, alone and together.
+
+    Args:
+        label, first, second: Integer arrays of one shape: the reference and the two masks.
+    """
+    wrong = first != label, second != label
+    return {
+        "pixels": int(label.size),
+        "first": int(wrong[0].sum()),
+        "second": int(wrong[1].sum()),
+        "both": int((wrong[0] & wrong[1]).sum()),
+    }
+
+
+def error_correlation(counts: dict[str, int]) -> float | None:
+    """Pearson's correlation of two masks' errors (phi); None where one makes none.
+
+    Two members gain most from each other where it is low: their average then errs less than each.
+
+    Args:
+        counts: Sums of `count_errors`.
+    """
+    n, first, second = (counts[key] for key in ("pixels", "first", "second"))
+    spread = float(first) * (n - first) * second * (n - second)
+    return (n * counts["both"] - first * second) / spread**0.5 if spread else None
+
+
+def count_calibration(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, list]:
+    """Sums from which calibration is computed; those of several cases add up.
+
+    Args:
+        probabilities: (pixels, classes) floats.
+        labels: (pixels,) true classes.
+
+    Returns:
+        `bins`: for each bin of confidence pixels, summed confidence and right pixels;
+        `predicted` and `observed`: for each class summed probability and pixels.
+    """
+    classes = probabilities.shape[-1]
+    confidence = probabilities.max(-1).astype(np.float64)
+    right = probabilities.argmax(-1) == labels
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    sums = [np.bincount(bins, weights, BINS) for weights in (None, confidence, right)]
+    return {
+        "bins": np.stack(sums, axis=1).tolist(),
+        "predicted": probabilities.sum(0, dtype=np.float64).tolist(),
+        "observed": np.bincount(labels, minlength=classes).tolist(),
+    }
+
+
+def calibration_summary(counts: dict[str, list]) -> dict:
+    """Expected calibration error (Guo et al. 2017) and how often each class came.
+
+    Args:
+        counts: Sums of `count_calibration`.
+
+    Returns:
+        `pixels`, `expected_calibration_error`, and each class's mean probability (`predicted`)
+        beside its frequency (`observed`).
+    """
+    bins = np.array(counts["bins"])
+    total = bins[:, 0].sum()
+    share = max(total, 1)
+    return {
+        "pixels": int(total),
+        "expected_calibration_error": float(np.abs(bins[:, 1] - bins[:, 2]).sum() / share),
+        "predicted": [float(v / share) for v in counts["predicted"]],
+        "observed": [float(v / share) for v in counts["observed"]],
+    }
+
+
+def permutation_importance(
+    learner: Learner,
+    features: FeatureSet,
+    values: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray,
+    seed: int,
+) -> dict[str, float]:
+    """How much the log-loss grows when a group's columns are shuffled together (Breiman 2001).
+
+    Args:
+        learner: Fitted on `features`.
+        features: The feature set.
+        values: (pixels, features) float32 of patients the learner was not fitted on.
+        labels: (pixels,) true classes.
+        weights: (pixels,) how many pixels each stands for.
+        seed: Of the shuffles.
+
+    Returns:
+        Group -> nats; 0 where there is no pixel.
+    """
+    if not len(labels):
+        return dict.fromkeys(features.groups, 0.0)
+    rng = np.random.default_rng(seed)
+    if len(labels) > MOST_PIXELS:
+        some = rng.choice(len(labels), MOST_PIXELS, replace=False)
+        values, labels, weights = values[some], labels[some], weights[some]
+    plain = log_loss(learner.predict(values), labels, weights)
+    importance = {}
+    for group in features.groups:
+        columns, shuffled = features.columns(group), values.copy()
+        shuffled[:, columns] = values[rng.permutation(len(values)), columns]
+        importance[group] = log_loss(learner.predict(shuffled), labels, weights) - plain
+    return importance

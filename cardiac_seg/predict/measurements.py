@@ -1,0 +1,207 @@
+"""What the masks of an examination amount to: sizes, ED and ES, clinical indices, doubts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cardiac_seg.data.registry import Dataset
+from cardiac_seg.metrics.clinical import (
+    biplane_volume_ml,
+    discs,
+    echo_indices,
+    mri_indices,
+    volume_ml,
+)
+from cardiac_seg.predict.scans import Scan
+
+SIZE_UNITS = {"mri": "ml", "echo": "cm2"}
+CLASH = "none: two images"  # how the method begins where scans contradict each other
+FIELD_MM = (60.0, 700.0)  # of view, that a picture of a heart can have
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One scan's masks in numbers, all that summaries need; plain values, for JSON.
+
+    Attributes:
+        image: The scan's name.
+        examination, view, phase: Its place, see `ScanFiles`.
+        phases: How many.
+        shape: (slices, height, width).
+        spacing: (slice, row, column) distance in mm.
+        sizes: For each phase, structure -> mL in MRI, cm2 in echo.
+        lv_ml: For each phase, the LV cavity's volume; in echo by discs from this view alone.
+        quality: For each phase, see `quality.quality`.
+        ed, es: Indices of the phases, from the largest and the smallest LV volume of a cine, or
+            from the image's name; None where unknown.
+        times_ms: For each phase, or None.
+        heart_rate: Beats a minute, or None.
+        seconds: What segmenting took, with the maps that were asked for.
+    """
+
+    image: str
+    examination: str
+    view: str
+    phase: str
+    phases: int
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    sizes: list[dict[str, float]]
+    lv_ml: list[float]
+    quality: list[float]
+    ed: int | None
+    es: int | None
+    times_ms: list[float] | None
+    heart_rate: float | None
+    seconds: float
+
+    @property
+    def shown(self) -> dict[str, int]:
+        """The phases that count: `ED` and `ES` where known, or else the only one by no name."""
+        known = {"ED": self.ed, "ES": self.es}
+        return {name: k for name, k in known.items() if k is not None} or {"": 0}
+
+    @property
+    def together(self) -> tuple[str, str]:
+        """What scans that are measured together share; a cine without a view has all it needs."""
+        alone = self.phases > 1 and not self.view
+        return self.examination, self.image if alone else ""
+
+    @property
+    def worst_quality(self) -> float:
+        """The quality of the worst phase that counts."""
+        return min(self.quality[k] for k in self.shown.values())
+
+
+MaskOf = Callable[[Measured, int], np.ndarray]
+
+
+def measure(
+    scan: Scan,
+    masks: list[np.ndarray],
+    quality: list[float],
+    dataset: Dataset,
+    heart_rate: float | None,
+    seconds: float,
+) -> Measured:
+    """Measures one scan's masks.
+
+    Args:
+        scan: The scan.
+        masks: For each phase, (slices, height, width) uint8.
+        quality: For each phase.
+        dataset: Whose labels they are.
+        heart_rate: Beats a minute, or None.
+        seconds: What the scan took.
+    """
+    sizes = [structure_sizes(mask, scan.spacing, dataset) for mask in masks]
+    if dataset.modality == "mri":
+        lv_ml = [size["LV"] for size in sizes]
+    else:
+        lv = dataset.structures.index("LV") + 1
+        lv_ml = [
+            biplane_volume_ml(discs(mask[0], scan.spacing[1:])) if (mask == lv).any() else 0.0
+            for mask in masks
+        ]
+    ed = 0 if scan.files.phase == "ED" else None
+    es = 0 if scan.files.phase == "ES" else None
+    if scan.phases > 1:
+        ed, es = int(np.argmax(lv_ml)), int(np.argmin(lv_ml))
+    times = scan.phase_times_ms
+    return Measured(
+        scan.files.name,
+        scan.files.examination,
+        scan.files.view,
+        scan.files.phase,
+        scan.phases,
+        scan.shape,
+        tuple(map(float, scan.spacing)),
+        sizes,
+        lv_ml,
+        quality,
+        ed,
+        es,
+        None if times is None else [float(t) for t in times],
+        heart_rate,
+        seconds,
+    )
+
+
+def structure_sizes(
+    mask: np.ndarray, spacing: tuple[float, float, float], dataset: Dataset
+) -> dict[str, float]:
+    """Structure -> volume in mL (MRI) or area in cm2 (echo).
+
+    Args:
+        mask: (slices, height, width) uint8.
+        spacing: (slice, row, column) distance in mm.
+        dataset: Whose labels they are.
+    """
+    held = {s: mask == label for label, s in enumerate(dataset.structures, start=1)}
+    if dataset.modality == "mri":
+        return {s: volume_ml(inside, spacing) for s, inside in held.items()}
+    pixel = spacing[1] * spacing[2] / 100
+    return {s: float(inside.sum() * pixel) for s, inside in held.items()}
+
+
+def doubts(scan: Measured, indices: dict[str, float], method: str, limit: float) -> tuple[str, ...]:
+    """Why a person should look at a scan's masks.
+
+    Args:
+        scan: The scan.
+        indices, method: Of its examination, from `clinical_indices`.
+        limit: The quality below which masks are doubtful.
+    """
+    found = []
+    if scan.worst_quality < limit:
+        found.append(f"quality {scan.worst_quality:.2f} is below {limit:.2f}")
+    for name, k in scan.shown.items():
+        missing = [s for s, size in scan.sizes[k].items() if not size]
+        found += [f"no {s} {f'at {name}' if name else ''}".strip() for s in missing]
+    field = scan.shape[1] * scan.spacing[1], scan.shape[2] * scan.spacing[2]
+    if min(field) < FIELD_MM[0] or max(field) > FIELD_MM[1]:
+        found.append(
+            f"the image is {field[0]:.0f} x {field[1]:.0f} mm; if that is wrong, give --spacing"
+        )
+    edv, esv = indices.get("lv_edv_ml"), indices.get("lv_esv_ml")
+    if edv is not None and esv is not None and not edv > esv > 0:
+        found.append(f"LV volume of {edv:.0f} mL at ED, {esv:.0f} mL at ES")
+    if method.startswith(CLASH):
+        found.append(method)
+    return tuple(found)
+
+
+def clinical_indices(
+    scans: list[Measured], dataset: Dataset, mask_of: MaskOf
+) -> tuple[dict[str, float], str]:
+    """Indices of one examination.
+
+    Args:
+        scans: All its scans.
+        dataset: Whose labels they are.
+        mask_of: Gives the (slices, height, width) mask of a scan's phase; asked in echo only.
+
+    Returns:
+        Key of `clinical.INDICES` -> value, and the method; nothing where ED and ES are unknown, or
+        where two scans claim one of them.
+    """
+    frames: dict[tuple[str, str], tuple[Measured, int]] = {}
+    for scan in scans:
+        view = scan.view if dataset.modality == "echo" else ""
+        for name, k in scan.shown.items():
+            if name and (view, name) in frames:
+                return {}, f"{CLASH} of {' '.join((view, name)).strip()}"
+            if name:
+                frames[view, name] = scan, k
+    if not frames:
+        return {}, "none: ED and ES unknown"
+    rates = {scan.heart_rate for scan in scans} - {None}
+    if dataset.modality == "mri":
+        volumes = {phase: scan.sizes[k] for (_, phase), (scan, k) in frames.items()}
+        return mri_indices(volumes, rates.pop() if len(rates) == 1 else None), "voxels"
+    views = {at: (mask_of(scan, k)[0], scan.spacing[1:]) for at, (scan, k) in frames.items()}
+    indices, method = echo_indices(views)
+    if len(rates) == 1 and "lv_sv_ml" in indices:
+        indices["cardiac_output_l_min"] = indices["lv_sv_ml"] * rates.pop() / 1000
+    return indices, method

@@ -1,0 +1,283 @@
+"""A trained run in use: images in, masks out."""
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from cardiac_seg.data.nifti import write_mask
+from cardiac_seg.data.split import deployed_parts
+from cardiac_seg.grid import resample
+from cardiac_seg.grid.resample import GridImage
+from cardiac_seg.members.inference import mean_map, predict_cases
+from cardiac_seg.members.maps import CaseMaps
+from cardiac_seg.members.network_file import read_network
+from cardiac_seg.meta.combine import Combiner, native_mask
+from cardiac_seg.meta.features import relative_entropy
+from cardiac_seg.metrics.expected_dice import quality
+from cardiac_seg.predict.measurements import (
+    SIZE_UNITS,
+    Measured,
+    clinical_indices,
+    doubts,
+    measure,
+)
+from cardiac_seg.predict.scans import Scan, find_scans, open_scan
+from cardiac_seg.run.folder import Run, open_run
+from cardiac_seg.run.meta_folder import final_model, read_combiner, read_quality, read_steps
+from cardiac_seg.system import backend
+from cardiac_seg.system.errors import UserError
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What a run says about one phase of a scan.
+
+    Attributes:
+        mask: (slices, height, width) uint8 label values of the dataset on the native grid.
+        maps: The members' maps and the image on the network grid.
+        probabilities: (slices, height, width, classes) float32 of the model in use, there.
+        quality: See `quality.quality`.
+    """
+
+    mask: np.ndarray
+    maps: CaseMaps
+    probabilities: np.ndarray
+    quality: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a run says about one scan; arrays begin with the phases where there are several.
+
+    They are in the canonical frame (`data/orientation.py`), which is that of the file transposed
+    unless its affine turns it; `save_mask` turns back.
+
+    Attributes:
+        scan: The scan, with spacing and layout.
+        phases: Each phase's result on the network grid.
+        measured: Sizes, ED and ES.
+        indices: Size of each structure, and of `clinical.INDICES` what one scan alone can tell.
+        review: Why a person should look at it; empty where nothing speaks for that.
+    """
+
+    scan: Scan
+    phases: tuple[Phase, ...]
+    measured: Measured
+    indices: dict[str, float]
+    review: tuple[str, ...]
+
+    @property
+    def mask(self) -> np.ndarray:
+        """([phases,] slices, height, width) uint8 label values on the native grid."""
+        return self._of_phases(lambda phase: phase.mask)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """([phases,] slices, height, width, classes) float32 on the native grid."""
+        return self._of_phases(native_probabilities)
+
+    @property
+    def entropy(self) -> np.ndarray:
+        """([phases,] slices, height, width) float32 on the native grid: 0 certain, 1 uniform."""
+        return self._of_phases(lambda phase: relative_entropy(native_probabilities(phase)))
+
+    @property
+    def quality(self) -> float:
+        """The Dice to expect, of the worse of ED and ES in a cine."""
+        return self.measured.worst_quality
+
+    def save_mask(self, path: str | Path) -> None:
+        """Writes the mask as NIfTI on the scan's own grid, axes and directions as stored there."""
+        write_mask(Path(path), [phase.mask for phase in self.phases], self.scan.layout)
+
+    def _of_phases(self, compute: Callable[[Phase], np.ndarray]) -> np.ndarray:
+        arrays = [compute(phase) for phase in self.phases]
+        return arrays[0] if len(arrays) == 1 else np.stack(arrays)
+
+
+class Ensemble:
+    """The networks of a run and what combines them, loaded once.
+
+    Example:
+        >>> ensemble = Ensemble.load("outputs/acdc")                # doctest: +SKIP
+        >>> result = ensemble.predict("patient101_4d.nii.gz")       # doctest: +SKIP
+        >>> result.mask.shape, result.indices["lv_ef_percent"]      # doctest: +SKIP
+    """
+
+    def __init__(self, run: Run, networks: dict[str, list[keras.Model]], combiner: Combiner):
+        self.run = run
+        self.networks = networks
+        self.combiner = combiner
+        self.model = final_model(run)
+        self.steps = read_steps(run)
+        self.quality = read_quality(run)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Ensemble":
+        """Loads a run directory.
+
+        Raises:
+            UserError: If the run has not reached the end of its `stack` stage, or is damaged.
+        """
+        run = open_run(Path(folder))
+        if not (run.meta / "choice.json").is_file():  # written last
+            raise UserError(
+                f"{run.folder}: the run is not finished; continue it with "
+                f"train_ensemble.py --resume {run.folder}"
+            )
+        combiner = read_combiner(run, [final_model(run)])  # first: what fails, fails at once
+        networks = {
+            member: [load_network(run, member, part) for part in deployed_parts(run.config)]
+            for member in run.config.members
+        }
+        return cls(run, networks, combiner)
+
+    def predict(
+        self,
+        path: str | Path,
+        heart_rate: float | None = None,
+        spacing: tuple[float, float, float] | None = None,
+    ) -> Prediction:
+        """Segments one scan.
+
+        Args:
+            path: A NIfTI image, stack or cine, a DICOM file, or the folder of one DICOM series,
+                of the modality that the run was trained on.
+            heart_rate: Beats a minute, instead of the header's.
+            spacing: (slice, row, column) distance in mm, instead of the header's.
+
+        Raises:
+            UserError: If it cannot be read, is no usable image, or is more than one scan.
+        """
+        found = find_scans(Path(path))
+        if len(found) > 1:
+            raise UserError(f"{path}: {len(found)} images, {found[0].name} the first; give one")
+        began = time.perf_counter()
+        scan = open_scan(found[0], self.run.dataset.modality, spacing)
+        phases = tuple(self.phases(scan))
+        measured = measure(
+            scan,
+            [phase.mask for phase in phases],
+            [phase.quality for phase in phases],
+            self.run.dataset,
+            heart_rate or scan.heart_rate,
+            round(time.perf_counter() - began, 3),
+        )
+        indices, method = clinical_indices(
+            [measured], self.run.dataset, lambda _, k: phases[k].mask
+        )
+        unit = SIZE_UNITS[self.run.dataset.modality]
+        sizes = measured.sizes[next(iter(measured.shown.values()))]
+        return Prediction(
+            scan,
+            phases,
+            measured,
+            {f"{s.lower()}_{unit}": size for s, size in sizes.items()} | indices,
+            doubts(measured, indices, method, self.quality["review_below"]),
+        )
+
+    def phases(self, scan: Scan, batch_size: int | None = None) -> Iterator[Phase]:
+        """Segments a scan phase by phase; a few phases at a time are in memory.
+
+        Args:
+            scan: From `open_scan`.
+            batch_size: Slices a step, instead of the configured one.
+
+        Raises:
+            UserError: If a phase cannot be read, or a batch does not fit in memory.
+        """
+        settings = self.run.config.preprocess
+        size = even_batches(
+            scan.phases * scan.shape[0], batch_size or self.run.config.predict.batch_size
+        )
+        grids = (
+            resample.to_grid(scan.image(k), scan.spacing[1:], settings) for k in range(scan.phases)
+        )
+        networks = [network for some in self.networks.values() for network in some]
+        grids, *copies = itertools.tee(grids, len(networks) + 1)
+        streams = [
+            predict_cases(network, self._slices(copy), size, self.run.config.predict.mirror)
+            for network, copy in zip(networks, copies, strict=True)
+        ]
+        with backend.memory_advice(size, "--batch-size"):
+            for on_grid, *maps in zip(grids, *streams, strict=True):
+                yield self._combine(on_grid, [some for _, some in maps])
+
+    def member_mask(self, phase: Phase, member: str) -> np.ndarray:
+        """One member's own mask, (slices, height, width) uint8 on the native grid."""
+        probabilities = phase.maps.members[member].astype(np.float32)
+        return native_mask(probabilities, phase.maps.grid, self.steps)
+
+    def _slices(self, grids: Iterator[GridImage]) -> Iterator[tuple[None, np.ndarray]]:
+        method = self.run.config.preprocess.normalize
+        for grid in grids:
+            yield None, resample.normalize(grid.pixels, grid.mean, grid.std, method)
+
+    def _combine(self, on_grid: GridImage, maps: list[np.ndarray]) -> Phase:
+        """A phase from its maps, in the networks' order."""
+        members, rest = {}, iter(maps)
+        for member, networks in self.networks.items():
+            members[member] = mean_map(list(itertools.islice(rest, len(networks))))
+        case = CaseMaps(members, on_grid, "+".join(deployed_parts(self.run.config)))
+        ((_, probabilities, _),) = self.combiner.combine(case, [self.model])
+        mask = native_mask(probabilities, on_grid.grid, self.steps)
+        return Phase(mask, case, probabilities, quality(probabilities, self.quality))
+
+
+def even_batches(slices: int, most: int) -> int:
+    """Slices a batch, at most `most`, so that as few as can be are filled up with zeros."""
+    return math.ceil(slices / math.ceil(slices / most))
+
+
+def native_probabilities(phase: Phase) -> np.ndarray:
+    """(slices, height, width, classes) float32 of the model in use on the native grid."""
+    return resample.from_grid(phase.probabilities, phase.maps.grid)
+
+
+def load_network(run: Run, member: str, part: str) -> keras.Model:
+    """Loads a trained network of a run for prediction.
+
+    Raises:
+        UserError: If the file is missing, damaged or of another architecture.
+    """
+    path = run.models(member, part) / f"{run.config.predict.checkpoint}.keras"
+    precision = backend.set_precision(run.config.train.precision)
+    if not path.is_file():
+        raise UserError(f"{path}: missing; train it with train_ensemble.py --resume {run.folder}")
+    run.check_hash(path)
+    network = read_network(path)
+    size, classes = tuple(network.inputs[0].shape[1:3]), network.outputs[0].shape[-1]
+    fits = size in ((None, None), tuple(run.config.preprocess.size))
+    if (network.name, classes) != (member, run.dataset.labels) or not fits:
+        raise UserError(
+            f"{path}: holds {network.name} of {classes} classes for images of {size}, expected "
+            f"{member} of {run.dataset.labels} classes; the file belongs to another run"
+        )
+    return _for_this_hardware(network, precision)
+
+
+def _for_this_hardware(network: keras.Model, precision: str) -> keras.Model:
+    """The same network, computing in `precision` where it was trained in a reduced one.
+
+    A network keeps the precision it was saved with; bfloat16 from a GPU would be emulated on a
+    CPU that lacks it.
+    """
+    if all(layer.compute_dtype in ("float32", precision) for layer in network.layers):
+        return network
+    policy = keras.config.dtype_policy().name
+
+    def clone(layer):
+        settings = layer.get_config()
+        if layer.compute_dtype != "float32":
+            settings["dtype"] = policy
+        return type(layer).from_config(settings)
+
+    copy = keras.models.clone_model(network, clone_function=clone)
+    copy.set_weights(network.get_weights())
+    return copy

@@ -1,0 +1,114 @@
+"""The summary of a folder of scans: one table for a spreadsheet, one file for a program."""
+
+import math
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cardiac_seg.data.nifti import open_nifti
+from cardiac_seg.metrics.clinical import EF_AS_RECORDED, INDICES
+from cardiac_seg.predict.measurements import SIZE_UNITS, Measured, clinical_indices, doubts
+from cardiac_seg.predict.predictor import Ensemble
+from cardiac_seg.predict.scans import ScanFiles
+from cardiac_seg.system.files import whole_file, write_json
+
+
+def write_summary(
+    output: Path,
+    ensemble: Ensemble,
+    scans: list[ScanFiles],
+    measured: dict[str, Measured],
+    failed: dict[str, str],
+) -> dict[str, str]:
+    """Writes `summary.csv`, a row a scan, and `summary.json`, which also has the curves.
+
+    What an examination's scans tell together, as its EF, stands in the rows of all of them.
+
+    Args:
+        output: Folder with the masks.
+        ensemble: What made them.
+        scans: All scans, in the order of the rows.
+        measured: By name, of those that were segmented.
+        failed: By name, why the others were not.
+
+    Returns:
+        The scans that a person should look at, with the reasons.
+    """
+    dataset, limit = ensemble.run.dataset, ensemble.quality["review_below"]
+    paths = {scan.name: output / scan.mask_path for scan in scans}
+    examinations = defaultdict(list)
+    for scan in scans:
+        if scan.name not in failed:
+            examinations[measured[scan.name].together].append(measured[scan.name])
+
+    def mask_of(scan: Measured, k: int) -> np.ndarray:
+        # Whatever the image's header says of spacing: only the labels are wanted.
+        return open_nifti(paths[scan.image], dataset.modality, (1.0, 1.0, 1.0)).read(k)
+
+    together = {
+        name: clinical_indices(group, dataset, mask_of) for name, group in examinations.items()
+    }
+    rows, details = [], []
+    for scan in scans:
+        if scan.name in failed:
+            rows.append({"image": scan.name, "error": failed[scan.name]})
+            details.append(rows[-1])
+            continue
+        own = measured[scan.name]
+        rows.append(_row(own, *together[own.together], limit, SIZE_UNITS[dataset.modality]))
+        curve = {"lv_ml": own.lv_ml, "quality": own.quality, "times_ms": own.times_ms}
+        details.append(rows[-1] | ({"curve": curve} if own.phases > 1 else {}))
+    columns = _columns(dataset.modality, dataset.structures)
+    with whole_file(output / "summary.csv") as partial:
+        pd.DataFrame(rows, columns=columns).to_csv(partial, index=False)
+    about = {
+        "dataset": dataset.name,
+        "members": ensemble.run.config.members,
+        "model": ensemble.model,
+        "review_below": round(limit, 3),
+        "scans": details,
+    }
+    write_json(output / "summary.json", about)
+    return {row["image"]: row["reasons"] for row in rows if row.get("review") == "yes"}
+
+
+def _row(
+    own: Measured, indices: dict[str, float], method: str, limit: float, unit: str
+) -> dict[str, object]:
+    reasons = doubts(own, indices, method, limit)
+    first = next(iter(own.shown.values()))
+    cine = own.phases > 1
+    return {
+        "image": own.image,
+        "examination": own.examination,
+        "view": own.view,
+        "phase": own.phase,
+        "phases": own.phases,
+        "slices": own.shape[0],
+        "ed_phase": own.ed + 1 if cine else None,
+        "es_phase": own.es + 1 if cine else None,
+        **{f"{s.lower()}_{unit}": round(size, 2) for s, size in own.sizes[first].items()},
+        **{k: None if math.isnan(v) else round(v, 2) for k, v in indices.items()},
+        "method": method,
+        "heart_rate": own.heart_rate,
+        "quality": round(own.worst_quality, 3),
+        "review": "yes" if reasons else "no",
+        "reasons": "; ".join(reasons),
+        "seconds": own.seconds,
+    }
+
+
+def _columns(modality: str, structures: tuple[str, ...]) -> list[str]:
+    """The table's columns: the same for every folder."""
+    unit = SIZE_UNITS[modality]
+    known = [k for k in INDICES if k != EF_AS_RECORDED]
+    if modality == "echo":
+        known = [k for k in INDICES if k.startswith(("lv_", "cardiac_output"))]
+    return [
+        *("image", "examination", "view", "phase", "phases", "slices", "ed_phase", "es_phase"),
+        *(f"{structure.lower()}_{unit}" for structure in structures),
+        *known,
+        *("method", "heart_rate", "quality", "review", "reasons", "seconds", "error"),
+    ]

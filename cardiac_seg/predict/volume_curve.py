@@ -1,0 +1,36 @@
+"""The LV volume over the phases of a cine, drawn."""
+
+from pathlib import Path
+
+import numpy as np
+
+from cardiac_seg.drawing.styles import COLOURS
+from cardiac_seg.predict.measurements import Measured
+from cardiac_seg.system.files import whole_file
+
+
+def draw_curve(path: Path, measured: Measured) -> None:
+    """Draws the LV volume of a cine with ED and ES marked.
+
+    Args:
+        path: A PNG file.
+        measured: Of a scan with several phases.
+    """
+    from matplotlib.figure import Figure  # takes a second: only where there is a cine
+
+    timed = measured.times_ms is not None
+    at = np.array(measured.times_ms) if timed else np.arange(measured.phases) + 1
+    volume = np.array(measured.lv_ml)
+    figure = Figure(figsize=(5, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(at, volume, marker=".", color=COLOURS["LV"])
+    for name, k in measured.shown.items():
+        label = f"{name}, phase {k + 1}: {volume[k]:.0f} mL"
+        axes.plot(at[k], volume[k], "o" if name == "ED" else "s", color="black", label=label)
+    axes.set_xlabel("Time in ms" if timed else "Phase")
+    axes.set_ylabel("LV volume in mL")
+    axes.set_ylim(0, max(1.0, 1.15 * volume.max()))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=150, format="png")

@@ -1,0 +1,152 @@
+"""What the parts of the stacking are worth: variants, cross-fitted on the saved maps."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from cardiac_seg.config.sections import Stacking
+from cardiac_seg.data.case import CaseFile
+from cardiac_seg.meta.combine import CORE, WEIGHTED_MEAN
+from cardiac_seg.pipeline.evaluate import score
+from cardiac_seg.pipeline.stack import DEVELOPMENT, draw_samples, fit_combiner, folds_of
+from cardiac_seg.report.development import development_scores, wide
+from cardiac_seg.report.tables import compare
+from cardiac_seg.run.folder import Run, open_run, read_table
+from cardiac_seg.run.meta_folder import calibrated_control, read_steps
+from cardiac_seg.system.errors import UserError
+from cardiac_seg.system.files import whole_file
+from cardiac_seg.system.log import bar, log
+
+ABLATION = "ablation"  # the folder of the variants' scores
+WHAT = (
+    "Dice per patient on the native grid, cross-fitted on the development patients, each learner "
+    "acting wherever it is fitted to; differences are paired over patients, [95 % interval]"
+)
+
+
+def ablate(folder: Path, learner: str | None = None) -> str:
+    """Cross-fits a learner with one setting changed at a time, and compares what comes of it.
+
+    No test patient is looked at. What was scored is kept in the run, so that an interrupted
+    ablation goes on where it stopped.
+
+    Args:
+        folder: A run whose stage `stack` is done, with its data where it was.
+        learner: The one to vary; default the run's best on development patients.
+
+    Returns:
+        Markdown: a row for each of the run's models, then for each variant.
+
+    Raises:
+        UserError: If the run is not stacked, or has no such learner.
+    """
+    run = open_run(folder)
+    stacked = development_scores(run)
+    tables = {model: wide(run, rows) for model, rows in stacked.groupby("model", sort=False)}
+    fitted = [m for m in run.config.stacking.learners if m != WEIGHTED_MEAN]
+    if not fitted:
+        raise UserError(f"{folder}: has no learners; stack it with stacking.learners first")
+    learner = learner or max(fitted, key=lambda name: _mean(tables[name]).mean())
+    if learner not in fitted:
+        raise UserError(f"{folder}: has no learner {learner!r}, it has {', '.join(fitted)}")
+    control = calibrated_control(run)
+    names = set(tables[control].index.get_level_values("case"))
+    found = run.dataset.find(run.root, run.config.data.views, run.config.data.phases)
+    files = [file for file in found if file.name in names]
+    if len(files) < len(names):
+        raise UserError(f"{run.root}: {len(names) - len(files)} development cases are gone")
+    base = tables[learner]
+    for name, settings in bar(
+        list(variants(run.config.stacking, learner)), "variants", unit="variant"
+    ):
+        path = folder / ABLATION / learner / f"{name}.csv"
+        if not path.is_file():
+            config = run.config.model_copy(update={"stacking": settings})
+            log.info("%s: %s", learner, name)
+            rows = _cross_fitted(replace(run, config=config), files, learner)
+            with whole_file(path) as partial:
+                rows.to_csv(partial, index=False)
+        columns = dict.fromkeys(("patient", "case", "structure"), str) | {"dice": float}
+        rows = read_table(path, columns, "delete it, it is made again")
+        tables[name] = wide(run, rows)
+    lines = [
+        f"{folder}: {base.index.get_level_values('patient').nunique()} patients, {len(base)} "
+        f"images. {WHAT}.",
+        "",
+        "| | " + " | ".join(base) + f" | mean | minus {control} | minus {learner} |",
+        "|---" * (len(base.columns) + 4) + "|",
+    ]
+    for name, table in tables.items():
+        means = _mean(table)
+        values = [*means, means.mean()]
+        cells = [f"{value:.4f}".replace("0.", ".", 1) for value in values]
+        for other in (control, learner):
+            same = table is tables[other]
+            cells.append("" if same else _difference(table, tables[other], run.config.seed))
+        lines.append(f"| {_title(name, learner)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def variants(settings: Stacking, learner: str) -> Iterator[tuple[str, Stacking]]:
+    """Settings that differ from a run's in one thing each, by name."""
+    groups, scales = settings.features, settings.context_mm
+    for group in groups:
+        yield f"without {group}", _with(settings, features=[g for g in groups if g != group])
+    for group in groups:
+        yield f"core and {group}", _with(settings, features=[group])
+    if "context" in groups and len(scales) > 1:
+        for scale in scales:
+            yield f"context of {scale:g} mm alone", _with(settings, context_mm=[scale])
+    if settings.temperature:
+        yield "without temperature", _with(settings, temperature=False)
+    for factor in (0.25, 4):
+        pixels = round(settings.pixels_per_case * factor)
+        yield f"{pixels} pixels a case", _with(settings, pixels_per_case=pixels)
+    for confidence in (0.9, 0.999):
+        if confidence != settings.act_below:
+            yield f"acting below {confidence:g}", _with(settings, act_below=confidence)
+    if learner == "logistic":
+        return
+    own = getattr(settings, learner)
+    for factor in (0.25, 4):
+        leaf = max(round(own.min_samples_leaf * factor), 1)
+        changed = own.model_copy(update={"min_samples_leaf": leaf})
+        yield f"at least {leaf} pixels a leaf", _with(settings, **{learner: changed})
+    number = "trees" if learner == "random_forest" else "iterations"
+    for factor in (0.5, 2):
+        count = max(round(getattr(own, number) * factor), 1)
+        changed = own.model_copy(update={number: count})
+        yield f"{count} {number}", _with(settings, **{learner: changed})
+
+
+def _with(settings: Stacking, **changes) -> Stacking:
+    return settings.model_copy(update=changes)
+
+
+def _cross_fitted(run: Run, files: list[CaseFile], learner: str) -> pd.DataFrame:
+    """The scores of a learner on each fold, fitted on the others."""
+    samples, steps, tables = draw_samples(run, files), read_steps(run), []
+    folds = folds_of(run, files)
+    for fold, held_out in folds.items():
+        others = [file for k, group in folds.items() if k != fold for file in group]
+        combiner = fit_combiner(run, others, samples, [learner])
+        tables.append(score(run, held_out, combiner, [learner], DEVELOPMENT, steps).cases)
+    return pd.concat(tables)
+
+
+def _mean(table: pd.DataFrame) -> pd.Series:
+    """Structure -> mean of a patient's cases, then of the patients."""
+    return table.groupby(level="patient").mean().mean()
+
+
+def _difference(table: pd.DataFrame, other: pd.DataFrame, seed: int) -> str:
+    told = compare(table.loc[other.index], other, "dice", seed)
+    return f"{told['difference']:+.4f} [{told['low']:+.4f} {told['high']:+.4f}]".replace("0.", ".")
+
+
+def _title(name: str, learner: str) -> str:
+    if name.endswith(CORE):
+        return f"{name.removesuffix(CORE)}, core features"
+    return f"**{name}**" if name == learner else name

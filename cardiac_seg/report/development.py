@@ -1,0 +1,178 @@
+"""Experiments: what development patients say of runs; no test patient is looked at."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cardiac_seg.drawing import overlays
+from cardiac_seg.meta.combine import native_mask
+from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
+from cardiac_seg.pipeline.evaluate import cases_with_maps
+from cardiac_seg.pipeline.stack import cross_fitted_scores
+from cardiac_seg.report.measure import REGIONS, thirds
+from cardiac_seg.report.tables import compare, group_name
+from cardiac_seg.run.folder import Run, open_run
+from cardiac_seg.run.meta_folder import control_of, plain_combiner, read_interpretation, read_steps
+from cardiac_seg.system.errors import UserError
+from cardiac_seg.system.files import whole_file
+
+WHAT = "Dice per patient on the native grid, development patients, cross-fitted where fitted"
+WORST = 10
+OUTSIDE = "outside"  # slices that hold no LV in the reference
+GROUPED = ("phase", "view", "group")  # columns of a score table
+
+
+def compare_development(folders: list[Path], model: str | None = None) -> str:
+    """Scores runs on the development patients that all of them hold out, against the first.
+
+    Args:
+        folders: Runs of one dataset whose stage `stack` is done.
+        model: The model to compare; each run's control (its mean, or only member) by default.
+
+    Returns:
+        Lines of text: a run each, with the paired difference and its 95 % bootstrap interval.
+
+    Raises:
+        UserError: If a run is not stacked or lacks the model, or no patient is common.
+    """
+    tables = {folder: wide(open_run(folder), _scores(folder, model)) for folder in folders}
+    first = tables[folders[0]]
+    for folder, table in tables.items():
+        if list(table) != list(first):
+            raise UserError(
+                f"{folder}: scores {', '.join(table)}, the first run {', '.join(first)}; "
+                "compare runs of one dataset"
+            )
+    data = {open_run(folder).manifest["dataset"]["fingerprint"] for folder in folders}
+    if len(data) > 1:
+        raise UserError("the runs were made from different data; compare runs of one folder")
+    common = sorted(set.intersection(*(set(table.index) for table in tables.values())))
+    if not common:
+        raise UserError("the runs have no development case in common; use one split.seed")
+    patients = {patient for patient, _ in common}
+    width = max(len(str(folder)) for folder in folders)
+    lines = [f"{len(patients)} patients, {len(common)} images: {WHAT}"]
+    lines.append(f"{_head('', first, width)}  minus the first")
+    for folder, table in tables.items():
+        own = table.loc[common]
+        line = _line(str(folder), own.groupby(level=0).mean().mean(), width)
+        if folder != folders[0]:
+            told = compare(own, first.loc[common], "dice", open_run(folder).config.seed)
+            line += f"  {told['difference']:+.4f} [{told['low']:+.4f} {told['high']:+.4f}]"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def describe_errors(folder: Path, output: Path | None = None) -> str:
+    """Where a run's control errs on the development patients.
+
+    Args:
+        folder: A run whose stage `stack` is done.
+        output: Receives a page of all slices of each of the worst cases, if given.
+
+    Returns:
+        Lines of text: Dice by phase, view, group and, in MRI, slices (base, mid and apex are
+        thirds of those that hold LV in the reference, `outside` are the others); the worst cases;
+        how far the members' errors go together.
+
+    Raises:
+        UserError: If the run is not stacked, or its data is not where it was.
+    """
+    if output and output.exists() and not output.is_dir():
+        raise UserError(f"{output}: not a folder; give another for the pictures")
+    run = open_run(folder)
+    scores = _scores(folder, None)
+    table = wide(run, scores)
+    cases = scores.drop_duplicates("case").set_index("case").fillna("")
+    known = table.join(cases[list(GROUPED)], on="case")
+    known["group"] = known.group.map(group_name)
+    structures, width = list(table), 12
+    lines = [f"{control_of(run)}: {WHAT}", _head("all", table, width)]
+    lines.append(_line("", table.groupby(level=0).mean().mean(), width))
+    for column in GROUPED:
+        if known[column].nunique() > 1:
+            lines.append(_head(f"by {column}", table, width))
+            for value, some in known.groupby(column):
+                per_patient = some[structures].groupby(level=0).mean()
+                lines.append(_line(value, per_patient.mean(), width))
+    labels = run.dataset.labels
+    counts = {region: np.zeros((labels, labels), np.int64) for region in (*REGIONS, OUTSIDE)}
+    worst = table.mean(axis=1).nsmallest(WORST).index.get_level_values("case")
+    for case, maps, mask, probabilities in _masks(run, set(table.index.get_level_values("case"))):
+        if run.dataset.modality == "mri":
+            for region, slices in _regions(case.label == run.dataset.structures.index("LV") + 1):
+                counts[region] += confusion(case.label[slices], mask[slices], labels)
+        if output and case.file.name in worst:
+            dice = table.xs(case.file.name, level="case").iloc[0].to_dict()
+            page = overlays.case_page(
+                *(case.file.name, case.label, mask, maps, probabilities, case.spacing),
+                run.dataset.structures,
+                dice,
+            )
+            with whole_file(output / f"{case.file.name}.png") as partial:
+                partial.write_bytes(page)
+    if run.dataset.modality == "mri":
+        lines.append(_head("slices", table, width) + "  (pooled)")
+        for region, pixels in counts.items():
+            pooled = pd.Series(dice_from_confusion(pixels)[1:], structures)
+            lines.append(_line(region, pooled, width))
+    lines.append(_head(f"worst {WORST}", table, 20))
+    lines += [_line(name, table.xs(name, level="case").iloc[0], 20) for name in worst]
+    for member, told in read_interpretation(run).items():
+        if told.get("error_correlation") is not None:
+            together = f"{member} with {run.config.members[0]}: {told['error_correlation']:.3f}"
+            lines.append(f"correlation of errors, {together}")
+    return "\n".join(lines)
+
+
+def _regions(cavity: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Region -> slice numbers; `outside` holds no cavity."""
+    return [*thirds(cavity).items(), (OUTSIDE, np.flatnonzero(~cavity.any(axis=(1, 2))))]
+
+
+def development_scores(run: Run) -> pd.DataFrame:
+    """Cross-fitted scores of a run, a row a case, model and structure.
+
+    Raises:
+        UserError: If the run is not stacked.
+    """
+    folder = run.folder
+    run.check_whole()
+    if not (run.meta / "choice.json").is_file() or not (run.meta / "cross_fit").is_dir():
+        raise UserError(f"{folder}: not stacked; run train_ensemble.py --resume {folder}")
+    return cross_fitted_scores(run).cases
+
+
+def _scores(folder: Path, model: str | None) -> pd.DataFrame:
+    """Those of one model, by default the control."""
+    run = open_run(folder)
+    scores = development_scores(run)
+    own = scores[scores.model == (model or control_of(run))]
+    if own.empty:
+        raise UserError(f"{folder}: no model {model!r}, it has {', '.join(scores.model.unique())}")
+    return own
+
+
+def wide(run: Run, scores: pd.DataFrame) -> pd.DataFrame:
+    """One model's scores as ((patient, case), structure) Dice."""
+    table = scores.pivot(index=["patient", "case"], columns="structure", values="dice")
+    return table[list(run.dataset.structures)]
+
+
+def _masks(run: Run, names: set[str]):
+    """Each development case with its maps, and the control's mask and probabilities."""
+    files = run.dataset.find(run.root, run.config.data.views, run.config.data.phases)
+    files = [file for file in files if file.name in names]
+    combiner, steps, control = plain_combiner(run), read_steps(run), control_of(run)
+    for case, maps in cases_with_maps(run, files, "look"):
+        ((_, probabilities, _),) = combiner.combine(maps, [control])
+        yield case, maps, native_mask(probabilities, maps.grid, steps), probabilities
+
+
+def _head(title: str, table: pd.DataFrame, width: int) -> str:
+    return f"{title:<{width}}" + "".join(f"{s:>7}" for s in table) + "    mean"
+
+
+def _line(name: str, dice: pd.Series, width: int) -> str:
+    return f"{name:<{width}}" + "".join(f"{v:7.3f}" for v in dice) + f"{dice.mean():8.4f}"

@@ -1,0 +1,479 @@
+"""Measures every test patient once, from the saved maps and masks; kept, so figures are quick."""
+
+import io
+import itertools
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+from scipy.ndimage import distance_transform_edt
+
+from cardiac_seg.data.case import read_mask
+from cardiac_seg.drawing.overlays import case_page, thumbnail
+from cardiac_seg.members.maps import read_maps
+from cardiac_seg.meta.combine import CORE, Combiner
+from cardiac_seg.meta.features import entropy
+from cardiac_seg.meta.interpretation import BINS, count_calibration
+from cardiac_seg.metrics.clinical import EF_AS_RECORDED, echo_indices, mri_indices, volume_ml
+from cardiac_seg.metrics.expected_dice import quality
+from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
+from cardiac_seg.metrics.surface import surface_metrics
+from cardiac_seg.pipeline.evaluate import FINAL_MASKS, REFERENCE_MASKS
+from cardiac_seg.run.folder import Run, file_sha256, open_run, read_table
+from cardiac_seg.run.meta_folder import (
+    control_of,
+    final_model,
+    models_of,
+    read_combiner,
+    read_quality,
+)
+from cardiac_seg.system.errors import UserError
+from cardiac_seg.system.files import held, remove_leftovers, whole_file
+from cardiac_seg.system.log import bar
+
+VERSION = 3  # of what is measured; another number measures anew
+BAND_MM = 5.0  # to either side of the reference boundary
+HALF = int(np.float16(0.5).view(np.uint16))
+ROC_BINS = (2 * HALF >> 3) + 1  # of probability, see `probability_bins`
+DISTANCES_MM = (0.0, 2.0, 4.0, 6.0, 10.0, np.inf)  # of changed pixels to the reference boundary
+AREAS = ("image", "band")
+OUTCOMES = ("better", "worse", "neither")
+REGIONS = ("base", "mid", "apex")
+ECHO_INDICES = ("lv_edv_ml", "lv_esv_ml", "lv_sv_ml", "lv_ef_percent", EF_AS_RECORDED)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One patient's measures; models in the order of `models_of`, `pixel_models` for pixels.
+
+    Attributes:
+        cases: See the columns below; one row a case, model and structure.
+        regions: tp, fp, fn of MRI cases by thirds of the slices that hold LV in the reference.
+        clinical: One row a model (`reference` among them) and index.
+        quality: One row a case: agreement of the members and boundary entropy of the mask in use.
+        thumbnails: (cases,) of JPEG bytes.
+        bins: (pixel models, areas, BINS, 3) pixels, summed confidence and right pixels.
+        brier: (pixel models, areas) summed squared errors of the probabilities.
+        ranked: (pixel models, classes, 2, ROC_BINS) pixels by probability of the class; first of
+            the others, then of the class.
+        changes: (pixel models, distances, outcomes) pixels whose class the model changes.
+    """
+
+    cases: pd.DataFrame
+    regions: pd.DataFrame
+    clinical: pd.DataFrame
+    quality: pd.DataFrame
+    thumbnails: np.ndarray
+    bins: np.ndarray
+    brier: np.ndarray
+    ranked: np.ndarray
+    changes: np.ndarray
+
+
+def pixel_models(run: Run) -> list[str]:
+    """The models whose probabilities are looked at; other learners on the core features are not."""
+    final = final_model(run)
+    return [m for m in models_of(run) if not m.endswith(CORE) or m == final]
+
+
+def test_cases(run: Run) -> pd.DataFrame:
+    """The test cases, see `evaluation.describe_cases`.
+
+    Raises:
+        UserError: If the list or a case's map is missing.
+    """
+    path = run.folder / "test_cases.csv"
+    text = dict.fromkeys(("case", "patient", "path", "view", "phase", "group"), str)
+    numbers = dict.fromkeys(("recorded_ef", "heart_rate"), float)
+    cases = read_table(path, text | numbers, score_again(run)).fillna(dict.fromkeys(text, ""))
+    if cases.empty:
+        raise UserError(f"{path}: no cases; {score_again(run)}")
+    for name in (*cases.case, *cases.patient, *cases.path):
+        # They name files that are read and written.
+        if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise UserError(f"{path}: {name!r} names no file of the run; {score_again(run)}")
+    for name in cases.case:
+        if not run.map(name).is_file():
+            raise UserError(f"{run.map(name)}: missing; {score_again(run)}")
+    return cases
+
+
+def measure_run(run: Run, output: Path) -> list[Measured]:
+    """Measures the test patients in parallel; those measured earlier are read.
+
+    Args:
+        run: A finished run.
+        output: Folder of the analysis; measures go to `measured/`, a picture of each case to
+            `cases/`.
+
+    Returns:
+        One item a patient, in the order of `test_cases`.
+    """
+    cases = test_cases(run)
+    folder, key = output / "measured", _key(run)
+    for written in (folder, output / "cases"):
+        written.mkdir(parents=True, exist_ok=True)
+    with held(output, "another analysis is at work there; wait for it"):
+        remove_leftovers(output)
+        _measure_missing(run, cases, output, key)
+    return [_read(folder / f"{patient}.npz")[1] for patient in dict.fromkeys(cases.patient)]
+
+
+def _measure_missing(run: Run, cases: pd.DataFrame, output: Path, key: str) -> None:
+    patients = list(dict.fromkeys(cases.patient))
+    of = {p: cases[cases.patient == p] for p in patients}
+    missing = [p for p in patients if not _is_measured(output, of[p], key)]
+    jobs = joblib.Parallel(
+        n_jobs=min(joblib.cpu_count(), len(missing) or 1), return_as="generator_unordered"
+    )
+    work = (joblib.delayed(_measure_and_keep)(run.folder, of[p], output, key) for p in missing)
+    try:
+        for _ in bar(jobs(work), "measure", total=len(missing), unit="patient"):
+            pass
+    except BrokenProcessPool:
+        raise UserError(
+            f"{run.folder}: a worker was killed, perhaps for memory; the same command goes on"
+        ) from None
+
+
+def boundary_distance(label: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
+    """In-plane distance in mm to the nearest pixel at a boundary between two classes.
+
+    Args:
+        label: (slices, height, width) integers.
+        spacing: (row, column) distance in mm.
+
+    Returns:
+        (slices, height, width) float64; 0 at pixels that touch another class in their row or
+        column, infinite in slices of one class.
+    """
+    edges = np.zeros(label.shape, bool)
+    for axis in (1, 2):
+        differs = np.diff(label.astype(np.int16), axis=axis) != 0
+        before, after = [slice(None)] * 3, [slice(None)] * 3
+        before[axis], after[axis] = slice(None, -1), slice(1, None)
+        edges[tuple(before)] |= differs
+        edges[tuple(after)] |= differs
+    distance = np.full(label.shape, np.inf)
+    for i in np.flatnonzero(edges.any(axis=(1, 2))):
+        distance[i] = distance_transform_edt(~edges[i], sampling=spacing)
+    return distance
+
+
+def probability_bins(probabilities: np.ndarray) -> np.ndarray:
+    """Bins that get narrower towards 0 and 1, where most pixels lie.
+
+    The bits of a positive float16 grow with it, so their upper part is a logarithmic scale (eight
+    values of float16 a bin); above 0.5 it is that of 1 - p.
+
+    Args:
+        probabilities: Floats from 0 to 1.
+
+    Returns:
+        Integers from 0 to ROC_BINS - 1, growing with the probability.
+    """
+    smaller = np.minimum(probabilities, 1 - probabilities).astype(np.float16)
+    bits = smaller.view(np.uint16).astype(np.int64)
+    return np.where(probabilities <= 0.5, bits, 2 * HALF - bits) >> 3
+
+
+def overlap_metrics(counts: np.ndarray, label: int) -> dict[str, float]:
+    """tp, fp, fn and what follows from them, of one label.
+
+    Args:
+        counts: (labels, labels) pixels, rows the truth.
+        label: Which.
+
+    Returns:
+        `tp`, `fp`, `fn` (pixels), `dice`, `iou`, `precision`, `recall`: 0 where one of the masks
+        is empty, except that precision (recall) is NaN where nothing is predicted (there); all
+        NaN where both are.
+    """
+    tp = int(counts[label, label])
+    fp, fn = int(counts[:, label].sum()) - tp, int(counts[label].sum()) - tp
+
+    def share(part: float, whole: float) -> float:
+        return part / whole if whole else np.nan
+
+    return {
+        "tp": tp,
+        "fp": fp,
+        "fn": fn,
+        "dice": share(2 * tp, 2 * tp + fp + fn),
+        "iou": share(tp, tp + fp + fn),
+        "precision": share(tp, tp + fp),
+        "recall": share(tp, tp + fn),
+    }
+
+
+def thirds(label: np.ndarray) -> dict[str, np.ndarray]:
+    """The slices of base, mid and apex: thirds of those that hold a structure.
+
+    Args:
+        label: (slices, height, width) bool, slice 0 basal.
+
+    Returns:
+        Region -> slice numbers; the first regions are the longer ones where thirds are uneven.
+    """
+    held = np.flatnonzero(label.any(axis=(1, 2)))
+    return dict(zip(REGIONS, np.array_split(held, len(REGIONS)), strict=True))
+
+
+def _key(run: Run) -> str:
+    """What the measures of a run hang on; another key measures anew."""
+    files = [file_sha256(run.folder / name) for name in ("metrics.json", "test_cases.csv")]
+    made_by = metadata.version("surface-distance")
+    return " ".join([str(VERSION), *files, f"{BAND_MM:g}", str(ROC_BINS), made_by])
+
+
+def score_again(run: Run) -> str:
+    """What to do about damaged scores of a run."""
+    return (
+        f"delete {run.folder / 'metrics.json'} and run train_ensemble.py --resume {run.folder} to "
+        "score the test cases again"
+    )
+
+
+def _measure_and_keep(run_folder: Path, cases: pd.DataFrame, output: Path, key: str) -> None:
+    run, combiner, final = _opened(run_folder, key)
+    measured = _measure(run, combiner, final, cases, output)
+    arrays = {}
+    for field in fields(Measured):
+        value = getattr(measured, field.name)
+        if isinstance(value, pd.DataFrame):
+            value = np.array(value.to_json(orient="split", index=False, double_precision=15))
+        arrays[field.name] = value
+    path = output / "measured" / f"{cases.patient.iloc[0]}.npz"
+    with whole_file(path) as partial, open(partial, "wb") as file:
+        np.savez_compressed(file, key=np.array(key), **arrays)
+
+
+@cache
+def _opened(run_folder: Path, key: str) -> tuple[Run, Combiner, str]:
+    """Learners take a second to read: once a process and state of the run."""
+    run = open_run(run_folder)
+    return run, read_combiner(run, models_of(run)), final_model(run)
+
+
+def _is_measured(output: Path, cases: pd.DataFrame, key: str) -> bool:
+    path = output / "measured" / f"{cases.patient.iloc[0]}.npz"
+    drawn = all((output / "cases" / f"{name}.png").is_file() for name in cases.case)
+    try:
+        return drawn and path.is_file() and _read(path)[0] == key
+    except Exception:  # damaged, or of another version: measured again
+        return False
+
+
+def _read(path: Path) -> tuple[str, Measured]:
+    values = {}
+    with np.load(path, allow_pickle=False) as stored:
+        for field in fields(Measured):
+            value = stored[field.name]
+            if field.type is pd.DataFrame:
+                value = pd.read_json(io.StringIO(str(value)), orient="split", dtype=False)
+            values[field.name] = value
+        return str(stored["key"]), Measured(**values)
+
+
+def _measure(
+    run: Run, combiner: Combiner, final: str, cases: pd.DataFrame, output: Path
+) -> Measured:
+    """Measures one patient."""
+    models, watched, labels = models_of(run), pixel_models(run), run.dataset.labels
+    sums = {
+        "bins": np.zeros((len(watched), len(AREAS), BINS, 3)),
+        "brier": np.zeros((len(watched), len(AREAS))),
+        "ranked": np.zeros((len(watched), labels, 2, ROC_BINS), np.int64),
+        "changes": np.zeros((len(watched), len(DISTANCES_MM) - 1, len(OUTCOMES)), np.int64),
+    }
+    rows, regions, unsure, thumbnails, masks_of = [], [], [], [], {}
+    for case in cases.itertuples():
+        masks, spacing = _masks(run, case.path, models)
+        masks_of[case.view, case.phase] = masks, spacing
+        maps = read_maps(run.map(case.case), run.config.members)
+        probabilities = {m: p for m, p, _ in combiner.combine(maps, watched)}
+        _add_pixels(sums, probabilities, control_of(run), maps.label, maps.grid.spacing)
+        about = {"case": case.case, "patient": case.patient, "view": case.view}
+        about |= {"phase": case.phase, "group": case.group}
+        rows += _case_rows(run, masks, spacing, about, models)
+        regions += _region_rows(run, masks, about, models)
+        used = probabilities[final]
+        unsure.append(about | _quality(run, masks, used, maps.grid.spacing))
+        dice = {
+            r["structure"]: r["dice"]
+            for r in rows
+            if r["case"] == case.case and r["model"] == final
+        }
+        page = case_page(
+            case.case,
+            masks[REFERENCE_MASKS],
+            masks[FINAL_MASKS],
+            maps,
+            used,
+            spacing,
+            run.dataset.structures,
+            dice,
+        )
+        page_path = output / "cases" / f"{case.case}.png"
+        with whole_file(page_path) as partial:
+            partial.write_bytes(page)
+        thumbnails.append(
+            thumbnail(
+                masks[REFERENCE_MASKS], masks[FINAL_MASKS], maps, spacing, run.dataset.structures
+            )
+        )
+    return Measured(
+        cases=pd.DataFrame(rows),
+        regions=pd.DataFrame(
+            regions, columns=[*about, "model", "structure", "region", "tp", "fp", "fn"]
+        ),
+        clinical=pd.DataFrame(
+            _clinical_rows(run, masks_of, cases),
+            columns=["patient", "model", "method", "index", "value"],
+        ),
+        quality=pd.DataFrame(unsure),
+        thumbnails=np.array(thumbnails),
+        **sums,
+    )
+
+
+def _masks(run: Run, path: str, models: list[str]) -> tuple[dict[str, np.ndarray], tuple]:
+    """All native masks of a case, the reference among them, and the spacing."""
+    masks = {}
+    for name in (REFERENCE_MASKS, FINAL_MASKS, *models):
+        try:
+            masks[name], spacing = read_mask(
+                run.folder / "masks" / name / path, run.dataset.modality
+            )
+        except UserError as error:
+            raise UserError(f"{error}; or {score_again(run)}") from None
+        reference, largest = masks[REFERENCE_MASKS], masks[name].max(initial=0)
+        if masks[name].shape != reference.shape or largest >= run.dataset.labels:
+            raise UserError(
+                f"{run.folder / 'masks' / name / path}: shape {masks[name].shape} and labels up to "
+                f"{largest}, expected {reference.shape} and at most {run.dataset.labels - 1}; "
+                f"{score_again(run)}"
+            )
+    return masks, spacing
+
+
+def _case_rows(run: Run, masks: dict, spacing: tuple, about: dict, models: list[str]) -> list[dict]:
+    """The table `cases` of one case."""
+    reference, rows = masks[REFERENCE_MASKS], []
+    voxel = np.prod(spacing) / 1000 if run.dataset.modality == "mri" else np.prod(spacing[1:]) / 100
+    for model in models:
+        counts = confusion(reference, masks[model], run.dataset.labels)
+        for label, structure in enumerate(run.dataset.structures, start=1):
+            overlap = overlap_metrics(counts, label)
+            size = (overlap["tp"] + overlap["fp"]) * voxel
+            size_reference = (overlap["tp"] + overlap["fn"]) * voxel
+            rows.append(
+                about
+                | {"model": model, "structure": structure}
+                | overlap
+                | surface_metrics(reference == label, masks[model] == label, spacing)
+                | {"size": size, "size_reference": size_reference}
+                | {"size_difference": size - size_reference}
+            )
+    return rows
+
+
+def _region_rows(run: Run, masks: dict, about: dict, models: list[str]) -> list[dict]:
+    if run.dataset.modality != "mri":
+        return []
+    reference, rows = masks[REFERENCE_MASKS], []
+    cavity = reference == run.dataset.structures.index("LV") + 1
+    for region, slices in thirds(cavity).items():
+        for model in models:
+            counts = confusion(reference[slices], masks[model][slices], run.dataset.labels)
+            for label, structure in enumerate(run.dataset.structures, start=1):
+                overlap = overlap_metrics(counts, label)
+                about_row = about | {"model": model, "structure": structure, "region": region}
+                rows.append(about_row | {key: overlap[key] for key in ("tp", "fp", "fn")})
+    return rows
+
+
+def _quality(run: Run, masks: dict, probabilities: np.ndarray, spacing: tuple) -> dict:
+    """What tells good masks from bad ones without a reference.
+
+    How far the members agree, how unsure the model in use is at its own boundary, and the quality
+    score that `predict` gives.
+    """
+    pairs = itertools.combinations(run.config.members, 2)
+    agreement = [
+        np.nanmean(dice_from_confusion(confusion(masks[a], masks[b], run.dataset.labels))[1:])
+        for a, b in pairs
+        if (masks[a] | masks[b]).any()
+    ]
+    near = boundary_distance(probabilities.argmax(-1), spacing) <= BAND_MM
+    unsure = entropy(probabilities[near]) / np.log(run.dataset.labels)
+    return {
+        "pairwise_dice": float(np.mean(agreement)) if agreement else np.nan,
+        "boundary_entropy": float(unsure.mean()) if near.any() else np.nan,
+        "predicted_quality": quality(probabilities, read_quality(run)),
+    }
+
+
+def _add_pixels(
+    sums: dict,
+    probabilities: dict[str, np.ndarray],
+    control: str,
+    label: np.ndarray,
+    spacing: tuple,
+) -> None:
+    """Adds a case's calibration, ROC counts and changes against the mean, on the network grid."""
+    distance = boundary_distance(label, spacing)
+    areas = dict(zip(AREAS, (np.ones(label.shape, bool), distance <= BAND_MM), strict=True))
+    classes = probabilities[control].shape[-1]
+    truth = np.eye(classes, dtype=np.float32)[label]
+    ring = np.digitize(distance, DISTANCES_MM[1:-1])
+    before = probabilities[control].argmax(-1)
+    for i, some in enumerate(probabilities.values()):
+        errors = ((some - truth) ** 2).sum(-1, dtype=np.float64)
+        for k, area in enumerate(areas.values()):
+            sums["bins"][i, k] += count_calibration(some[area], label[area])["bins"]
+            sums["brier"][i, k] += errors[area].sum()
+        steps = probability_bins(some)
+        for c in range(classes):
+            index = (label == c) * ROC_BINS + steps[..., c]
+            counts = np.bincount(index.ravel(), minlength=2 * ROC_BINS)
+            sums["ranked"][i, c] += counts.reshape(2, ROC_BINS)
+        mask = some.argmax(-1)
+        outcome = np.where(mask == label, 0, np.where(before == label, 1, 2))
+        changed = mask != before
+        index = ring[changed] * len(OUTCOMES) + outcome[changed]
+        counts = np.bincount(index, minlength=sums["changes"][i].size)
+        sums["changes"][i] += counts.reshape(sums["changes"][i].shape)
+
+
+def _clinical_rows(run: Run, masks_of: dict, cases: pd.DataFrame) -> list[dict]:
+    """Clinical indices of the patient by every model and by the reference."""
+    heart_rate, rows = cases.heart_rate.iloc[0], []
+    for model in (REFERENCE_MASKS, *models_of(run)):
+        if run.dataset.modality == "mri":
+            volumes = {
+                phase: {
+                    structure: volume_ml(masks[model] == label, spacing)
+                    for label, structure in enumerate(run.dataset.structures, start=1)
+                }
+                for (_, phase), (masks, spacing) in masks_of.items()
+            }
+            rate = None if np.isnan(heart_rate) else float(heart_rate)
+            indices, method = mri_indices(volumes, rate), "voxels"
+        else:
+            views = {
+                at: (masks[model][0], spacing[1:]) for at, (masks, spacing) in masks_of.items()
+            }
+            indices, method = echo_indices(views)
+            indices = {k: indices.get(k, np.nan) for k in ECHO_INDICES}
+        patient = cases.patient.iloc[0]
+        rows += [
+            {"patient": patient, "model": model, "method": method, "index": k, "value": v}
+            for k, v in indices.items()
+        ]
+    return rows

@@ -1,0 +1,115 @@
+"""The model card of an exported run: what it is, its scores, where it fails, whose data it is."""
+
+from pathlib import Path
+
+from cardiac_seg.data.case import KINDS
+from cardiac_seg.data.split import deployed_parts, part_patients
+from cardiac_seg.report.measure import score_again
+from cardiac_seg.report.results import results_table
+from cardiac_seg.report.tables import group_name
+from cardiac_seg.run.describe import describe_input
+from cardiac_seg.run.folder import Run, read_table
+from cardiac_seg.run.meta_folder import final_model
+
+DATA = {
+    "acdc": (
+        "ACDC, short-axis cine MRI of one hospital (Dijon, Siemens, 1.5 and 3 T). O. Bernard et "
+        'al., "Deep Learning Techniques for Automatic MRI Cardiac Multi-structures Segmentation '
+        'and Diagnosis: Is the Problem Solved?", IEEE TMI 37(11), 2018.'
+    ),
+    "camus": (
+        "CAMUS, apical echocardiography of one hospital (St Etienne, GE Vivid E95). S. Leclerc et "
+        'al., "Deep Learning for Segmentation using an Open Large-Scale Dataset in 2D '
+        'Echocardiography", IEEE TMI 38(9), 2019, doi 10.1109/TMI.2019.2900516.'
+    ),
+}
+LIMITS = {
+    "acdc": (
+        "Short-axis stacks only, base to apex. Congenital heart disease, metal artefacts, other "
+        "vendors and late enhancement were not in the data. Masks are least sure in the RV and on "
+        "the outermost slices."
+    ),
+    "camus": (
+        "Other views get masks that mean nothing. One vendor. Poor images were in the data and "
+        "score lower."
+    ),
+}
+LICENCE = """\
+Licence of the weights: CC BY-NC-SA 4.0, as the data they were trained on; the code is MIT."""
+WORST = 5
+
+
+def model_card(run: Run, folder: Path) -> str:
+    """The card as Markdown.
+
+    Args:
+        run: A finished and analysed run.
+        folder: Where it is exported to.
+    """
+    networks = ", ".join(
+        f"{member} ({getattr(run.config.networks, member).filters} filters)"
+        for member in run.config.members
+    )
+    data = run.config.data
+    place = folder.name if folder.is_absolute() else folder  # whose machine it was is not told
+    phantom = run.manifest["dataset"]["phantom"]
+    views = f"{' and '.join(data.views)}, " if run.dataset.modality == "echo" else ""
+    source = "Phantoms, drawn by this project." if phantom else DATA[data.dataset]
+    licence = "" if phantom else LICENCE
+    return f"""# {data.dataset.upper()} weights
+
+    .venv/bin/python -m cardiac_seg predict {place} INPUT --output results
+
+Research use only; not a medical device.
+{licence}
+
+**Data.** {source}
+{views}{" and ".join(data.phases)}. {_patients(run)}
+
+**Input.** {KINDS[run.dataset.modality]}: {describe_input(run)}.
+
+**Model.** {networks}, {run.config.train.epochs} epochs, stacking scheme \
+{run.config.stacking.scheme}; in use: {final_model(run)}. Weights are rounded to float16; the whole
+configuration: `config.yaml`.
+
+**Test figures**, before the rounding; per patient, native grid. Optimistic where test
+scores were seen before the method was settled: of the weights that come with the repository,
+docs/EXPERIMENTS.md tells.
+
+{results_table([run.folder])}
+
+**Where it fails.** The {WORST} lowest Dice values of the model in use among the test images:
+
+{_worst(run)}
+
+**Limits.** {LIMITS[data.dataset]}
+{views}{" and ".join(data.phases)} alone were trained on.
+"""
+
+
+def _patients(run: Run) -> str:
+    """Who trained the networks in use, and who chose."""
+    split, scheme = run.split(), run.config.stacking.scheme
+    test, fitted = (split.subset == "test").sum(), len(split[split.fold >= 0])
+    sets = [part_patients(split, part, scheme)[0] for part in deployed_parts(run.config)]
+    trained = len(set.union(*sets))
+    if scheme == "out_of_fold":
+        how = (
+            f"what combines them was fitted on maps of the same {fitted} by networks of other folds"
+        )
+    else:
+        how = f"what combines them was fitted on {fitted} others"
+    return (
+        f"The networks were trained on {trained} patients; {how}; {test} are for the test. "
+        "Which: `split.csv`."
+    )
+
+
+def _worst(run: Run) -> str:
+    columns = dict.fromkeys(("case", "group", "structure", "model", "subset"), str)
+    cases = read_table(run.folder / "cases.csv", columns | {"dice": float}, score_again(run))
+    own = cases[(cases.subset == "test") & (cases.model == final_model(run))]
+    lines = ["| image | group | structure | Dice |", "|---|---|---|---|"]
+    for row in own.nsmallest(WORST, "dice").itertuples():
+        lines.append(f"| {row.case} | {group_name(row.group)} | {row.structure} | {row.dice:.3f} |")
+    return "\n".join(lines)

@@ -1,0 +1,250 @@
+"""The report: one page that opens from disk, without a network."""
+
+import base64
+import os
+import re
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from cardiac_seg.system.errors import UserError
+from cardiac_seg.system.files import write_text
+
+PAGE_BYTES = 15_000_000
+TEXT_BYTES = 2_000_000  # of it, for all that is no picture
+PICTURE_BYTES = 400_000  # one figure at most, where the page leaves room
+DOTS_PER_INCH = 300  # of the figures' files
+SHOWN_PER_INCH = 144  # CSS pixels; a figure as wide as a journal's page fills the column
+COPIES = ((1400, 90), (1400, 70), (1000, 60), (700, 50))  # pixels wide and WebP's quality
+STATUSES = {"good": "favourable", "bad": "unfavourable", "open": "open"}
+MARKED = {"met": "good", "missed": "bad", "better": "good", "worse": "bad"}  # words in tables
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure on disk; the page holds a smaller copy of `png` and links to `pdf`."""
+
+    title: str
+    caption: str
+    png: Path
+    pdf: Path
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table without its index; cells that are NaN or None are shown as undefined."""
+
+    caption: str
+    frame: pd.DataFrame
+    csv: Path | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """`text` is plain; an empty line begins a paragraph."""
+
+    title: str
+    text: str
+    figures: list[Figure]
+    tables: list[Table]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A question of the study and what the run says.
+
+    Raises:
+        ValueError: If `status` is none of `good`, `bad` and `open`.
+    """
+
+    question: str
+    answer: str
+    status: str
+    detail: str = ""
+
+    def __post_init__(self):
+        if self.status not in STATUSES:
+            raise ValueError(f"status is {self.status!r}, not one of {', '.join(STATUSES)}")
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """A row of the table of cases.
+
+    `thumbnail` is a PNG or JPEG file's content, or empty; `page` a path relative to the report;
+    `failure` says what failed, or is empty.
+    """
+
+    case: str
+    patient: str
+    group: str
+    columns: dict[str, float | str]
+    thumbnail: bytes
+    page: str
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the page says. `cases` come worst first; those that failed are moved before them."""
+
+    title: str
+    subtitle: str
+    verdicts: list[Verdict]
+    targets: pd.DataFrame
+    missing: list[str]
+    sections: list[Section]
+    cases: list[CaseRow]
+    methods: str
+    provenance: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Cell:
+    text: str
+    sort: str
+    status: str = ""
+    numeric: bool = False
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Writes the page; figures take what room the thumbnails leave of 15 MB.
+
+    Args:
+        path: The HTML file. Links to PDF, PNG and CSV files are relative to its folder.
+        report: What the page says.
+
+    Raises:
+        UserError: If a figure's file is no image, or the page cannot be written.
+        ValueError: If a thumbnail is neither PNG nor JPEG.
+    """
+    count = sum(len(section.figures) for section in report.sections)
+    room = (PAGE_BYTES - TEXT_BYTES) * 3 // 4 - sum(len(row.thumbnail) for row in report.cases)
+    share = min(PICTURE_BYTES, room // max(count, 1))
+    here = Path(__file__).parent
+    environment = Environment(
+        loader=FileSystemLoader(here),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "link": lambda target: quote(Path(os.path.relpath(target, path.parent)).as_posix()),
+        "quoted": quote,
+        "paragraphs": lambda text: [p for p in re.split(r"\n\s*\n", text.strip()) if p],
+        "picture": lambda png: _picture(png, share),
+        "thumbnail": _thumbnail,
+        "rows": table_cells,
+    }
+    cases = sorted(report.cases, key=lambda row: not row.failure)
+    page = environment.get_template("report.html.j2").render(
+        report=report,
+        cases=cases,
+        scores=pd.DataFrame([row.columns for row in cases]),
+        statuses=STATUSES,
+        script=(here / "sortable.min.js").read_text(encoding="utf-8"),
+    )
+    write_text(path, page)
+
+
+def table_cells(frame: pd.DataFrame) -> list[list[_Cell]]:
+    """What is shown of each cell and what it is sorted by.
+
+    Numbers of a column share their decimals, so that they line up, and columns `low` and `high`
+    those of the column before them; a number that would be shown as 0 but is not is shown as
+    `< 0.001`.
+
+    Returns:
+        Rows of cells. `sort` is empty for undefined cells, which sorts them last.
+    """
+    rows, along = [[] for _ in range(len(frame))], []
+    for i, name in enumerate(frame.columns):
+        values = frame.iloc[:, i].tolist()
+        # A value and the ends of its interval are read together.
+        along = along if name in ("low", "high") else values
+        decimals = _decimals([value for value in along if _is_number(value)])
+        for row, value in zip(rows, values, strict=True):
+            row.append(_cell(value, decimals))
+    return rows
+
+
+def _cell(value, decimals: int) -> _Cell:
+    if pd.isna(value):
+        return _Cell("–", "", "undefined")
+    if _is_number(value):
+        return _Cell(_number(value, decimals), f"{value:.12g}".replace("inf", "Infinity"), "", True)
+    if isinstance(value, (bool, np.bool_)):
+        value = "yes" if value else "no"
+    return _Cell(str(value), str(value), MARKED.get(str(value), ""))
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and not np.isnan(value)
+
+
+def _decimals(values: list[float]) -> int:
+    """About three digits for most values of a column, and at least three decimals below 1."""
+    sizes = np.abs([v for v in values if np.isfinite(v) and v != 0])
+    if not len(sizes) or all(size.is_integer() for size in sizes.astype(float)):
+        return 0
+    if sizes.max() <= 0.1:
+        return 4
+    small = np.quantile(sizes, 0.25)
+    return 3 if small <= 1 else 2 if small <= 10 else 1 if small <= 1000 else 0
+
+
+def _number(value: float, decimals: int) -> str:
+    if np.isinf(value):
+        text = "∞"
+    elif value != 0 and round(abs(value), decimals) == 0:
+        smallest = f"{10.0**-decimals:.{decimals}f}"
+        return f"< {smallest}" if value > 0 else f"> −{smallest}"
+    else:
+        text = f"{abs(value):,.{decimals}f}".replace(",", "\u202f")
+    return f"−{text}" if value < 0 else text
+
+
+def _picture(png: Path, most_bytes: int) -> dict:
+    """A smaller copy of a figure: lossless where that is small, else as good as fits."""
+    image = cv2.imread(str(png)) if png.is_file() else None
+    if image is None:
+        raise UserError(f"{png}: no image that can be read; draw the figures again")
+    for width, quality in COPIES:
+        copy, content = _webp(image, width, quality)
+        if len(content) <= most_bytes:
+            break
+    # Lines are often smaller without loss, and sharper; on images that takes long for nothing.
+    if len(content) <= most_bytes / 8 and len(exact := _webp(copy, width, 101)[1]) <= most_bytes:
+        content = exact
+    return {
+        "source": _data_uri("image/webp", content),
+        "width": copy.shape[1],
+        "height": copy.shape[0],
+        "shown_width": round(image.shape[1] / DOTS_PER_INCH * SHOWN_PER_INCH),
+    }
+
+
+def _webp(image: np.ndarray, most_width: int, quality: int) -> tuple[np.ndarray, bytes]:
+    """The image, made smaller if it is wider than `most_width`, and its WebP file's content."""
+    scale = min(1, most_width / image.shape[1])
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return small, cv2.imencode(".webp", small, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
+
+
+def _thumbnail(content: bytes) -> str:
+    if content.startswith(b"\x89PNG"):
+        return _data_uri("image/png", content)
+    if content.startswith(b"\xff\xd8"):
+        return _data_uri("image/jpeg", content)
+    raise ValueError(f"a thumbnail is neither PNG nor JPEG; it begins with {content[:8]!r}")
+
+
+def _data_uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

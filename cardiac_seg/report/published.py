@@ -1,0 +1,156 @@
+"""The published files in their structure, and the published figures to stand beside.
+
+Published: A. Rahi, medRxiv 2025, doi 10.1101/2025.10.08.25337578; CAMUS, 2CH ED. All of it is
+pooled over the pixels of all test images on the network grid. Its class 3, called RV there, is
+the left atrium.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cardiac_seg.config.sections import MEMBERS
+from cardiac_seg.report.tables import ENSEMBLE
+from cardiac_seg.run.folder import Run
+from cardiac_seg.system.files import whole_file, write_text
+
+MEMBERS_AND_ENSEMBLE = {MEMBERS[0]: MEMBERS[0], MEMBERS[1]: MEMBERS[1], "Ensemble": ENSEMBLE}
+CAMUS_CLASSES = ("background", "LV", "MYO", "LA")
+QUANTITIES = (*CAMUS_CLASSES, "mean of 4", "pixel accuracy")
+PUBLISHED = {  # of QUANTITIES
+    MEMBERS[0]: (0.9797, 0.9324, 0.8529, 0.8612, 0.9066, 0.9557),
+    MEMBERS[1]: (0.9776, 0.9251, 0.8385, 0.8497, 0.8977, 0.9512),
+    ENSEMBLE: (0.9801, 0.9339, 0.8563, 0.8662, 0.9091, 0.9567),
+}
+TARGETS = {"mean": 0.85, "LV": 0.90, "MYO": 0.80, "background": 0.95, "accuracy": 0.90}
+
+
+def numerical_results(confusion: pd.DataFrame) -> dict[str, dict]:
+    """The content of `numerical_results.json`.
+
+    Args:
+        confusion: The table `confusion`.
+
+    Returns:
+        Model -> accuracy, classification_report (scikit-learn's structure), dice_scores by label,
+        mean_dice (of all classes); the published models first. null where undefined.
+    """
+    models = list(dict.fromkeys(confusion.model))
+    named = {title: m for title, m in MEMBERS_AND_ENSEMBLE.items() if m in models}
+    named |= {model: model for model in models if model not in named.values()}
+    return {title: _results(confusion[confusion.model == model]) for title, model in named.items()}
+
+
+def dice_scores(results: dict[str, dict], classes: list[str]) -> pd.DataFrame:
+    """The table `dice_scores.csv`: Model, Class, Dice_Score."""
+    rows = [
+        {"Model": model, "Class": name, "Dice_Score": score}
+        for model, told in results.items()
+        for name, score in zip(classes, told["dice_scores"].values(), strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def target_table(results: dict[str, dict], classes: list[str]) -> pd.DataFrame:
+    """The targets that the publication states (for CAMUS 2CH ED), and whether they are met.
+
+    Returns:
+        target, value (NaN where the dataset has no such class), met (`met`, `missed`, `-`).
+    """
+    told = results["Ensemble"]
+    values = dict(zip(classes, told["dice_scores"].values(), strict=True))
+    values |= {"mean": told["mean_dice"], "accuracy": told["accuracy"]}
+    rows = []
+    for name, least in TARGETS.items():
+        value = values.get(name)
+        value = np.nan if value is None else value
+        met = "-" if np.isnan(value) else "met" if value > least else "missed"
+        what = {"accuracy": "pixel accuracy", "mean": "pooled mean Dice of all classes"}
+        title = what.get(name, f"pooled Dice {name}")
+        rows.append({"target": f"{title} > {least:.2f}", "value": value, "met": met})
+    return pd.DataFrame(rows)
+
+
+def follows_publication(run: Run) -> bool:
+    """Whether a run is of the published data: CAMUS, 2CH ED only."""
+    data = run.config.data
+    return data.dataset == "camus" and data.views == ["2CH"] and data.phases == ["ED"]
+
+
+def published_table(results: dict[str, dict]) -> pd.DataFrame:
+    """This run beside the published figures.
+
+    Returns:
+        model, quantity, here, published, difference.
+    """
+    rows = []
+    for title, model in MEMBERS_AND_ENSEMBLE.items():
+        if title not in results:
+            continue
+        told = results[title]
+        here = (*told["dice_scores"].values(), told["mean_dice"], told["accuracy"])
+        for quantity, value, there in zip(QUANTITIES, here, PUBLISHED[model], strict=True):
+            value = np.nan if value is None else value
+            row = {"model": model, "quantity": quantity, "here": value}
+            rows.append(row | {"published": there, "difference": value - there})
+    return pd.DataFrame(rows)
+
+
+def write_published(output: Path, confusion: pd.DataFrame, summary: str) -> dict[str, dict]:
+    """Writes `numerical_results.json`, `dice_scores.csv` and `summary_report.txt`."""
+    results = numerical_results(confusion)
+    classes = list(dict.fromkeys(confusion.truth))
+    write_text(output / "numerical_results.json", json.dumps(results, indent=2) + "\n")
+    with whole_file(output / "dice_scores.csv") as partial:
+        dice_scores(results, classes).to_csv(partial, index=False)
+    write_text(output / "summary_report.txt", summary)
+    return results
+
+
+def _results(confusion: pd.DataFrame) -> dict:
+    classes = list(dict.fromkeys(confusion.truth))
+    counts = confusion.pivot(index="truth", columns="predicted", values="pixels")
+    counts = counts.loc[classes, classes].to_numpy(np.int64)
+    right, truth, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+
+    def share(part, whole):
+        return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+
+    precision, recall = share(right, predicted), share(right, truth)
+    dice = share(2 * right, truth + predicted)
+    by_class = {
+        name: _entry(precision[i], recall[i], dice[i], truth[i]) for i, name in enumerate(classes)
+    }
+    columns = [precision, recall, dice]
+    with np.errstate(invalid="ignore"):
+        macro = [_mean(c, np.ones(len(c))) for c in columns]
+        weighted = [_mean(c, truth) for c in columns]
+    accuracy = float(right.sum() / counts.sum())
+    return {
+        "accuracy": accuracy,
+        "classification_report": {
+            **by_class,
+            "accuracy": accuracy,
+            "macro avg": _entry(*macro, truth.sum()),
+            "weighted avg": _entry(*weighted, truth.sum()),
+        },
+        "dice_scores": {str(i): _number(value) for i, value in enumerate(dice)},
+        "mean_dice": _number(_mean(dice, np.ones(len(dice)))),
+    }
+
+
+def _mean(values: np.ndarray, weights: np.ndarray) -> float:
+    defined = ~np.isnan(values)
+    return float(np.average(values[defined], weights=weights[defined])) if defined.any() else np.nan
+
+
+def _entry(precision: float, recall: float, dice: float, support: int) -> dict:
+    scores = {"precision": precision, "recall": recall, "f1-score": dice}
+    return {name: _number(value) for name, value in scores.items()} | {"support": int(support)}
+
+
+def _number(value: float) -> float | None:
+    """NaN is not JSON."""
+    return None if np.isnan(value) else float(value)

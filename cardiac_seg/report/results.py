@@ -1,0 +1,220 @@
+"""The results of analysed runs in one Markdown table, published figures beside them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cardiac_seg.config.sections import load_config
+from cardiac_seg.drawing.styles import METRIC_NAMES
+from cardiac_seg.meta.combine import CORE
+from cardiac_seg.pipeline.evaluate import REFERENCE_MASKS
+from cardiac_seg.report.one_run import open_finished
+from cardiac_seg.report.published import PUBLISHED, QUANTITIES
+from cardiac_seg.report.tables import RECORDED_EF
+from cardiac_seg.report.text import p_value
+from cardiac_seg.run.folder import Run, read_json, read_table, shared_settings
+from cardiac_seg.run.meta_folder import final_model
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+HD95 = "HD95 mm (by structure)"
+COLUMNS = (
+    *("mean Dice [95 %]", "minus the mean [95 %]", HD95, "band ECE"),
+    *("LV EF r", "EF bias ± SD", "EF MAE", "pooled, 4 classes", "source"),
+)
+LEGEND = (
+    "Dice and HD95 (mm): per patient on the native grid, the mean of the structures. Band ECE: "
+    "calibration error of the pixels within 5 mm of a boundary, all patients together. EF in "
+    "points, against the reference masks' EF. Pooled: Dice over the pixels of all images on the "
+    "network grid, background included, before postprocessing, as others pool it."
+)
+# What others reached on held-out patients, beside the pooled figures of `analysis.published`.
+# Their structures come in the dataset's order; who gives them is named in README.
+ISENSEE = "Isensee 2024"
+SECOND_HAND = "second-hand"
+OTHERS = {
+    "acdc": {
+        "nnU-Net, 5-fold, 100 patients": ("", "", "", ".9154", "", ISENSEE),
+        "nnU-Net ResEnc-M, the same": ("", "", "", ".9199", "", ISENSEE),
+        "MedNeXt-L, the same": ("", "", "", ".9265", "", ISENSEE),
+        "nnU-Net, 70/10/20 split": (".902", ".892", ".954", ".916", "", SECOND_HAND),
+    },
+    "camus": {
+        "nnU-Net, official 50 test patients": ("", "", "", ".910", "4.27", SECOND_HAND),
+        "TransUNet, the same": ("", "", "", ".912", "4.08", SECOND_HAND),
+        "best seen, the same": ("", "", "", ".915", "3.74", SECOND_HAND),
+        "U-Net + ResNet34, 5-fold": (".944", ".881", ".906", "", "", SECOND_HAND),
+    },
+}
+OTHERS_EF = {
+    "acdc": {
+        "best of the official test, 50 patients": {
+            "LV EF r": ".993",
+            "EF bias ± SD": "-0.4 ± 2.7",
+            "source": "challenge",
+        }
+    },
+    "camus": {
+        "range of published EF": {
+            "LV EF r": ".80 to .83",
+            "EF MAE": "5.0 to 5.6",
+            "source": "Leclerc 2019",
+        }
+    },
+}
+
+
+def results_table(folders: list[Path]) -> str:
+    """A Markdown table for each run: test patients, native grid, every model.
+
+    Args:
+        folders: Runs that `analyze_results.py` has been run on.
+
+    Raises:
+        UserError: If a run is not finished or not analysed.
+    """
+    runs = [open_finished(folder) for folder in folders]
+    parts = [LEGEND, *(_of_run(run) for run in runs)]
+    for dataset in dict.fromkeys(run.config.data.dataset for run in runs):
+        structures = next(run for run in runs if run.config.data.dataset == dataset)
+        parts.append(_published(dataset, structures.dataset.structures))
+    return "\n\n".join(parts)
+
+
+def _of_run(run: Run) -> str:
+    models, summary = _table(run, "models_test"), _table(run, "summary")
+    agreement, calibration = _table(run, "agreement"), _table(run, "calibration")
+    test = read_json(run.folder / "metrics.json")["subsets"]["test"]
+    hd95 = summary[summary.metric == "hd95_mm"].set_index(["model", "structure"])["mean"]
+    ef = agreement[(agreement["index"] == "lv_ef_percent") & (agreement.against != RECORDED_EF)]
+    ef = ef.set_index("model")
+    band = calibration[calibration.area == "band"].set_index("model").ece
+    chosen, rows = final_model(run), []
+    for row in models.to_dict("records"):
+        model = row["model"]
+        pooled = test["models"][model]["pooled_network_grid"]["mean_dice"]
+        told = ef.loc[model] if model in ef.index else {"r": np.nan, "mae": np.nan, "bias": np.nan}
+        cells = {structure: _number(row[structure], ".3f") for structure in run.dataset.structures}
+        cells |= {
+            "mean Dice [95 %]": _with_interval(row, "mean", ".4f"),
+            "minus the mean [95 %]": _with_interval(row, "difference", "+.4f"),
+            HD95: _number(hd95.get((model, "mean")), ".2f"),
+            "band ECE": _number(band.get(model), ".3f"),
+            "LV EF r": _number(told["r"], ".3f"),
+            "EF MAE": _number(told["mae"], ".1f"),
+            "pooled, 4 classes": _number(pooled, ".4f"),
+        }
+        if cells[HD95]:
+            each = [_number(hd95.get((model, s)), ".1f") for s in run.dataset.structures]
+            cells[HD95] += f" ({', '.join(each)})"
+        if bias := _number(told["bias"], "+.1f"):
+            cells["EF bias ± SD"] = f"{bias} ± {told['sd']:.1f}"
+        name = f"{model.removesuffix(CORE)}, core" if model.endswith(CORE) else model
+        rows.append((f"**{name}** (chosen)" if model == chosen else name, cells))
+    about = (
+        f"{_dataset(run)}, {run.config.stacking.scheme}, {test['patients']} test patients: "
+        f"`{_command(run)}`"
+    )
+    return "\n\n".join(
+        part for part in (about, _markdown(run.dataset.structures, rows), _tests(run)) if part
+    )
+
+
+def _tests(run: Run) -> str:
+    """The primary and the secondary comparisons, and what the reference masks' EF is worth."""
+    comparisons, agreement = _table(run, "comparisons"), _table(run, "agreement")
+    lines = []
+    for row in comparisons[comparisons.role != "exploratory"].to_dict("records"):
+        form = "+.2f" if row["metric"] == "hd95_mm" else "+.4f"
+        told = _with_interval(row, "difference", form, ("low", "high"))
+        p = p_value(row["p_holm"])
+        lines.append(
+            f"- {row['role']}: {METRIC_NAMES[row['metric']]}, {final_model(run)} minus "
+            f"{row['against']}: {told}, p {p} (Holm), **{row['verdict']}**"
+        )
+    if lines and "primary" not in set(comparisons.role):
+        lines.insert(0, f"- no primary test: {final_model(run)} is the control itself")
+    recorded = agreement[agreement.against == RECORDED_EF].set_index("model")
+    told = recorded.loc[REFERENCE_MASKS] if REFERENCE_MASKS in recorded.index else None
+    if told is not None and not np.isnan(told["mae"]):
+        lines.append(
+            f"- the reference masks' EF against the recorded EF: r {_number(told['r'], '.3f')}, "
+            f"MAE {told['mae']:.1f} points"
+        )
+    return "\n".join(lines)
+
+
+def _dataset(run: Run) -> str:
+    phantom = " (phantom)" if run.manifest["dataset"]["phantom"] else ""
+    return f"{run.config.data.dataset.upper()}{phantom}"
+
+
+def _published(dataset: str, structures: tuple[str, ...]) -> str:
+    names = (*structures, "mean Dice [95 %]", HD95, "source")
+    rows = [(who, dict(zip(names, told, strict=True))) for who, told in OTHERS[dataset].items()]
+    rows += OTHERS_EF[dataset].items()
+    if dataset == "camus":
+        for model, values in PUBLISHED.items():
+            told = dict(zip(QUANTITIES, values, strict=True))
+            cells = {structure: _number(told[structure], ".3f") for structure in structures}
+            cells["pooled, 4 classes"] = _number(told["mean of 4"], ".4f")
+            cells["source"] = "Rahi 2025"
+            rows.append((f"{model}, published, pooled, 2CH ED", cells))
+    about = f"{dataset.upper()}, published, on other patients: not to be compared digit by digit"
+    return f"{about}\n\n{_markdown(structures, rows)}"
+
+
+def _markdown(structures: tuple[str, ...], rows: list[tuple[str, dict[str, str]]]) -> str:
+    columns = [c for c in (*structures, *COLUMNS) if any(cells.get(c) for _, cells in rows)]
+    lines = ["| model | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name, cells in rows:
+        lines.append(f"| {name} | " + " | ".join(cells.get(c, "") for c in columns) + " |")
+    return "\n".join(lines)
+
+
+def _number(value: float | None, form: str) -> str:
+    """A number without the zero before its point; nothing where it is undefined."""
+    if value is None or pd.isna(value):
+        return ""
+    text = format(value, form)
+    if not text.strip("+-0."):
+        text = text.replace("-", "+" if "+" in form else "")  # no negative zero
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text
+
+
+def _with_interval(row: dict, name: str, form: str, ends: tuple[str, str] | None = None) -> str:
+    """A value of a table's row with its interval; nothing where there is none."""
+    if not (value := _number(row.get(name), form)):
+        return ""
+    low, high = (_number(row[end], form) for end in ends or (f"{name}_low", f"{name}_high"))
+    return f"{value} [{low} {high}]" if low and high else value
+
+
+def _table(run: Run, name: str) -> pd.DataFrame:
+    path = run.folder / "analysis" / "tables" / f"{name}.csv"
+    return read_table(path, {}, f"run analyze_results.py {run.folder} first")
+
+
+def _command(run: Run) -> str:
+    """The command that makes the run: the nearest shipped config with what differs from it."""
+    own, found = shared_settings(run.config), []
+    for path in sorted(CONFIGS.glob("*.yaml")):
+        other = shared_settings(load_config(path))
+        changes = _changes(own, other)
+        if own["data"]["dataset"] == other["data"]["dataset"]:
+            found.append((len(changes), path.name, changes))
+    _, name, changes = min(found)
+    sets = "".join(f" --set {change}" for change in changes)
+    return f"train_ensemble.py --config configs/{name}{sets}"
+
+
+def _changes(own: dict, other: dict, path: str = "") -> list[str]:
+    """What `--set` needs to make one configuration of the other."""
+    changes = []
+    for key, value in own.items():
+        if isinstance(value, dict) and isinstance(other.get(key), dict):
+            changes += _changes(value, other[key], f"{path}{key}.")
+        elif value != other.get(key):
+            changes.append(f"{path}{key}={json.dumps(value).replace(' ', '')}")
+    return changes

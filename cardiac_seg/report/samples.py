@@ -1,0 +1,183 @@
+"""Figures of single cases: samples, overlays, uncertainty; the saved masks, on the native grid."""
+
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from cardiac_seg.data.case import read_mask
+from cardiac_seg.drawing import overlays
+from cardiac_seg.drawing.styles import COLOURS, ERRORS, MODEL_NAMES
+from cardiac_seg.members.maps import CaseMaps, read_maps
+from cardiac_seg.meta.combine import Combiner
+from cardiac_seg.pipeline.evaluate import REFERENCE_MASKS
+from cardiac_seg.report.figures import DOUBLE, SMALL
+from cardiac_seg.report.measure import test_cases
+from cardiac_seg.report.tables import ENSEMBLE, group_name
+from cardiac_seg.run.folder import Run
+from cardiac_seg.run.meta_folder import control_of, final_model, read_combiner
+
+HEIGHT = 300  # pixels of one tile
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One slice of a case: that with the most wrong pixels of the ensemble.
+
+    Attributes:
+        title: Why it is shown, and which it is.
+        dice: Model -> mean Dice of the structures, from the table.
+        view: The slice, cropped.
+        masks: Model -> (height, width) labels in the view.
+        entropy: (height, width) of the ensemble over log C.
+    """
+
+    title: str
+    dice: dict[str, float]
+    view: overlays.View
+    masks: dict[str, np.ndarray]
+    entropy: np.ndarray
+
+
+def ranked_samples(run: Run, cases: pd.DataFrame) -> list[Sample]:
+    """The best, the median and the worst case by the ensemble's Dice."""
+    dice = cases[cases.model == ENSEMBLE].groupby("case").dice.mean().dropna()
+    ranked = dice.sort_values(ascending=False).index
+    chosen = {"best": 0, "median": len(ranked) // 2, "worst": len(ranked) - 1}
+    # With one or two cases, a case is shown once, under its first name.
+    first = {}
+    for name, at in chosen.items():
+        if len(ranked):
+            first.setdefault(ranked[at], name)
+    return _samples(run, cases, {case: f"{name}: {case}" for case, name in first.items()})
+
+
+def typical_samples(run: Run, cases: pd.DataFrame) -> list[Sample]:
+    """The median case of each ACDC group, or of each view and phase, by the ensemble's Dice."""
+    keys = ["group"] if run.dataset.modality == "mri" else ["view", "phase"]
+    own = cases[cases.model == ENSEMBLE].fillna(dict.fromkeys(keys, ""))
+    dice = own.groupby([*keys, "case"]).dice.mean().dropna().reset_index()
+    titles = {}
+    for values, some in dice.groupby(keys):
+        case = some.sort_values("dice").case.iloc[len(some) // 2]
+        titles[case] = " ".join(group_name(v) for v in values if v) + f"\n{case}"
+    return _samples(run, cases, titles)
+
+
+def sample_figure(run: Run, samples: list[Sample]) -> Figure | None:
+    """Image, reference, each model and the ensemble's errors, a row a case."""
+    if not samples:
+        return None
+    models = list(dict.fromkeys([*run.config.members, control_of(run), ENSEMBLE]))
+    columns = ["image", "reference", *models, "errors"]
+    figure, grid = _grid(len(samples), len(columns), samples)
+    for row, sample in zip(grid, samples, strict=True):
+        image, structures = sample.view.image, run.dataset.structures
+        shown = [overlays.grey(image), overlays.filled(image, sample.view.reference, structures)]
+        shown += [overlays.filled(image, sample.masks[m], structures) for m in models]
+        shown += [overlays.errors(image, sample.view.reference, sample.masks[ENSEMBLE])]
+        for axes, picture in zip(row, shown, strict=True):
+            axes.imshow(picture)
+        for axes, model in zip(row[2:], models, strict=False):
+            axes.set_xlabel(f"Dice {sample.dice[model]:.3f}", fontsize=SMALL)
+        why, case = sample.title.split(": ")
+        row[0].set_ylabel(why, fontsize=SMALL)
+        row[0].set_xlabel(case, fontsize=SMALL)
+    for axes, column in zip(grid[0], columns, strict=True):
+        title = _ensemble_title(run) if column == ENSEMBLE else MODEL_NAMES.get(column, column)
+        axes.set_title(title.replace(" ", "\n", 1), fontsize=SMALL)
+    _legend(figure, {s: COLOURS[s] for s in run.dataset.structures} | ERRORS)
+    return figure
+
+
+def overlay_figure(run: Run, samples: list[Sample]) -> Figure | None:
+    """Outlines of the reference (white) and the ensemble (coloured) on the image."""
+    if not samples:
+        return None
+    figure, grid = _grid(1, len(samples), samples)
+    structures = run.dataset.structures
+    for axes, sample in zip(grid[0], samples, strict=True):
+        picture = overlays.grey(sample.view.image)
+        picture = overlays.contoured(picture, sample.view.reference, structures, 2, "#FFFFFF")
+        axes.imshow(overlays.contoured(picture, sample.masks[ENSEMBLE], structures, 2))
+        axes.set_title(sample.title, fontsize=SMALL)
+        axes.set_xlabel(f"Dice {sample.dice[ENSEMBLE]:.3f}", fontsize=SMALL)
+    _legend(figure, {s: COLOURS[s] for s in structures} | {"reference": "#FFFFFF"})
+    return figure
+
+
+def uncertainty_figure(run: Run, samples: list[Sample]) -> Figure | None:
+    """Entropy of the ensemble beside its errors, a column a case."""
+    if not samples:
+        return None
+    figure, grid = _grid(3, len(samples), samples, width=1.5 * len(samples) + 0.9)
+    for column, sample in zip(grid.T, samples, strict=True):
+        image, reference = sample.view.image, sample.view.reference
+        outlined = (overlays.grey(image), sample.masks[ENSEMBLE], run.dataset.structures, 2)
+        column[0].imshow(overlays.contoured(*outlined))
+        column[1].imshow(overlays.errors(image, reference, sample.masks[ENSEMBLE]))
+        scale = column[2].imshow(sample.entropy, cmap="magma", vmin=0, vmax=1)
+        column[0].set_title(sample.title, fontsize=SMALL)
+    for axes, name in zip(grid[:, 0], ("ensemble", "errors", "entropy / log C"), strict=True):
+        axes.set_ylabel(name, fontsize=SMALL)
+    bar = figure.colorbar(scale, ax=grid[2], shrink=0.9, pad=0.02)
+    bar.set_label("entropy / log C", fontsize=SMALL)
+    bar.ax.tick_params(labelsize=SMALL)
+    _legend(figure, {s: COLOURS[s] for s in run.dataset.structures} | ERRORS)
+    return figure
+
+
+def _samples(run: Run, cases: pd.DataFrame, titles: dict[str, str]) -> list[Sample]:
+    final = final_model(run)
+    combiner = read_combiner(run, [final])
+    paths = test_cases(run).set_index("case").path
+    dice = cases.groupby(["case", "model"]).dice.mean()
+    return [
+        _sample(run, combiner, final, case, paths[case], title, dice[case].to_dict())
+        for case, title in titles.items()
+    ]
+
+
+def _sample(
+    run: Run, combiner: Combiner, final: str, case: str, path: str, title: str, dice: dict
+) -> Sample:
+    models = [*run.config.members, control_of(run), ENSEMBLE]
+    reference, spacing = read_mask(
+        run.folder / "masks" / REFERENCE_MASKS / path, run.dataset.modality
+    )
+    masks = {m: read_mask(run.folder / "masks" / m / path, run.dataset.modality)[0] for m in models}
+    maps: CaseMaps = read_maps(run.map(case), run.config.members)
+    ((_, probabilities, _),) = combiner.combine(maps, [final])
+    index = overlays.worst_slice(reference, masks[ENSEMBLE])
+    part = overlays.view(maps, reference, masks[ENSEMBLE], spacing, index, HEIGHT)
+    return Sample(
+        title,
+        dice,
+        part,
+        {m: part.fit(mask[index]) for m, mask in masks.items()},
+        part.fit(overlays.native_entropy(maps, probabilities, index), smooth=True),
+    )
+
+
+def _grid(rows: int, columns: int, samples: list[Sample], width: float = DOUBLE):
+    """Axes without ticks, as high as the widest picture needs."""
+    aspect = np.median([s.view.image.shape[1] / s.view.image.shape[0] for s in samples])
+    height = rows * (width / columns / aspect + 0.16) + 0.55
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(width, min(height, 9.0)), layout="constrained", squeeze=False
+    )
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    return figure, grid
+
+
+def _legend(figure: Figure, colours: dict[str, str]) -> None:
+    handles = [plt.Rectangle((0, 0), 1, 1, fc=c, ec="#888888", lw=0.4) for c in colours.values()]
+    figure.legend(handles, colours, loc="outside lower center", ncols=len(colours), fontsize=SMALL)
+
+
+def _ensemble_title(run: Run) -> str:
+    return f"Ensemble ({MODEL_NAMES.get(final_model(run), final_model(run)).lower()})"

@@ -1,0 +1,323 @@
+"""Several runs on the test patients they share: ablations and seeds, in one run's format."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from cardiac_seg.config.sections import dump_config
+from cardiac_seg.report import figures as draw
+from cardiac_seg.report import page, text
+from cardiac_seg.report.measure import measure_run
+from cardiac_seg.report.one_run import (
+    Drawing,
+    case_rows,
+    draw_all,
+    open_finished,
+    provenance,
+    write_tables,
+)
+from cardiac_seg.report.published import dice_scores, numerical_results, target_table
+from cardiac_seg.report.tables import (
+    COMPARISON,
+    ENSEMBLE,
+    build_tables,
+    compare,
+    corrected,
+    paired_values,
+    summary_table,
+)
+from cardiac_seg.run.folder import LOCAL_KEYS, Run
+from cardiac_seg.run.meta_folder import control_of, read_steps
+from cardiac_seg.system.errors import UserError
+from cardiac_seg.system.files import whole_file, write_json, write_text
+from cardiac_seg.system.log import log
+
+METRICS = ("dice", "hd95_mm", "band_ece")
+
+
+def compare_runs(folders: list[Path], output: Path) -> str:
+    """Compares runs of one dataset on their common test patients; the first is the control.
+
+    Args:
+        folders: Finished runs.
+        output: Where tables, figures and the report go. What each run's own analysis measures is
+            kept in that run.
+
+    Returns:
+        Lines of text for the terminal.
+
+    Raises:
+        UserError: If a run is not finished, the structures differ or no patient is common.
+    """
+    runs = _named(folders)
+    parts, measured = {}, {}
+    for name, run in runs.items():
+        log.info("%s", name)
+        measured[name] = measure_run(run, _home(run, output / "runs" / name))
+        parts[name] = build_tables(run, measured[name])
+    common = _common_cases(runs, parts)
+    shown = {n: _shown(parts[n]["cases"], runs[n], common) for n in runs}
+    patients = set(shown[next(iter(runs))].patient)
+    tables = {
+        "cases": _stacked(shown),
+        "summary": _stacked(
+            {
+                n: summary_table(shown[n], run.dataset.structures, run.config.seed)
+                for n, run in runs.items()
+            }
+        ),
+        "comparisons": _comparisons(runs, parts, shown),
+        "differences": _differences(runs),
+    }
+    tables["runs"] = _dice_rows(tables["summary"])
+    tables["seeds"] = _over_seeds(runs, tables["summary"])
+    write_tables(tables, output / "tables")
+    results = {
+        f"{name}: {model}": told
+        for name in runs
+        for model, told in numerical_results(parts[name]["confusion"]).items()
+    }
+    first = next(iter(runs))
+    classes = list(dict.fromkeys(parts[first]["confusion"].truth))
+    write_json(output / "numerical_results.json", results)
+    with whole_file(output / "dice_scores.csv") as partial:
+        dice_scores(results, classes).to_csv(partial, index=False)
+    missing = _missing(runs, parts, common)
+    verdicts = [
+        _verdict(row, first) for row in tables["comparisons"].itertuples() if row.metric == "dice"
+    ]
+    lines = [f"{len(runs)} runs, {len(patients)} common test patients; control: {first}", ""]
+    lines += [_line(row) for row in tables["runs"].itertuples()]
+    lines += ["", *(f"{v.question} {v.answer}" for v in verdicts), *missing]
+    write_text(output / "summary_report.txt", "\n".join([*lines, ""]))
+    drawn = draw_all(_drawings(runs, tables), output / "figures")
+    rows = [row for row in case_rows(measured[first], parts[first]) if row.case in common]
+    _copy_pages(rows, _home(runs[first], output / "runs" / first), output)
+    content = page.Report(
+        title=f"{len(runs)} runs: {runs[first].config.data.dataset.upper()}",
+        subtitle=f"{len(patients)} common test patients; control: {first}",
+        verdicts=verdicts,
+        targets=target_table(numerical_results(parts[first]["confusion"]), classes).assign(
+            run=first
+        ),
+        missing=missing,
+        sections=_sections(tables, drawn, output),
+        cases=rows,
+        methods=f"{first}: {text.methods(runs[first])}",
+        provenance={"comparison": f"python analyze_results.py {' '.join(runs)} --output DIR"}
+        | {f"{name}, {k}": v for name, run in runs.items() for k, v in provenance(run).items()},
+    )
+    page.write_report(output / "report.html", content)
+    return "\n".join([*lines, "", f"report: {output / 'report.html'}"])
+
+
+def _named(folders: list[Path]) -> dict[str, Run]:
+    """Runs by folder name, with the parents' where two are the same.
+
+    Raises:
+        UserError: If a run is given twice or the runs have different structures.
+    """
+    paths = [folder.resolve() for folder in folders]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UserError(f"{path}: given twice; name each run once")
+    names, length = [path.name for path in paths], 1
+    while len(set(names)) < len(names):  # as much of the path as tells them apart
+        length += 1
+        names = ["/".join(path.parts[-length:]).lstrip("/") for path in paths]
+    runs = {name: open_finished(folder) for name, folder in zip(names, folders, strict=True)}
+    first, *others = runs
+    for name in others:
+        here, there = runs[name].config.data.dataset, runs[first].config.data.dataset
+        if here != there:
+            raise UserError(f"{name}: a run on {here}, {first} is on {there}; compare one dataset")
+    return runs
+
+
+def _home(run: Run, elsewhere: Path) -> Path:
+    """Where a run is measured: in its own analysis, or elsewhere if it is read only."""
+    return run.folder / "analysis" if os.access(run.folder, os.W_OK) else elsewhere
+
+
+def _common_cases(runs: dict[str, Run], parts: dict[str, dict]) -> set[str]:
+    """Test cases of every run.
+
+    Raises:
+        UserError: If there is none, or the runs' references for one differ.
+    """
+    common = set.intersection(*(set(parts[name]["cases"].case) for name in runs))
+    if not common:
+        raise UserError(
+            f"{', '.join(runs)}: no test case in common; train them on the same split and images"
+        )
+    sizes = {}
+    for name in runs:
+        cases = parts[name]["cases"]
+        own = cases[(cases.model == ENSEMBLE) & cases.case.isin(common)]
+        sizes[name] = own.set_index(["case", "structure"]).size_reference.sort_index()
+    first, *others = runs
+    for name in others:
+        if not np.allclose(sizes[first], sizes[name]):
+            raise UserError(
+                f"{name}: its reference masks are not those of {first} (other data under the same "
+                "names, phantoms perhaps); compare runs on the same data"
+            )
+    return common
+
+
+def _shown(cases: pd.DataFrame, run: Run, common: set[str]) -> pd.DataFrame:
+    """The rows of the common cases, of members, control and ensemble."""
+    models = [*run.config.members, control_of(run), ENSEMBLE]
+    return cases[cases.case.isin(common) & cases.model.isin(models)].reset_index(drop=True)
+
+
+def _stacked(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tables of several runs under each other, the run's name first."""
+    together = pd.concat(tables, names=["run", None]).reset_index(level="run")
+    return together.reset_index(drop=True)
+
+
+def _comparisons(
+    runs: dict[str, Run], parts: dict[str, dict], shown: dict[str, pd.DataFrame]
+) -> pd.DataFrame:
+    """Each run's ensemble against the first run's; `model` and `against` name the runs."""
+    values = {}
+    for name, cases in shown.items():
+        calibration = parts[name]["calibration_patients"]
+        values[name] = paired_values(cases, calibration[calibration.patient.isin(cases.patient)])
+    first, *others = runs
+    rows = [
+        {"role": "runs", "model": name, "against": first, "metric": metric}
+        | compare(
+            values[name][metric][ENSEMBLE],
+            values[first][metric][ENSEMBLE],
+            metric,
+            runs[first].config.seed,
+        )
+        for name in others
+        for metric in METRICS
+        if all(ENSEMBLE in values[n][metric] for n in (name, first))
+    ]
+    return corrected(pd.DataFrame(rows))[COMPARISON]
+
+
+def _dice_rows(summary: pd.DataFrame) -> pd.DataFrame:
+    of_dice = summary[(summary.metric == "dice") & (summary.structure == "mean")]
+    return of_dice[["run", "model", "mean", "low", "high", "patients"]].reset_index(drop=True)
+
+
+def _over_seeds(runs: dict[str, Run], summary: pd.DataFrame) -> pd.DataFrame:
+    """Mean and SD over runs whose configurations differ in nothing but the seed."""
+    groups: dict[str, list[str]] = {}
+    for name, run in runs.items():
+        groups.setdefault(yaml.safe_dump({**_settings(run), "seed": None}), []).append(name)
+    tables = []
+    for names in groups.values():
+        if len(names) < 2:
+            continue
+        some = summary[summary.run.isin(names)]
+        keys = ["model", "structure", "metric"]
+        table = some.groupby(keys, sort=False)["mean"].agg(["count", "mean", "std"]).reset_index()
+        table = table.rename(columns={"count": "seeds", "std": "sd"})
+        tables.append(table.assign(runs=", ".join(names)))
+    columns = ["runs", "model", "structure", "metric", "seeds", "mean", "sd"]
+    return pd.concat(tables)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def _differences(runs: dict[str, Run]) -> pd.DataFrame:
+    """The keys in which the runs differ, chosen postprocessing included, a column a run."""
+    flat = {
+        name: _flat(_settings(run) | {"postprocessing, chosen": read_steps(run)})
+        for name, run in runs.items()
+    }
+    keys = dict.fromkeys(key for values in flat.values() for key in values)
+    rows = [
+        {"key": key} | {name: values.get(key, "-") for name, values in flat.items()}
+        for key in keys
+        if len({values.get(key) for values in flat.values()}) > 1
+    ]
+    return pd.DataFrame(rows, columns=["key", *runs])
+
+
+def _settings(run: Run) -> dict:
+    values = yaml.safe_load(dump_config(run.config))
+    for key in LOCAL_KEYS:
+        values["data"].pop(key, None)
+    return values
+
+
+def _flat(values: dict, path: str = "") -> dict[str, str]:
+    flat = {}
+    for key, value in values.items():
+        nested = isinstance(value, dict)
+        flat |= _flat(value, f"{path}{key}.") if nested else {f"{path}{key}": str(value)}
+    return flat
+
+
+def _missing(runs: dict[str, Run], parts: dict[str, dict], common: set[str]) -> list[str]:
+    lines = []
+    for name, run in runs.items():
+        own = parts[name]["cases"].case.nunique()
+        if own > len(common):
+            lines.append(
+                f"{name}: {own - len(common)} of its {own} test cases are not in every run and "
+                "left out; its pooled scores and calibration hold them."
+            )
+        lines += [f"{name}: {line}" for line in text.missing(run, parts[name])]
+    return lines
+
+
+def _verdict(row, first: str) -> page.Verdict:
+    return page.Verdict(
+        f"{row.model}: ensemble better than that of {first}?",
+        f"{row.verdict}: Dice {row.difference:+.4f} {text.in_brackets(row)}",
+        text.STATUS[row.verdict],
+        f"{row.patients} patients, p {text.p_value(row.p)}, after Holm over all comparisons here "
+        f"{text.p_value(row.p_holm)}, effect {row.effect:+.2f}.",
+    )
+
+
+def _line(row) -> str:
+    interval = "[no interval]" if pd.isna(row.low) else f"[{row.low:.3f} {row.high:.3f}]"
+    return f"{row.run:<24} {row.model:<20} {row.mean:.4f} {interval}"
+
+
+def _drawings(runs: dict[str, Run], tables: dict[str, pd.DataFrame]) -> list[Drawing]:
+    models = list(dict.fromkeys(tables["runs"].model))
+    caption = "Common test patients; mean Dice of the structures with 95 % bootstrap intervals."
+    return [
+        Drawing(
+            "dice_runs",
+            "runs",
+            "Dice of the runs",
+            caption,
+            lambda: draw.run_dots(tables["runs"], models),
+        )
+    ]
+
+
+def _sections(tables: dict[str, pd.DataFrame], drawn: dict, output: Path) -> list[page.Section]:
+    captions = {
+        "runs": "Mean Dice of the structures",
+        "comparisons": "Ensembles, paired over patients, against the first run's",
+        "seeds": "Mean and SD over runs that differ in the seed alone",
+        "differences": "What differs between the runs; calibration is on each run's own grid",
+        "summary": "All metrics, mean over patients",
+    }
+    listed = [
+        page.Table(caption, tables[name], output / "tables" / f"{name}.csv")
+        for name, caption in captions.items()
+        if len(tables[name])
+    ]
+    return [page.Section("Runs", text.NOT_INDEPENDENT, drawn.get("runs", []), listed)]
+
+
+def _copy_pages(rows: list[page.CaseRow], home: Path, output: Path) -> None:
+    """Copies the cases' pages beside the report, so that it can be moved."""
+    for row in rows:
+        with whole_file(output / row.page) as partial:
+            shutil.copyfile(home / row.page, partial)

@@ -1,0 +1,78 @@
+"""What a run is, in a few lines of text."""
+
+from pathlib import Path
+
+from cardiac_seg.data.case import KINDS
+from cardiac_seg.pipeline.evaluate import score_table, scores_usable
+from cardiac_seg.run.folder import Run, open_run, read_json
+from cardiac_seg.run.meta_folder import control_of, final_model, models_of, read_quality
+from cardiac_seg.system.errors import UserError
+
+
+def describe_run(folder: Path) -> str:
+    """Data, networks, input, labels, versions and test scores of a run.
+
+    Raises:
+        UserError: If the folder is no run directory.
+    """
+    run = open_run(folder)
+    manifest, labels = run.manifest, run.dataset.structures
+    versions = ", ".join(f"{k} {v}" for k, v in manifest.get("versions", {}).items())
+    done = [name for name, stage in manifest.get("stages", {}).items() if stage["done"]]
+    lines = {
+        "run": str(folder),
+        "trained on": _data(run),
+        "networks": ", ".join(run.config.members),
+        "model": _model(run),
+        "expects": f"{KINDS[run.dataset.modality]}; {describe_input(run)}",
+        "labels": ", ".join(f"{k} {s}" for k, s in enumerate(("background", *labels))),
+        "quality": _quality(run),
+        "stages": "exported for prediction"
+        if manifest.get("exported")
+        else f"{', '.join(done) or 'none'} done",
+        "versions": versions or "unknown",
+    }
+    text = [f"{name:<11}{value}" for name, value in lines.items()]
+    if (path := folder / "metrics.json").is_file():
+        metrics = read_json(path)
+        if not scores_usable(metrics, control_of(run), models_of(run)):
+            raise UserError(f"{path}: of another run or changed; restore it")
+        text += ["", score_table(metrics, "test")]
+    return "\n".join(text)
+
+
+def _data(run: Run) -> str:
+    data = run.manifest.get("dataset", {})
+    name = data.get("name", run.config.data.dataset)
+    text = f"{name}{' (phantom)' if data.get('phantom') else ''}"
+    if not (run.folder / "split.csv").is_file():
+        return text
+    subsets = run.split().subset.value_counts()
+    parts = [f"{subsets[s]} {s}" for s in ("train", "validation", "test") if s in subsets]
+    return f"{text}: {', '.join(parts)} patients, {data.get('cases', '?')} images in all"
+
+
+def _model(run: Run) -> str:
+    if not (run.meta / "choice.json").is_file():
+        return "none chosen yet"
+    return f"{final_model(run)}, stacking scheme {run.config.stacking.scheme}"
+
+
+def describe_input(run: Run) -> str:
+    """What the networks see of an image, in words."""
+    settings = run.config.preprocess
+    height, width = settings.size
+    mirrored = {"none": "", "horizontal": "; twice, mirrored", "both": "; four times, mirrored"}
+    times = mirrored[run.config.predict.mirror]
+    if settings.spacing is None:
+        return f"the whole image, resized to {height} x {width}{times}"
+    seen = f"{height * settings.spacing:g} x {width * settings.spacing:g} mm"
+    return (
+        f"the central {seen} are seen, {height} x {width} pixels of {settings.spacing:g} mm{times}"
+    )
+
+
+def _quality(run: Run) -> str:
+    if not (run.meta / "choice.json").is_file():
+        return "unknown yet"
+    return f"a review is asked for below {read_quality(run)['review_below']:.2f}"
