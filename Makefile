@@ -47,6 +47,7 @@ $(VENV)/installed-audit: $(VENV)/installed
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 # About 20 min on two cores that do nothing else. BENCH="--only training --quick" and the like: --help.
 bench: $(VENV)/installed

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 from cardiac_seg.commands.guard import guarded, parser
-from cardiac_seg.config.sections import MEMBERS, STAGES, Config, dump_config, load_config
+from cardiac_seg.config.loading import dump_config, load_config
+from cardiac_seg.config.sections import MEMBERS, STAGES, Config
 from cardiac_seg.system.errors import UserError
 
 
@@ -53,12 +54,12 @@ def main(argv: list[str] | None = None) -> int:
         return 0
 
     # Only now: a mistake in the config is told before anything heavy is loaded.
-    from cardiac_seg.run import folder as runs
+    from cardiac_seg.run.open import at_work, create, join, open_run
     from cardiac_seg.system.log import start_log
 
     start_log()
     if args.print_config:
-        print(dump_config(runs.open_run(args.resume).config), end="")
+        print(dump_config(open_run(args.resume).config), end="")
         return 0
     if config:
         check_data(config)
@@ -67,10 +68,10 @@ def main(argv: list[str] | None = None) -> int:
     # Training one part of several is a job beside others; what needs all parts comes after.
     stages = (args.stage,) if args.stage else ("prepare", "train") if chosen_part else STAGES
     if config:
-        runs.create(config, folder)
-    runs.open_run(folder).check_whole()
-    with runs.at_work(folder, beside_others=chosen_part):
-        run = runs.join(config, folder) if config else runs.open_run(folder)
+        create(config, folder)
+    open_run(folder).check_whole()
+    with at_work(folder, beside_others=chosen_part):
+        run = join(config, folder) if config else open_run(folder)
 
         import cardiac_seg.system.backend  # noqa: F401  before Keras, see there
         from cardiac_seg.pipeline.stages import run_stages

@@ -13,8 +13,8 @@ from pathlib import Path
 from benchmarks.bench import FULL, QUICK, Bench
 from benchmarks.tables import Outcome
 from cardiac_seg.commands.guard import guarded, parser
+from cardiac_seg.system.atomic import write_json, write_text
 from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import write_json, write_text
 from cardiac_seg.system.log import clock, log, start_log
 
 TOPICS = {

@@ -14,7 +14,7 @@ from benchmarks.worker import Worker, prepared
 from cardiac_seg.members.inference import predict_cases
 from cardiac_seg.members.networks import build_member
 from cardiac_seg.pipeline.stages import run_stages
-from cardiac_seg.run.folder import create
+from cardiac_seg.run.open import create
 from cardiac_seg.system import backend
 from cardiac_seg.system.log import log
 

@@ -19,15 +19,17 @@ from benchmarks.worker import Worker, prepared
 from cardiac_seg.data.split import part_patients
 from cardiac_seg.grid import resample
 from cardiac_seg.grid.resample import GridImage
+from cardiac_seg.masks.native import native_mask
 from cardiac_seg.members.maps import CaseMaps, read_maps
 from cardiac_seg.members.networks import build_member
-from cardiac_seg.meta.combine import MEAN, native_mask
+from cardiac_seg.meta.combine import MEAN
 from cardiac_seg.meta.features import FeatureSet, pixel_features
-from cardiac_seg.pipeline.stages import find_cases
+from cardiac_seg.pipeline.prepare import find_cases
 from cardiac_seg.predict.predictor import Ensemble
 from cardiac_seg.predict.scans import ScanFiles, find_scans, open_scan
-from cardiac_seg.run.folder import Run, open_run
+from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import plain_combiner, read_combiner
+from cardiac_seg.run.open import open_run
 from cardiac_seg.system.log import log
 
 
@@ -130,7 +132,7 @@ def ours(run_folder: str, folder: str) -> Callable[[], dict]:
                 masks += [phase.mask for phase in ensemble.phases(open_scan(files, "mri"))]
             with parts.timed("rest"):
                 image = _on_grid(files, run)
-            combined = combiner.combine(maps, [MEAN, *LEARNERS])
+            combined = combiner.combine(maps.members, maps.image, [MEAN, *LEARNERS])
             _, mean, seconds_of_mean = next(combined)
             parts.add("rest", seconds_of_mean)
             for learner, probabilities, seconds in combined:

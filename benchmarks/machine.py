@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.tables import Outcome, Table, number
 from benchmarks.timing import repeated
 from benchmarks.worker import measure_once
-from cardiac_seg.run.folder import describe_environment
+from cardiac_seg.run.environment import describe_environment
 
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8")
 OPTIONAL = ("openvino", "onnxruntime", "torch")

@@ -20,10 +20,11 @@ from cardiac_seg.meta.learners.learner import Learner
 from cardiac_seg.meta.learners.onnx_learner import can_compile, load_compiled
 from cardiac_seg.meta.learners.sklearn_learner import load_learner
 from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
-from cardiac_seg.predict.predictor import load_network
 from cardiac_seg.predict.scans import find_scans, open_scan
-from cardiac_seg.run.folder import Run, open_run
+from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import plain_combiner
+from cardiac_seg.run.networks import load_network
+from cardiac_seg.run.open import open_run
 from cardiac_seg.system.log import log
 
 MISSING = "{} is not installed here (`requirements-fast.txt`)."

@@ -12,7 +12,8 @@ import cv2
 import keras
 import numpy as np
 
-from cardiac_seg.config.sections import Config, load_config
+from cardiac_seg.config.loading import load_config
+from cardiac_seg.config.sections import Config
 from cardiac_seg.data.case import read_cases
 from cardiac_seg.data.phantoms.dataset import write_phantoms
 from cardiac_seg.data.registry import DATASETS
@@ -22,8 +23,10 @@ from cardiac_seg.grid.cache import Cache, fingerprint, open_cache
 from cardiac_seg.grid.resample import GridImage
 from cardiac_seg.members.maps import CaseMaps, write_maps
 from cardiac_seg.members.networks import build_member
-from cardiac_seg.pipeline.stages import find_cases, prepare, run_stages
-from cardiac_seg.run.folder import Run, create
+from cardiac_seg.pipeline.prepare import find_cases, prepare
+from cardiac_seg.pipeline.stages import run_stages
+from cardiac_seg.run.folder import Run
+from cardiac_seg.run.open import create
 from cardiac_seg.system import backend
 
 CONFIG = Path(__file__).parents[1] / "configs" / "acdc_cpu.yaml"

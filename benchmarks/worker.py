@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from cardiac_seg.run.folder import peak_memory_mib as peak_of_family
+from cardiac_seg.run.environment import peak_memory_mib as peak_of_family
 
 ROOT = Path(__file__).parents[1]
 SETTLE_SECONDS = 0.2  # threads of the side measured before wait busily for half as long

@@ -3,7 +3,7 @@
 `Ensemble.load(run).predict(path)` uses a trained run; see the README for the commands.
 """
 
-__version__ = "0.1.0"
+from cardiac_seg.version import __version__ as __version__
 
 
 def __getattr__(name: str):

@@ -146,7 +146,8 @@ def main(argv: list[str] | None = None) -> int:
 
         export_run(args.run, args.folder)
         return 0
-    from cardiac_seg.predict.folder import Wanted, predict_folder
+    from cardiac_seg.predict.folder import predict_folder
+    from cardiac_seg.predict.outputs import Wanted
 
     switches = ("probabilities", "uncertainty", "members", "overlay", "heart_rate", "batch_size")
     wanted = Wanted(spacing=args.spacing, **{name: getattr(args, name) for name in switches})

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from cardiac_seg.config.sections import load_config
+from cardiac_seg.config.loading import load_config
 from cardiac_seg.pipeline import stages
+from cardiac_seg.pipeline.prepare import find_cases, prepare
 from cardiac_seg.report import one_run, several_runs
-from cardiac_seg.run.folder import create
+from cardiac_seg.run.open import create
 
 SETTINGS = """
 data: {dataset: %s, root: %s, cache: %s}
@@ -53,7 +54,7 @@ def make_run(folder, dataset, root, *overrides, noise=0, blind=lambda case: ()):
     config = folder.with_suffix(".yaml")
     config.write_text(SETTINGS % (dataset, root, folder.parent / "cache", spacing))
     run = create(load_config(config, list(overrides)), folder)
-    cache = stages.prepare(run, stages.find_cases(run))
+    cache = prepare(run, find_cases(run))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             stages,

@@ -28,7 +28,8 @@ import analyze_results
 import train_ensemble
 from cardiac_seg import __main__ as cardiac_seg
 from cardiac_seg.data.phantoms.dataset import write_phantoms
-from cardiac_seg.run.folder import Run, file_sha256
+from cardiac_seg.run.folder import Run
+from cardiac_seg.system.checked_reads import file_sha256
 
 NETWORK = "unet_advanced/full/last.keras"
 REPO = Path(__file__).parents[1]

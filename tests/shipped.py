@@ -14,7 +14,7 @@ from cardiac_seg.data.case import read_case
 from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
 from cardiac_seg.predict.predictor import Ensemble
-from cardiac_seg.run.folder import read_json
+from cardiac_seg.system.checked_reads import read_json
 from cardiac_seg.system.log import bar
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"

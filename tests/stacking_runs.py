@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from cardiac_seg.config.sections import load_config
+from cardiac_seg.config.loading import load_config
 from cardiac_seg.pipeline import stages
-from cardiac_seg.run.folder import create, join
+from cardiac_seg.pipeline.prepare import find_cases, prepare
+from cardiac_seg.pipeline.train import _training_job
+from cardiac_seg.run.open import create, join
 
 SMALL = """
 data: {dataset: acdc, root: %s, cache: %s}
@@ -29,7 +31,7 @@ class StandIn:
 
     def __init__(self, run, cache, member, part, asked):
         # What a training is really given, not what the split says it should be.
-        trained_on = {c.patient for c in stages._training_job(run, cache, member, part).train}
+        trained_on = {c.patient for c in _training_job(run, cache, member, part).train}
         self.part, self.asked, self.known = part, asked, {}
         self.strength = {"unet_advanced": 2.0, "deep_unet_improved": 1.5}[member]
         for case in cache.cases.values():
@@ -63,8 +65,8 @@ def prepared(mri_root, tmp_path, monkeypatch):
         resolved = load_config(config, sets)
         create(resolved, tmp_path / "run")
         run = join(resolved, tmp_path / "run")
-        files = stages.find_cases(run)
-        cache, asked = stages.prepare(run, files), []
+        files = find_cases(run)
+        cache, asked = prepare(run, files), []
         monkeypatch.setattr(
             stages,
             "load_network",

@@ -11,8 +11,9 @@ import keras
 import numpy as np
 import yaml
 
-from cardiac_seg.config.sections import MEMBERS, load_config
-from cardiac_seg.run.folder import create
+from cardiac_seg.config.loading import load_config
+from cardiac_seg.config.sections import MEMBERS
+from cardiac_seg.run.open import create
 
 SIZE, SPACING = 64, 1.5
 SURE = 60.0  # logits of a class and its neighbour differ by a ninth of it

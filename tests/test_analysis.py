@@ -22,7 +22,7 @@ from cardiac_seg.metrics import statistics
 from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
 from cardiac_seg.report import measure, one_run
 from cardiac_seg.report.results import results_table
-from cardiac_seg.run.folder import open_run
+from cardiac_seg.run.open import open_run
 
 PLAIN = ["stacking.learners=[]", "stacking.choose=auto"]
 MODELS = [*MEMBERS, "mean", "tempered_mean", "logistic_core", "logistic"]

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import softmax
 
-from cardiac_seg.meta.temperature import SMALLEST, fit_temperature, fit_weights, log_loss, temper
+from cardiac_seg.meta.convex_weights import fit_weights
+from cardiac_seg.meta.temperature import SMALLEST, fit_temperature, log_loss, temper
 
 # Whole numbers over their sum: classes are equal or clearly apart, and some are exactly 0.
 rows = arrays(np.int64, (5, 4), elements=st.integers(0, 200)).map(lambda n: n + [1, 0, 0, 0])

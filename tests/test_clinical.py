@@ -13,17 +13,10 @@ from cardiac_seg.data.acdc import find_acdc
 from cardiac_seg.data.camus import find_camus
 from cardiac_seg.data.case import read_case
 from cardiac_seg.data.phantoms.dataset import PHANTOM_MARKER
-from cardiac_seg.metrics.clinical import (
-    DISCS,
-    EF_AS_RECORDED,
-    INDICES,
-    agreement,
-    biplane_volume_ml,
-    discs,
-    echo_indices,
-    mri_indices,
-    volume_ml,
-)
+from cardiac_seg.metrics.agreement import agreement
+from cardiac_seg.metrics.discs import DISCS, biplane_volume_ml, discs
+from cardiac_seg.metrics.indices import EF_AS_RECORDED, INDICES, echo_indices, mri_indices
+from cardiac_seg.metrics.volumes import volume_ml
 
 LV, MYO, LA = 1, 2, 3
 SPACING = (0.7, 0.9)

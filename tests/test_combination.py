@@ -34,7 +34,7 @@ def case():
 
 def combined(model, **settings):
     combiner = Combiner(MEMBERS, FEATURES, **{"act_below": 0.99, **settings})
-    ((name, probabilities, seconds),) = combiner.combine(case(), [model])
+    ((name, probabilities, seconds),) = combiner.combine(case().members, case().image, [model])
     assert name == model and seconds >= 0 and probabilities.dtype == np.float32
     return probabilities[0, 0].tolist()
 
@@ -82,7 +82,10 @@ def test_each_learner_has_a_gate_of_its_own():
     learners = {"logistic": Learner([], 2, 0.0, wide), "random_forest": Learner([], 2, 0.0, narrow)}
     gates = {"logistic": 1.0, "random_forest": 0.9}
     combiner = Combiner(MEMBERS, FEATURES, 0.99, learners=learners, gates=gates)
-    masks = {m: p[0, 0].tolist() for m, p, _ in combiner.combine(case(), list(learners))}
+    masks = {
+        m: p[0, 0].tolist()
+        for m, p, _ in combiner.combine(case().members, case().image, list(learners))
+    }
     assert masks == {"logistic": [[0, 1], [0, 1]], "random_forest": [[1, 0], [0, 1]]}
     assert len(wide.shown) == 2 and len(narrow.shown) == 1
     assert wide.shown[1].tolist() == narrow.shown[0].tolist()
@@ -92,7 +95,9 @@ def test_core_learners_see_the_core_columns_alone():
     full, core = Always(), Always()
     learners = {"logistic": Learner([], 2, 0.0, full), "logistic_core": Learner([], 2, 0.0, core)}
     combiner = Combiner(MEMBERS, FEATURES, 0.99, learners=learners)
-    assert [m for m, _, _ in combiner.combine(case(), list(learners))] == list(learners)
+    assert [
+        m for m, _, _ in combiner.combine(case().members, case().image, list(learners))
+    ] == list(learners)
     assert full.shown.shape == (1, 10) and core.shown.shape == (1, 8)
     np.testing.assert_array_equal(full.shown[:, :8], core.shown)
     # probability one, probability two, entropy, confidence

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cardiac_seg.config.sections import dump_config, load_config
+from cardiac_seg.config.loading import dump_config, load_config
 from cardiac_seg.system.errors import UserError
 
 REPO = Path(__file__).parents[1]

@@ -44,11 +44,12 @@ from pydicom.uid import (
     UltrasoundMultiFrameImageStorage,
 )
 
+from cardiac_seg.anatomy import COLOURS
+from cardiac_seg.data.dicom.find import find_series, is_dicom
 from cardiac_seg.data.dicom.segmentation import write_seg
-from cardiac_seg.data.dicom.series import find_series, is_dicom, read_series
+from cardiac_seg.data.dicom.series import read_series
 from cardiac_seg.data.phantoms.echo import echo_patient
 from cardiac_seg.data.phantoms.mri import mri_patient
-from cardiac_seg.drawing.styles import COLOURS
 from cardiac_seg.system.errors import UserError
 
 STRUCTURES = ("RV", "MYO", "LV")

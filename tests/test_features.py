@@ -8,7 +8,8 @@ from hypothesis.extra.numpy import arrays
 from cardiac_seg.config.sections import CORE_FEATURES, MORE_FEATURES, Stacking
 from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.grid.resample import Grid, GridImage
-from cardiac_seg.meta.features import FARTHEST_MM, entropy, feature_set, pixel_features
+from cardiac_seg.meta.features import FARTHEST_MM, feature_set, pixel_features
+from cardiac_seg.metrics.calibration import entropy
 
 SHAPE = (3, 6, 7)
 ROW_MM, COLUMN_MM = 2.0, 1.0

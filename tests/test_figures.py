@@ -8,8 +8,23 @@ from matplotlib.colors import to_hex
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from cardiac_seg.drawing.styles import MODEL_NAMES
-from cardiac_seg.report import figures as draw
+from cardiac_seg.drawing.styles import COLOURS, MODEL_NAMES, MODEL_STYLE, SCORES
+from cardiac_seg.report.figures import elements as draw
+from cardiac_seg.report.figures.calibration import calibration_scores, reliability_diagrams
+from cardiac_seg.report.figures.clinical import bland_altman
+from cardiac_seg.report.figures.overlap import (
+    confusion_matrices,
+    dice_bars,
+    dice_by_group,
+    dice_of_model,
+    pixel_accuracies,
+    roc_curves,
+    surface_distances,
+)
+from cardiac_seg.report.figures.runs import run_dots
+from cardiac_seg.report.figures.stacking import change_bars, forest_plot, importance_dots
+from cardiac_seg.report.figures.training import training_curves
+from cardiac_seg.report.figures.uncertainty import quality_scatter, risk_coverage_curves
 
 MODELS = ["unet_advanced", "logistic_core", "ensemble"]
 STRUCTURES = ["RV", "MYO", "LV"]
@@ -65,8 +80,8 @@ def some_tables(models):
             "loss val_dice", ("member", models[:1]), ("part", ["fold0", "fold1"]), ("epoch", [1, 2])
         ),
         "quality": rows("dice pairwise_dice boundary_entropy", ("case", "abcd")),
-        "risk_coverage": rows("risk", ("score", list(draw.SCORES)), ("coverage", [0.5, 1.0])),
-        "quality_agreement": rows("spearman pearson aurc", ("score", list(draw.SCORES))),
+        "risk_coverage": rows("risk", ("score", list(SCORES)), ("coverage", [0.5, 1.0])),
+        "quality_agreement": rows("spearman pearson aurc", ("score", list(SCORES))),
         "changes": rows("better worse neither", model, ("distance", ["0-2 mm", "over 2 mm"])),
         "importance": around(importance, "mean"),
         "clinical": clinical,
@@ -86,23 +101,23 @@ def drawn(t, models):
     """Every figure of some tables."""
     indices = ["lv_edv_ml", "lv_ef_percent", "rv_edv_ml", "myocardial_mass_g"]
     return {
-        "confusion": draw.confusion_matrices(t["confusion"], models, STRUCTURES),
-        "roc": draw.roc_curves(t["roc"], t["auc"], models, STRUCTURES),
-        "dice": draw.dice_bars(t["summary"], models, STRUCTURES, t["cases"]),
-        "dice_of_model": draw.dice_of_model(t["summary"], STRUCTURES),
-        "dice_by_group": draw.dice_by_group(t["groups"], STRUCTURES),
-        "accuracy": draw.pixel_accuracies(t["accuracy"], models),
-        "training": draw.training_curves(t["history"], models),
-        "reliability": draw.reliability_diagrams(t["reliability"], t["calibration"], models),
-        "calibration": draw.calibration_scores(t["calibration"], models),
-        "quality": draw.quality_scatter(t["quality"], t["quality_agreement"]),
-        "risk": draw.risk_coverage_curves(t["risk_coverage"], t["quality_agreement"]),
-        "bland_altman": draw.bland_altman(t["clinical"], t["agreement"], "ensemble", indices),
-        "forest": draw.forest_plot(t["comparisons"], models),
-        "changes": draw.change_bars(t["changes"], models),
-        "importance": draw.importance_dots(t["importance"], models),
-        "distances": draw.surface_distances(t["cases"], models, STRUCTURES),
-        "runs": draw.run_dots(t["runs"], models),
+        "confusion": confusion_matrices(t["confusion"], models, STRUCTURES),
+        "roc": roc_curves(t["roc"], t["auc"], models, STRUCTURES),
+        "dice": dice_bars(t["summary"], models, STRUCTURES, t["cases"]),
+        "dice_of_model": dice_of_model(t["summary"], STRUCTURES),
+        "dice_by_group": dice_by_group(t["groups"], STRUCTURES),
+        "accuracy": pixel_accuracies(t["accuracy"], models),
+        "training": training_curves(t["history"], models),
+        "reliability": reliability_diagrams(t["reliability"], t["calibration"], models),
+        "calibration": calibration_scores(t["calibration"], models),
+        "quality": quality_scatter(t["quality"], t["quality_agreement"]),
+        "risk": risk_coverage_curves(t["risk_coverage"], t["quality_agreement"]),
+        "bland_altman": bland_altman(t["clinical"], t["agreement"], "ensemble", indices),
+        "forest": forest_plot(t["comparisons"], models),
+        "changes": change_bars(t["changes"], models),
+        "importance": importance_dots(t["importance"], models),
+        "distances": surface_distances(t["cases"], models, STRUCTURES),
+        "runs": run_dots(t["runs"], models),
     }
 
 
@@ -137,14 +152,14 @@ def figures(tables):
 
 
 def number(table, column, **wanted):
-    return draw._value(table, column, **wanted)
+    return draw.select_value(table, column, **wanted)
 
 
 def test_every_model_has_a_name_and_its_own_style():
-    assert list(draw.MODEL_STYLE) == list(MODEL_NAMES)
-    assert len({str(style) for style in draw.MODEL_STYLE.values()}) == len(MODEL_NAMES)
-    structures = {colour.lower() for name, colour in draw.COLOURS.items() if name != "mean"}
-    assert not structures & {style["color"].lower() for style in draw.MODEL_STYLE.values()}
+    assert list(MODEL_STYLE) == list(MODEL_NAMES)
+    assert len({str(style) for style in MODEL_STYLE.values()}) == len(MODEL_NAMES)
+    structures = {colour.lower() for name, colour in COLOURS.items() if name != "mean"}
+    assert not structures & {style["color"].lower() for style in MODEL_STYLE.values()}
 
 
 @pytest.mark.parametrize("empty", [pd.DataFrame(), None])
@@ -155,11 +170,11 @@ def test_nothing_is_drawn_of_empty_tables(tables, empty):
 
 def test_nothing_is_drawn_of_models_that_the_tables_lack(tables):
     t = tables
-    assert draw.confusion_matrices(t["confusion"], ["tempered_mean"], STRUCTURES) is None
-    assert draw.dice_of_model(t["summary"], STRUCTURES, "tempered_mean") is None
-    assert draw.bland_altman(t["clinical"], t["agreement"], "tempered_mean", ["lv_edv_ml"]) is None
-    assert draw.bland_altman(t["clinical"], t["agreement"], "ensemble", ["rv_edv_ml"]) is None
-    figure = draw.pixel_accuracies(t["accuracy"], ["tempered_mean", "ensemble"])
+    assert confusion_matrices(t["confusion"], ["tempered_mean"], STRUCTURES) is None
+    assert dice_of_model(t["summary"], STRUCTURES, "tempered_mean") is None
+    assert bland_altman(t["clinical"], t["agreement"], "tempered_mean", ["lv_edv_ml"]) is None
+    assert bland_altman(t["clinical"], t["agreement"], "ensemble", ["rv_edv_ml"]) is None
+    figure = pixel_accuracies(t["accuracy"], ["tempered_mean", "ensemble"])
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["Ensemble"]
 
 
@@ -181,13 +196,13 @@ def test_text_is_large_enough_and_inside_the_figure(figures):
 def test_there_is_room_for_every_model():
     every = list(MODEL_NAMES)
     t = some_tables(every)
-    assert_readable(draw.dice_bars(t["summary"], every, STRUCTURES))
-    assert_readable(draw.reliability_diagrams(t["reliability"], t["calibration"], every))
-    assert_readable(draw.forest_plot(t["comparisons"], every))
+    assert_readable(dice_bars(t["summary"], every, STRUCTURES))
+    assert_readable(reliability_diagrams(t["reliability"], t["calibration"], every))
+    assert_readable(forest_plot(t["comparisons"], every))
 
 
 def test_saved_in_print_size_with_text_as_text(tmp_path):
-    figure = draw.pixel_accuracies(frame("model accuracy", ("mean", 0.9)), ["mean"])
+    figure = pixel_accuracies(frame("model accuracy", ("mean", 0.9)), ["mean"])
     pdf, png = draw.save(figure, tmp_path / "new" / "run1.5")
     assert (pdf.name, png.name) == ("run1.5.pdf", "run1.5.png")
     assert b"/Type3" not in pdf.read_bytes() and b"/FontFile2" in pdf.read_bytes()
@@ -210,17 +225,17 @@ def test_confusion_in_percent_where_it_belongs(figures, tables):
 
 def test_confusion_of_a_class_without_pixels():
     table = frame("model truth predicted share", ("mean", "RV", "RV", NAN), ("mean", "LV", "RV", 1))
-    (axes,) = draw.confusion_matrices(table, ["mean"], ["RV", "LV"]).axes
+    (axes,) = confusion_matrices(table, ["mean"], ["RV", "LV"]).axes
     assert [t.get_text() for t in axes.texts].count("–") == 8 and "100.0" in texts(axes)
 
 
 def test_roc_curves_and_areas(figures, tables):
     for axes, model in zip(figures["roc"].axes, MODELS, strict=True):
         for line, name in zip(axes.lines, CLASSES, strict=True):
-            curve = draw._rows(tables["roc"], model=model, **{"class": name})
+            curve = draw.select_rows(tables["roc"], model=model, **{"class": name})
             assert line.get_ydata().tolist() == curve.true_positive_rate.tolist()
             assert line.get_xdata().tolist() == curve.false_positive_rate.tolist()
-            assert line.get_color() == draw.COLOURS[name]
+            assert line.get_color() == COLOURS[name]
             area = number(tables["auc"], "auc", model=model, **{"class": name})
             assert f"{name} {area:.4f}" in texts(axes.get_legend())
 
@@ -229,7 +244,7 @@ def test_roc_of_a_class_never_seen():
     columns = "model class false_positive_rate true_positive_rate"
     roc = frame(columns, ("mean", "LV", 0.0, 0.0), ("mean", "LV", 1.0, 1.0))
     auc = frame("model class auc", ("mean", "LV", 0.5), ("mean", "RV", NAN))
-    (axes,) = draw.roc_curves(roc, auc, ["mean"], ["RV", "LV"]).axes
+    (axes,) = roc_curves(roc, auc, ["mean"], ["RV", "LV"]).axes
     assert {"LV 0.5000", "RV –", "background –"} <= set(texts(axes.get_legend()))
 
 
@@ -240,7 +255,7 @@ def test_dice_bars_whiskers_and_patients(figures, tables):
     assert ends == set(zip(dice.low, dice.high, strict=True))
     for model in MODELS:
         rows = dice[dice.model == model].set_index("structure")["mean"]
-        assert heights(axes, draw.MODEL_STYLE[model]["color"]) == rows[WITH_MEAN].tolist()
+        assert heights(axes, MODEL_STYLE[model]["color"]) == rows[WITH_MEAN].tolist()
     assert sorted(t.get_text() for t in axes.texts) == sorted(f"{v:.3f}" for v in dice["mean"])
     dots = sorted(y for line in points(axes) for _, y in line)
     assert dots == pytest.approx(sorted(tables["cases"].dice))
@@ -250,19 +265,21 @@ def test_dice_without_intervals_and_of_a_structure_never_defined():
     columns = "model structure metric mean low high"
     one = ("mean", "LV", "dice", 0.8, NAN, NAN), ("mean", "RV", "dice", NAN, NAN, NAN)
     table = frame(columns, *one, ("mean", "LV", "iou", 0.5, 0.4, 0.6))
-    (axes,) = draw.dice_bars(table, ["mean"], ["RV", "LV"]).axes
+    (axes,) = dice_bars(table, ["mean"], ["RV", "LV"]).axes
     assert [t.get_text() for t in axes.texts] == ["–", "0.800", "–"] and not intervals(axes)
-    (axes,) = draw.dice_of_model(table, ["RV", "LV"], "mean").axes
+    (axes,) = dice_of_model(table, ["RV", "LV"], "mean").axes
     assert [t.get_text() for t in axes.texts] == ["–\n[–]", "0.800\n[–]", "–\n[–]"]
 
 
 def test_dice_of_the_ensemble_in_the_structures_colours(figures, tables):
     (axes,) = figures["dice_of_model"].axes
-    table = draw._rows(tables["summary"], metric="dice", model="ensemble").set_index("structure")
+    table = draw.select_rows(tables["summary"], metric="dice", model="ensemble").set_index(
+        "structure"
+    )
     for name, bar, text in zip(WITH_MEAN, axes.patches, axes.texts, strict=True):
         row = table.loc[name]
         assert bar.get_height() == row["mean"]
-        assert to_hex(bar.get_facecolor()) == draw.COLOURS[name].lower()
+        assert to_hex(bar.get_facecolor()) == COLOURS[name].lower()
         assert text.get_text() == f"{row['mean']:.3f}\n[{row.low:.3f}, {row.high:.3f}]"
     assert [np.array(s)[:, 1].tolist() for s in intervals(axes)] == table.loc[
         WITH_MEAN, ["low", "high"]
@@ -271,10 +288,10 @@ def test_dice_of_the_ensemble_in_the_structures_colours(figures, tables):
 
 def test_dice_by_group(figures, tables):
     (axes,) = figures["dice_by_group"].axes
-    table = draw._rows(tables["groups"], model="ensemble")
+    table = draw.select_rows(tables["groups"], model="ensemble")
     for line, name in zip(axes.lines, WITH_MEAN, strict=True):
-        values = draw._rows(table, structure=name).set_index("value").dice
-        assert line.get_color() == draw.COLOURS[name]
+        values = draw.select_rows(table, structure=name).set_index("value").dice
+        assert line.get_color() == COLOURS[name]
         assert line.get_xdata().tolist() == values[["ED", "ES"]].tolist()
     assert [t.get_text() for t in axes.texts] == [f"{v:.3f}" for v in values]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["ED (4)", "ES (4)"]
@@ -282,7 +299,7 @@ def test_dice_by_group(figures, tables):
 
 def test_accuracies_and_where_their_axis_starts(tables):
     models = MODELS[::-1]  # another order than the table's
-    (axes,) = draw.pixel_accuracies(tables["accuracy"], models).axes
+    (axes,) = pixel_accuracies(tables["accuracy"], models).axes
     accuracy = tables["accuracy"].set_index("model").accuracy[models].tolist()
     assert points(axes) == [[[v, y]] for y, v in enumerate(accuracy)]
     assert [t.get_text() for t in axes.texts] == [f"{v:.4f}" for v in accuracy]
@@ -301,7 +318,7 @@ def test_training_curves_have_a_line_for_each_part(figures, tables):
 def test_training_without_validation():
     columns = "member part epoch loss val_dice"
     history = frame(columns, ("unet_advanced", "full", 1, 0.5, NAN))
-    loss, _ = draw.training_curves(history, ["unet_advanced"]).axes
+    loss, _ = training_curves(history, ["unet_advanced"]).axes
     assert points(loss) == [[[1, 0.5]]] and loss.lines[0].get_marker() == "o"
 
 
@@ -309,11 +326,11 @@ def test_reliability_and_calibration(figures, tables):
     uppers = figures["reliability"].axes
     for axes, below, area in zip(uppers[:2], uppers[2:], ("image", "band"), strict=True):
         for line, model in zip(axes.lines[1:], MODELS, strict=True):  # the first is the diagonal
-            rows = draw._rows(tables["reliability"], model=model, area=area)
+            rows = draw.select_rows(tables["reliability"], model=model, area=area)
             assert np.column_stack(line.get_data()).tolist() == (
                 rows[["confidence", "accuracy"]].values.tolist()
             )
-            assert line.get_color() == draw.MODEL_STYLE[model]["color"]
+            assert line.get_color() == MODEL_STYLE[model]["color"]
             ece = number(tables["calibration"], "ece", model=model, area=area)
             assert f"{ece:.4f}  {MODEL_NAMES[model]}" in texts(below.get_legend())
     columns = [("ece", "image"), ("ece", "band"), ("brier", "image"), ("brier", "band")]
@@ -328,17 +345,17 @@ def test_quality_and_its_correlation(figures, tables):
     scores = ["pairwise_dice", "boundary_entropy"]
     for axes, score in zip(figures["quality"].axes, scores, strict=True):
         assert points(axes) == [tables["quality"][[score, "dice"]].values.tolist()]
-        told = draw._rows(tables["quality_agreement"], score=score).iloc[0]
+        told = draw.select_rows(tables["quality_agreement"], score=score).iloc[0]
         assert axes.get_title() == f"Pearson r {told.pearson:.2f}, Spearman {told.spearman:.2f}"
     one_member = tables["quality"].assign(pairwise_dice=NAN)
-    (axes,) = draw.quality_scatter(one_member, tables["quality_agreement"]).axes
+    (axes,) = quality_scatter(one_member, tables["quality_agreement"]).axes
     assert "entropy" in axes.get_xlabel()
 
 
 def test_risk_coverage(figures, tables):
     (axes,) = figures["risk"].axes
-    for line, (score, (name, _, _)) in zip(axes.lines, draw.SCORES.items(), strict=True):
-        rows = draw._rows(tables["risk_coverage"], score=score)
+    for line, (score, (name, _, _)) in zip(axes.lines, SCORES.items(), strict=True):
+        rows = draw.select_rows(tables["risk_coverage"], score=score)
         assert line.get_ydata().tolist() == rows.risk.tolist()
         aurc = number(tables["quality_agreement"], "aurc", score=score)
         assert f"{aurc:.4f}  {name}" in texts(figures["risk"].legends[0])
@@ -352,17 +369,17 @@ def test_bland_altman_by_hand():
         clinical = pd.concat([clinical, frame("patient model index value", *rows)])
     columns = "model index unit patients r bias sd low high"
     agreement = frame(columns, ("mean", "lv_edv_ml", "mL", 3, 0.987, 4, 6, -7.76, 15.76))
-    left, right = draw.bland_altman(clinical, agreement, "mean", ["lv_edv_ml"]).axes
+    left, right = bland_altman(clinical, agreement, "mean", ["lv_edv_ml"]).axes
     assert points(left, "o") == [[[100, 104], [120, 118], [160, 170]]]
     assert points(right, "o") == [[[102, 4], [119, -2], [165, 10]]]
     assert sorted(line.get_ydata()[0] for line in right.lines[1:]) == [-7.76, 0, 4, 15.76]
     assert {t.get_text() for t in right.texts} == {"4.0", "−7.8", "15.8"}
     assert left.get_title("left") == "LV EDV: r 0.987, n 3"
     assert "mL" in left.get_xlabel() and "mL" in right.get_ylabel()
-    assert left.lines[0].get_color() == draw.COLOURS["LV"]
+    assert left.lines[0].get_color() == COLOURS["LV"]
 
     alone = frame(columns, ("mean", "lv_edv_ml", "mL", 1, NAN, 4, NAN, NAN, NAN))
-    figure = draw.bland_altman(clinical[clinical.patient == "a"], alone, "mean", ["lv_edv_ml"])
+    figure = bland_altman(clinical[clinical.patient == "a"], alone, "mean", ["lv_edv_ml"])
     assert [t.get_text() for t in figure.axes[1].texts] == ["4.0"]
     assert figure.axes[0].get_title("left") == "LV EDV: r –, n 1"
 
@@ -378,9 +395,7 @@ def test_forest_of_dice_against_the_mean_primary_first():
         ("secondary", "weighted_mean", "mean", "dice", 0, -0.1, 0.1, 1, "not shown"),
         ("exploratory", "random_forest", "mean", "dice", 0.001, NAN, NAN, NAN, "not shown"),
     )
-    (axes,) = draw.forest_plot(
-        table, ["logistic", "random_forest", "weighted_mean", "ensemble"]
-    ).axes
+    (axes,) = forest_plot(table, ["logistic", "random_forest", "weighted_mean", "ensemble"]).axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == ["Ensemble", "Weighted mean", "Logistic", "Random forest"]
     assert points(axes)[1:] == [[[0.0031, 0]], [[0, 1]], [[-0.002, 2]], [[0.001, 3]]]
@@ -404,7 +419,7 @@ def test_a_primary_comparison_to_another_control_says_so():
         ("primary", "ensemble", "tempered_mean", "dice", 0.003, 0.001, 0.005, 0.01, "better"),
         ("secondary", "ensemble", "mean", "dice", 0.002, -0.001, 0.005, 0.2, "not shown"),
     )
-    (axes,) = draw.forest_plot(table, ["ensemble"]).axes
+    (axes,) = forest_plot(table, ["ensemble"]).axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == ["Ensemble *", "Ensemble"]
     assert "* minus the temperature-scaled mean's" in axes.get_xlabel()
@@ -412,7 +427,7 @@ def test_a_primary_comparison_to_another_control_says_so():
 
 def test_changed_pixels(figures, tables):
     for axes, model in zip(figures["changes"].axes, MODELS, strict=True):
-        rows = draw._rows(tables["changes"], model=model)
+        rows = draw.select_rows(tables["changes"], model=model)
         for bars in axes.containers:
             assert [b.get_height() for b in bars] == rows[bars.get_label()].tolist()
         assert [c.get_label() for c in axes.containers] == ["better", "worse", "neither"]
@@ -420,7 +435,7 @@ def test_changed_pixels(figures, tables):
 
 def test_importance(figures, tables):
     for axes, model in zip(figures["importance"].axes, MODELS, strict=True):
-        rows = draw._rows(tables["importance"], model=model)
+        rows = draw.select_rows(tables["importance"], model=model)
         assert points(axes)[1:] == [[[v, y]] for y, v in enumerate(rows["mean"])]
         ends = [[[r.low, y], [r.high, y]] for y, r in enumerate(rows.itertuples())]
         assert intervals(axes) == ends
@@ -431,11 +446,11 @@ def test_distances_leave_out_what_is_undefined():
     columns = "model structure hd95_mm assd_mm"
     cases = frame(columns, *[("mean", "LV", d, d / 2) for d in (1, 2, 6, NAN)])
     cases = pd.concat([cases, frame(columns, ("mean", "RV", NAN, NAN))])
-    figure = draw.surface_distances(cases, ["mean"], ["RV", "LV"])
+    figure = surface_distances(cases, ["mean"], ["RV", "LV"])
     for axes, median in zip(figure.axes, (2, 1), strict=True):
         thick = [line.get_ydata().tolist() for line in axes.lines if line.get_linewidth() == 1]
         assert [y for y in thick if y and not np.isnan(y).any()] == [[median, median]]
-    assert draw.surface_distances(cases.assign(hd95_mm=NAN, assd_mm=NAN), ["mean"], ["LV"]) is None
+    assert surface_distances(cases.assign(hd95_mm=NAN, assd_mm=NAN), ["mean"], ["LV"]) is None
 
 
 def test_runs_each_with_its_models(figures, tables):

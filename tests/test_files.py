@@ -5,8 +5,8 @@ import pytest
 
 from cardiac_seg.grid.resample import Grid, GridImage
 from cardiac_seg.members.maps import CaseMaps, read_maps, stored_members, write_maps
+from cardiac_seg.system.atomic import whole_directory, whole_file, write_json, write_text
 from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import whole_directory, whole_file, write_json, write_text
 
 GRID = Grid((5, 6), (10, 12), (32, 32), (0.5, 0.75))
 

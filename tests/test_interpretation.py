@@ -9,14 +9,13 @@ from cardiac_seg.config.sections import Stacking
 from cardiac_seg.meta import interpretation
 from cardiac_seg.meta.features import FeatureSet
 from cardiac_seg.meta.interpretation import (
-    calibration_summary,
-    count_calibration,
     count_changes,
     count_errors,
     error_correlation,
     permutation_importance,
 )
 from cardiac_seg.meta.learners.sklearn_learner import fit_learner
+from cardiac_seg.metrics.calibration import calibration_summary, count_calibration
 
 # Two groups of two columns each.
 PAIRS = FeatureSet(("a", "b"), ("background", "LV"), ("confidence", "margin"), (2.0,))

@@ -11,12 +11,34 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import classification_report, roc_auc_score
 
-from cardiac_seg.config.sections import MEMBERS, load_config
-from cardiac_seg.meta.interpretation import BINS
-from cardiac_seg.metrics.clinical import EF_AS_RECORDED, agreement
-from cardiac_seg.metrics.overlap import confusion
+from cardiac_seg.config.loading import load_config
+from cardiac_seg.config.sections import MEMBERS
+from cardiac_seg.metrics.agreement import agreement
+from cardiac_seg.metrics.boundary import boundary_distance
+from cardiac_seg.metrics.calibration import BINS
+from cardiac_seg.metrics.indices import EF_AS_RECORDED
+from cardiac_seg.metrics.overlap import confusion, overlap_metrics, thirds
+from cardiac_seg.metrics.roc import ROC_BINS
 from cardiac_seg.metrics.statistics import holm
-from cardiac_seg.report import measure, published, tables
+from cardiac_seg.report import measure, published
+from cardiac_seg.report.tables import build
+from cardiac_seg.report.tables.clinical import agreement_table
+from cardiac_seg.report.tables.columns import METRICS
+from cardiac_seg.report.tables.comparisons import (
+    COMPARISON,
+    compare,
+    comparison_table,
+    corrected,
+    verdict,
+)
+from cardiac_seg.report.tables.overlap import confusion_table, group_table, summary_table
+from cardiac_seg.report.tables.probabilities import (
+    ROC_POINTS,
+    calibration_tables,
+    change_table,
+    roc_tables,
+)
+from cardiac_seg.report.tables.uncertainty import quality_table, risk_coverage
 from cardiac_seg.run.folder import Run
 
 STRUCTURES = ("RV", "MYO", "LV")
@@ -51,7 +73,7 @@ def cases_table(rows, structures=STRUCTURES):
             value = dice[structure] if isinstance(dice, dict) else dice
             about = {"case": f"{patient}_{phase}", "patient": patient, "view": "", "phase": phase}
             about |= {"group": "NOR", "model": model, "structure": structure}
-            metrics = dict.fromkeys(tables.METRICS, value)
+            metrics = dict.fromkeys(METRICS, value)
             made.append(about | metrics | {"hd95_mm": 10 - 10 * value})
     return pd.DataFrame(made)
 
@@ -62,7 +84,7 @@ def cases_table(rows, structures=STRUCTURES):
 def test_the_boundary_is_the_two_pixels_that_touch():
     label = np.zeros((1, 2, 7), np.uint8)
     label[..., 3:] = 2
-    distance = measure.boundary_distance(label, (3.0, 0.5))
+    distance = boundary_distance(label, (3.0, 0.5))
     assert distance.dtype == np.float64
     np.testing.assert_array_equal(distance[0], [[1, 0.5, 0, 0, 0.5, 1, 1.5]] * 2)
 
@@ -70,7 +92,7 @@ def test_the_boundary_is_the_two_pixels_that_touch():
 def test_distances_follow_the_spacing_of_each_axis():
     label = np.zeros((1, 9, 9), np.uint8)
     label[0, 4, 4] = 1  # with its four neighbours, a cross of zeros
-    distance = measure.boundary_distance(label, (3.0, 1.0))[0]
+    distance = boundary_distance(label, (3.0, 1.0))[0]
     assert distance[4, 4] == distance[3, 4] == distance[4, 5] == 0
     assert distance[4, 8] == 3  # three columns beyond the cross
     assert distance[8, 4] == 9  # three rows
@@ -81,7 +103,7 @@ def test_distances_follow_the_spacing_of_each_axis():
 def test_a_slice_of_one_class_has_no_boundary_even_beside_one_that_has():
     label = np.zeros((3, 4, 4), np.uint8)
     label[1, 1:3, 1:3], label[2] = 3, 1
-    distance = measure.boundary_distance(label, (1.0, 1.0))
+    distance = boundary_distance(label, (1.0, 1.0))
     assert np.isinf(distance[[0, 2]]).all() and np.isfinite(distance[1]).all()
 
 
@@ -90,7 +112,7 @@ def test_a_slice_of_one_class_has_no_boundary_even_beside_one_that_has():
     st.sampled_from([(1.0, 1.0), (0.5, 2.0), (3.0, 0.7)]),
 )
 def test_distances_are_those_of_a_search_over_all_pixels(label, spacing):
-    distance = measure.boundary_distance(label, spacing)
+    distance = boundary_distance(label, spacing)
     for plane, found in zip(label, distance, strict=True):
         padded = np.pad(plane.astype(int), 1, mode="edge")
         around = [padded[2:, 1:-1], padded[:-2, 1:-1], padded[1:-1, 2:], padded[1:-1, :-2]]
@@ -106,7 +128,7 @@ def test_distances_are_those_of_a_search_over_all_pixels(label, spacing):
 def test_overlap_by_hand():
     truth = np.array([1, 1, 1, 1, 0, 0, 2, 0])
     mask = np.array([1, 1, 1, 2, 1, 1, 2, 0])
-    found = measure.overlap_metrics(confusion(truth, mask, 3), 1)
+    found = overlap_metrics(confusion(truth, mask, 3), 1)
     assert found == {
         **{"tp": 3, "fp": 2, "fn": 1},
         **{"dice": 6 / 9, "iou": 3 / 6, "precision": 3 / 5, "recall": 3 / 4},
@@ -125,7 +147,7 @@ def test_overlap_by_hand():
     ids=["identical", "disjoint", "nothing predicted", "nothing there", "both empty"],
 )
 def test_overlap_at_its_ends(truth, mask, expected):
-    found = measure.overlap_metrics(confusion(np.array(truth), np.array(mask), 2), 1)
+    found = overlap_metrics(confusion(np.array(truth), np.array(mask), 2), 1)
     assert {name: found[name] for name in expected} == pytest.approx(expected, nan_ok=True)
 
 
@@ -142,7 +164,7 @@ def test_overlap_at_its_ends(truth, mask, expected):
 def test_thirds_are_of_the_slices_that_hold_the_structure(held, expected):
     label = np.zeros((8, 2, 2), bool)
     label[held, 0, 1] = True
-    found = measure.thirds(label)
+    found = thirds(label)
     assert list(found) == ["base", "mid", "apex"]
     assert tuple(slices.tolist() for slices in found.values()) == expected
 
@@ -156,7 +178,7 @@ def counted(probabilities, label, spacing=(1.0, 1.0), control="mean"):
     sums = {
         "bins": np.zeros((models, 2, measure.BINS, 3)),
         "brier": np.zeros((models, 2)),
-        "ranked": np.zeros((models, 2, 2, measure.ROC_BINS), np.int64),
+        "ranked": np.zeros((models, 2, 2, ROC_BINS), np.int64),
         "changes": np.zeros((models, len(measure.DISTANCES_MM) - 1, 3), np.int64),
     }
     pairs = {m: np.stack([1 - p, p], -1).astype(np.float32) for m, p in probabilities.items()}
@@ -166,7 +188,7 @@ def counted(probabilities, label, spacing=(1.0, 1.0), control="mean"):
 
 def calibration_of(probability, label):
     sums = counted({"mean": probability}, label)
-    reliability, scores = tables.calibration_tables(
+    reliability, scores = calibration_tables(
         {"mean": sums["bins"][0][None]}, {"mean": sums["brier"][0][None]}, seed=0
     )
     return reliability, scores.set_index("area")
@@ -177,7 +199,7 @@ def test_calibration_has_intervals_over_patients():
     bins = np.zeros((2, 2, BINS, 3))
     bins[0, :, -1], bins[1, :, -1] = (10, 10, 10), (10, 10, 5)
     brier = np.array([[0.0, 0.0], [10.0, 10.0]])
-    _, scores = tables.calibration_tables({"mean": bins}, {"mean": brier}, seed=0)
+    _, scores = calibration_tables({"mean": bins}, {"mean": brier}, seed=0)
     row = scores.set_index("area").loc["band"]
     # A draw takes the first twice, the second twice, or both.
     assert row[["ece", "ece_low", "ece_high"]].tolist() == pytest.approx([0.25, 0, 0.5])
@@ -229,7 +251,7 @@ def test_changes_are_counted_by_distance_and_outcome():
     mean[..., 17] = 0.1  # 2 mm: better
     model[..., 0] = 0.9  # 14 mm: worse
     sums = counted({"mean": mean, "model": model}, label)
-    table = tables.change_table({"model": sums["changes"][1]})
+    table = change_table({"model": sums["changes"][1]})
     assert table.distance.tolist() == ["0-2 mm", "2-4 mm", "4-6 mm", "6-10 mm", "over 10 mm"]
     assert table.changed.tolist() == [1, 1, 0, 0, 1]
     assert table.better.tolist() == [0, 1, 0, 0, 0]
@@ -241,13 +263,13 @@ def test_a_change_from_wrong_to_wrong_is_neither_better_nor_worse():
     sums = {
         "bins": np.zeros((2, 2, measure.BINS, 3)),
         "brier": np.zeros((2, 2)),
-        "ranked": np.zeros((2, 3, 2, measure.ROC_BINS), np.int64),
+        "ranked": np.zeros((2, 3, 2, ROC_BINS), np.int64),
         "changes": np.zeros((2, len(measure.DISTANCES_MM) - 1, 3), np.int64),
     }
     label = np.zeros((1, 2, 2), np.uint8)
     by_model = {m: np.eye(3, dtype=np.float32)[label + k] for m, k in (("mean", 1), ("other", 2))}
     measure._add_pixels(sums, by_model, "mean", label, (1.0, 1.0))
-    table = tables.change_table({"other": sums["changes"][1]}).set_index("distance")
+    table = change_table({"other": sums["changes"][1]}).set_index("distance")
     # No boundary at all: as far as can be.
     assert table.loc["over 10 mm", ["changed", "better", "worse", "neither"]].tolist() == [
         *(4, 0, 0, 4)
@@ -266,7 +288,7 @@ def test_the_true_area_lies_within_the_stated_error(pixels, bins):
     scores, truth = np.array(pixels).T
     binned = [scores[truth == c] * bins // 100 for c in (0, 1)]
     counts = np.stack([np.bincount(some, minlength=bins) for some in binned])
-    _, areas = tables.roc_tables({"mean": counts[None]}, ("LV",))
+    _, areas = roc_tables({"mean": counts[None]}, ("LV",))
     auc, bound = areas.loc[0, ["auc", "error_bound"]]
     if truth.min() == truth.max():
         assert np.isnan(auc) and np.isnan(bound)
@@ -282,13 +304,13 @@ def test_areas_of_counted_probabilities_and_their_curves():
     label = (rng.random((1, 100, 200)) < 0.1).astype(np.uint8)
     probability = np.clip(rng.normal(0.3 + 0.3 * label, 0.2), 0, 1)
     counts = counted({"mean": probability}, label)["ranked"][0]
-    curves, areas = tables.roc_tables({"mean": counts}, ("background", "LV"))
+    curves, areas = roc_tables({"mean": counts}, ("background", "LV"))
     areas = areas.set_index("class")
     true = roc_auc_score(label.ravel(), probability.astype(np.float32).ravel())
     for name in ("background", "LV"):  # of two classes, the one's curve mirrors the other's
         assert abs(areas.auc[name] - true) <= areas.error_bound[name] < 2e-3
         rates = curves[curves["class"] == name].filter(like="rate").to_numpy()
-        assert len(rates) <= tables.ROC_POINTS
+        assert len(rates) <= ROC_POINTS
         np.testing.assert_array_equal(rates[[0, -1]], [[0, 0], [1, 1]])
         assert (np.diff(rates, axis=0) >= 0).all()
         # Thinned, the curve still encloses its area.
@@ -298,7 +320,7 @@ def test_areas_of_counted_probabilities_and_their_curves():
 def test_a_class_that_is_nowhere_has_no_curve():
     counts = np.zeros((2, 2, 8), np.int64)
     counts[0, 1], counts[1, 0] = 5, 5
-    curves, areas = tables.roc_tables({"mean": counts}, ("background", "LV"))
+    curves, areas = roc_tables({"mean": counts}, ("background", "LV"))
     assert curves.empty and areas.auc.isna().all()
     assert list(curves.columns) == ["model", "class", "false_positive_rate", "true_positive_rate"]
 
@@ -310,7 +332,7 @@ def test_cases_of_low_predicted_quality_are_looked_at_first():
     names = [f"patient{i}_ED" for i in range(4)]
     quality = pd.DataFrame({"case": names, "predicted_quality": [0.9, 0.5, 0.5, 0.7]})
     rows = [("ensemble", f"patient{i}", "ED", (9 - i) / 10) for i in range(4)]
-    table = tables.quality_table(quality, cases_table(rows))
+    table = quality_table(quality, cases_table(rows))
     assert table.case.str[7].tolist() == ["1", "2", "3", "0"]  # equals: by name
     assert table.review_rank.tolist() == [1, 2, 3, 4]
     assert table.dice.tolist() == pytest.approx([0.8, 0.7, 0.6, 0.9])
@@ -320,7 +342,7 @@ def risk(dice, **scores):
     frame = pd.DataFrame({"dice": dice, **scores})
     for name in ("pairwise_dice", "boundary_entropy", "predicted_quality"):
         frame[name] = frame.get(name, np.linspace(0.4, 0.5, len(dice)))
-    return tables.risk_coverage(frame)
+    return risk_coverage(frame)
 
 
 def test_risk_and_coverage_by_hand():
@@ -380,7 +402,7 @@ def values_of(columns):
 def test_a_pair_counts_where_both_are_defined():
     model = values_of({"LV": [0.9, 0.8, np.nan], "MYO": [0.7, np.nan, 0.6]})
     control = values_of({"LV": [0.8, 0.5, 0.4], "MYO": [0.6, 0.1, np.nan]})
-    found = tables.compare(model, control, "dice", seed=0)
+    found = compare(model, control, "dice", seed=0)
     assert found["patients"] == 2  # the third has no pair
     assert found["difference"] == pytest.approx(((0.1 + 0.3) / 2 + 0.1) / 2)  # patients, structures
     assert found["effect"] == 1
@@ -388,15 +410,15 @@ def test_a_pair_counts_where_both_are_defined():
 
 def test_patients_that_differ_by_the_same_leave_no_interval_but_a_point():
     control = values_of({"LV": [0.2, 0.4, 0.5], "MYO": [0.6, 0.1, 0.3]})
-    found = tables.compare(control + 0.125, control, "dice", seed=0)
+    found = compare(control + 0.125, control, "dice", seed=0)
     assert found["low"] == pytest.approx(0.125) and found["high"] == pytest.approx(0.125)
 
 
 def test_a_structure_without_any_pair_is_left_out():
     model = values_of({"LV": [0.9, 0.8, 0.6], "MYO": [0.7, np.nan, np.nan]})
     control = values_of({"LV": [0.8, 0.5, 0.4], "MYO": [np.nan, 0.1, np.nan]})
-    alone = tables.compare(model[["LV"]], control[["LV"]], "dice", seed=0)
-    found = tables.compare(model, control, "dice", seed=0)
+    alone = compare(model[["LV"]], control[["LV"]], "dice", seed=0)
+    found = compare(model, control, "dice", seed=0)
     assert (found.pop("excluded"), alone.pop("excluded")) == (2, 0)
     assert found == alone
     assert alone["low"] < alone["difference"] < alone["high"]
@@ -405,18 +427,18 @@ def test_a_structure_without_any_pair_is_left_out():
 def test_no_pair_at_all_is_undefined():
     model = values_of({"LV": [0.9, np.nan]})
     control = values_of({"LV": [np.nan, 0.5]})
-    found = tables.compare(model, control, "dice", seed=0)
+    found = compare(model, control, "dice", seed=0)
     assert (found.pop("patients"), found.pop("excluded")) == (0, 2)
     assert all(np.isnan(value) for value in found.values())
     found |= {"role": "primary", "metric": "dice"}
-    assert tables.corrected(pd.DataFrame([found])).verdict.tolist() == ["not shown"]
+    assert corrected(pd.DataFrame([found])).verdict.tolist() == ["not shown"]
 
 
 @pytest.mark.parametrize(("metric", "sign"), [("dice", 1), ("hd95_mm", -1), ("band_ece", -1)])
 def test_a_positive_effect_is_a_better_model(metric, sign):
     control = values_of({"LV": np.linspace(1, 2, 8)})
     model = control + values_of({"LV": np.linspace(0.1, 0.2, 8)})
-    found = tables.compare(model, control, metric, seed=0)
+    found = compare(model, control, metric, seed=0)
     assert found["difference"] == pytest.approx(0.15)  # model minus control, whatever is better
     assert found["low"] < 0.15 < found["high"]
     assert found["effect"] == sign
@@ -440,7 +462,7 @@ def test_a_positive_effect_is_a_better_model(metric, sign):
 )
 def test_a_verdict_needs_the_interval_and_the_corrected_test(metric, low, high, p_holm, expected):
     row = SimpleNamespace(metric=metric, low=low, high=high, p_holm=p_holm)
-    assert tables.verdict(row) == expected
+    assert verdict(row) == expected
 
 
 def comparison_cases(models):
@@ -460,11 +482,11 @@ def comparison_cases(models):
 def test_roles_and_their_correction(run):
     apart = {"unet_advanced": -0.02, "deep_unet_improved": -0.01, "mean": 0.0}
     apart |= {"tempered_mean": 0.0, "logistic_core": 0.01, "logistic": 0.02}
-    cases = tables.with_ensemble(comparison_cases(apart), "logistic")
+    cases = build.with_ensemble(comparison_cases(apart), "logistic")
     calibration = cases[cases.structure == "LV"].groupby(["model", "patient"], as_index=False)
     calibration = calibration.hd95_mm.mean().rename(columns={"hd95_mm": "band_ece"})
-    table = tables.comparison_table(run(), cases, calibration)
-    assert list(table.columns) == tables.COMPARISON
+    table = comparison_table(run(), cases, calibration)
+    assert list(table.columns) == COMPARISON
     against = [tuple(row) for row in table[["role", "model", "against", "metric"]].to_numpy()]
     assert against == [
         ("primary", "ensemble", "tempered_mean", "dice"),
@@ -491,18 +513,18 @@ def test_roles_and_their_correction(run):
 
 
 def test_one_network_is_compared_with_nothing(run):
-    cases = tables.with_ensemble(comparison_cases({"unet_advanced": 0.0}), "unet_advanced")
+    cases = build.with_ensemble(comparison_cases({"unet_advanced": 0.0}), "unet_advanced")
     alone = run(members=MEMBERS[:1], choice="unet_advanced")
     calibration = pd.DataFrame({"model": [], "patient": [], "band_ece": []})
-    table = tables.comparison_table(alone, cases, calibration)
-    assert table.empty and list(table.columns) == tables.COMPARISON
+    table = comparison_table(alone, cases, calibration)
+    assert table.empty and list(table.columns) == COMPARISON
 
 
 # Summaries
 
 
 def summary_of(rows, **options):
-    table = tables.summary_table(cases_table(rows, **options), ("MYO", "LV"), seed=0)
+    table = summary_table(cases_table(rows, **options), ("MYO", "LV"), seed=0)
     return table[table.metric == "dice"].set_index(["model", "structure"])
 
 
@@ -542,9 +564,9 @@ def test_a_structure_that_is_nowhere_is_left_out_of_the_mean():
 
 def test_every_metric_of_every_model_is_summarised():
     rows = [(m, f"patient{i}", "ED", 0.5 + i / 10) for m in ("mean", "ensemble") for i in range(3)]
-    table = tables.summary_table(cases_table(rows), STRUCTURES, seed=0)
-    assert len(table) == len(tables.METRICS) * 2 * 4
-    assert set(table.metric) == set(tables.METRICS)
+    table = summary_table(cases_table(rows), STRUCTURES, seed=0)
+    assert len(table) == len(METRICS) * 2 * 4
+    assert set(table.metric) == set(METRICS)
     hd95 = table[(table.metric == "hd95_mm") & (table.structure == "mean")]
     assert hd95["mean"].tolist() == pytest.approx([4.0, 4.0])
 
@@ -567,7 +589,7 @@ def test_groups_average_patients_and_regions_come_from_their_pixels(run):
         | {"structure": "LV", "region": region, "tp": tp, "fp": fp, "fn": fn}
         for phase, region, tp, fp, fn in counts
     )
-    table = tables.group_table(run(), cases, regions).set_index(["by", "value", "structure"])
+    table = group_table(run(), cases, regions).set_index(["by", "value", "structure"])
     assert table.dice["group", "abnormal RV", "LV"] == pytest.approx(0.7)
     assert table.patients["group", "abnormal RV", "LV"] == 1
     assert "patient2" not in table.index and len(table.loc["group"]) == 4  # no group known
@@ -591,7 +613,7 @@ def test_the_reference_has_its_own_row_against_the_recorded_ef():
         for patient, value in zip(recorded.index, of, strict=True)
     )
     clinical = clinical.assign(method="biplane")
-    table = tables.agreement_table(clinical, recorded).set_index(["model", "against"])
+    table = agreement_table(clinical, recorded).set_index(["model", "against"])
     assert list(table.index) == [
         ("reference", "recorded EF"),
         ("ensemble", "reference masks"),
@@ -611,7 +633,7 @@ def test_volumes_by_another_method_are_left_out_of_the_agreement():
         for m, how, of in rows
         for p, w, v in zip(("p1", "p2"), ("biplane", "monoplane 2CH"), of, strict=True)
     )
-    table = tables.agreement_table(clinical, pd.Series(np.nan, index=["p1", "p2"]))
+    table = agreement_table(clinical, pd.Series(np.nan, index=["p1", "p2"]))
     assert table[["patients", "bias"]].to_numpy().tolist() == [[1, 10]]
 
 
@@ -622,7 +644,7 @@ def test_indices_without_a_recorded_ef_have_no_oracle():
         for p, v in zip(("p1", "p2"), of, strict=True)
     )
     clinical = clinical.assign(method="voxels")
-    table = tables.agreement_table(clinical, pd.Series(np.nan, index=["p1", "p2"]))
+    table = agreement_table(clinical, pd.Series(np.nan, index=["p1", "p2"]))
     assert table[["model", "against", "patients"]].to_numpy().tolist() == [
         ["mean", "reference masks", 1]
     ]
@@ -634,7 +656,7 @@ def test_indices_without_a_recorded_ef_have_no_oracle():
 
 def pixels_table(truth, predicted, models=("mean",), classes=CLASSES):
     counts = confusion(truth, predicted, len(classes)).tolist()
-    return tables.confusion_table({m: {"confusion": counts} for m in models}, classes)
+    return confusion_table({m: {"confusion": counts} for m in models}, classes)
 
 
 def some_pixels(seed=0, labels=4):

@@ -16,10 +16,11 @@ import analyze_results
 import train_ensemble
 from cardiac_seg import Ensemble
 from cardiac_seg.__main__ import main as cardiac_seg_main
-from cardiac_seg.config.sections import MEMBERS, load_config
+from cardiac_seg.config.loading import load_config
+from cardiac_seg.config.sections import MEMBERS
 from cardiac_seg.members.maps import read_maps
 from cardiac_seg.report.model_card import model_card
-from cardiac_seg.run.folder import join, open_run
+from cardiac_seg.run.open import join, open_run
 
 REPO = Path(train_ensemble.__file__).parent
 

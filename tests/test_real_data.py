@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardiac_seg.config.sections import Config, load_config
+from cardiac_seg.config.loading import load_config
+from cardiac_seg.config.sections import Config
 from cardiac_seg.data.case import read_case
 from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.data.split import make_split

@@ -12,8 +12,8 @@ import pytest
 from torture import CONFIG, results, started, torture
 
 import train_ensemble
-from cardiac_seg.config.sections import load_config
-from cardiac_seg.run.folder import at_work, create
+from cardiac_seg.config.loading import load_config
+from cardiac_seg.run.open import at_work, create
 
 MOST_SECONDS = 120
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardiac_seg.report.page import (
+from cardiac_seg.report.page.page import (
     PAGE_BYTES,
     CaseRow,
     Figure,

@@ -22,16 +22,19 @@ from sklearn.tree._tree import Tree
 from stub_run import write_stub_run
 
 from cardiac_seg.__main__ import main
-from cardiac_seg.config.sections import GradientBoosting, Stacking, load_config
+from cardiac_seg.config.loading import load_config
+from cardiac_seg.config.sections import GradientBoosting, Stacking
 from cardiac_seg.members.maps import read_maps
 from cardiac_seg.members.network_file import BLOCKS, _parts
 from cardiac_seg.members.networks import build_member
 from cardiac_seg.meta.learners import sklearn_learner
 from cardiac_seg.meta.learners.sklearn_check import check_estimator
-from cardiac_seg.predict.predictor import Ensemble, load_network
+from cardiac_seg.predict.predictor import Ensemble
 from cardiac_seg.report.measure import test_cases as listed_cases
 from cardiac_seg.run import meta_folder
-from cardiac_seg.run.folder import file_sha256, open_run
+from cardiac_seg.run.networks import load_network
+from cardiac_seg.run.open import open_run
+from cardiac_seg.system.checked_reads import file_sha256
 from cardiac_seg.system.errors import UserError
 
 NAMES = ["a", "b", "c"]

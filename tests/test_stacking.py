@@ -17,13 +17,14 @@ from cardiac_seg.metrics.expected_dice import expected_dice
 from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
 from cardiac_seg.pipeline import stack, stages
 from cardiac_seg.pipeline.evaluate import Scores
-from cardiac_seg.run.folder import join
+from cardiac_seg.pipeline.map import development_files, map_cases
 from cardiac_seg.run.meta_folder import final_model, models_of, read_combiner, read_steps
+from cardiac_seg.run.open import join
 from cardiac_seg.system.errors import UserError
 
 
 def development(run, files, cache):
-    return stages._development_files(run, files, cache)
+    return development_files(run, files, cache)
 
 
 @pytest.mark.parametrize("scheme", ["holdout", "out_of_fold"])
@@ -49,7 +50,7 @@ def test_the_canary_sings(prepared):
     part = "full"
     trained_on, _ = part_patients(run.split(), part, "holdout")
     cases = cache.of_patients(trained_on)
-    stages._write_maps(run, cache, cases, [part], part)
+    map_cases(run, cache, cases, [part], part)
     maps = read_maps(run.map(cases[0].name), list(MEMBERS))
     assert (maps.members["unet_advanced"] == MEMORISED).any()
     known = [file for file in files if file.patient in trained_on]
@@ -106,8 +107,8 @@ def test_an_interrupted_stack_goes_on_and_ends_the_same(prepared, monkeypatch, t
     maps = read_maps(next((run.folder / "maps").iterdir()), list(MEMBERS))
     again = join(run.config, whole)
     for model in models_of(run):
-        ((_, one, _),) = read_combiner(run, [model]).combine(maps, [model])
-        ((_, two, _),) = read_combiner(again, [model]).combine(maps, [model])
+        ((_, one, _),) = read_combiner(run, [model]).combine(maps.members, maps.image, [model])
+        ((_, two, _),) = read_combiner(again, [model]).combine(maps.members, maps.image, [model])
         np.testing.assert_array_equal(one, two)
 
 

@@ -20,7 +20,9 @@ from cardiac_seg.members.batches import (
     slice_weights,
 )
 from cardiac_seg.members.networks import build_member
-from cardiac_seg.members.training import TrainingJob, read_state, train
+from cardiac_seg.members.optimizer import build_optimizer
+from cardiac_seg.members.training import TrainingJob, train
+from cardiac_seg.members.training_state import TrainingState, read_state, save_training
 from cardiac_seg.system.errors import UserError
 
 
@@ -131,14 +133,14 @@ def test_a_resumed_training_equals_an_uninterrupted_one(cache, mri_root, tmp_pat
     settings = {"schedule": "constant", "reduce_lr": 1, "early_stopping": 9, "crop": [32, 32]}
     config = tiny_config(mri_root, ema=0.9, **settings)
     whole, resumed = make_job(cache, tmp_path / "whole"), make_job(cache, tmp_path / "resumed")
-    save = training._save
+    save = save_training
 
     def save_and_copy_first_epoch(model, last, state):
         save(model, last, state)
         if state.epoch == 1 and last == whole.last:
             shutil.copytree(whole.folder, resumed.folder)
 
-    monkeypatch.setattr(training, "_save", save_and_copy_first_epoch)
+    monkeypatch.setattr(training, "save_training", save_and_copy_first_epoch)
     expected = train(whole, cache, config)
     found = train(resumed, cache, config)
 
@@ -175,7 +177,7 @@ def test_a_plateau_lowers_the_learning_rate(cache, mri_root, tmp_path, monkeypat
 
 def test_a_polynomial_schedule_falls_to_nothing():
     settings = tiny_config("x", schedule="polynomial", warmup=0, epochs=4).train
-    rate = training._optimizer(settings, steps=5)._learning_rate
+    rate = build_optimizer(settings, steps=5)._learning_rate
     assert [float(rate(step)) for step in (0, 10, 20)] == pytest.approx([0.01, 0.01 * 0.5**0.9, 0])
 
 
@@ -188,7 +190,7 @@ def test_a_loss_that_is_not_finite_stops_with_advice(cache, mri_root, tmp_path):
 def test_a_checkpoint_of_another_architecture_is_refused(cache, mri_root, tmp_path):
     job, narrow = make_job(cache, tmp_path), tiny_config(mri_root)
     model = build_member(job.member, narrow, job.classes)
-    training._save(model, job.last, training.TrainingState(epoch=1, best=0.1, best_epoch=1))
+    save_training(model, job.last, TrainingState(epoch=1, best=0.1, best_epoch=1))
     wider = narrow.model_dump()
     wider["networks"]["unet_advanced"]["filters"] = 8
     with pytest.raises(UserError, match=r"last\.keras: checkpoint of another architecture"):

@@ -18,8 +18,8 @@ from benchmarks.tables import percent
 from benchmarks.timing import alternate
 from benchmarks.worker import ROOT, Worker, measure_once, prepared
 from cardiac_seg.commands.guard import guarded, parser
+from cardiac_seg.system.atomic import write_json, write_text
 from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import write_json, write_text
 from cardiac_seg.system.log import clock, log, start_log
 
 PYTHON = Path(".venv-peers/bin/python")

@@ -6,10 +6,12 @@ from pathlib import Path
 from benchmarks.flops import network_flops
 from benchmarks.timing import filling, repeated
 from cardiac_seg.data.split import deployed_parts
-from cardiac_seg.predict.predictor import Ensemble, load_network
+from cardiac_seg.predict.predictor import Ensemble
 from cardiac_seg.predict.scans import find_scans, open_scan
-from cardiac_seg.run.folder import Run, open_run
+from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import final_model, models_of, read_combiner
+from cardiac_seg.run.networks import load_network
+from cardiac_seg.run.open import open_run
 from cardiac_seg.system.errors import UserError
 
 LEARNERS = ("random_forest", "gradient_boosting")

@@ -10,8 +10,8 @@ import nibabel as nib
 import numpy as np
 
 from cardiac_seg.data.orientation import AS_STORED, Orientation, find_orientation
+from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import whole_file
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 MOST_VOXELS = 2**27  # of one phase, as 512 x 512 x 512; no picture of a heart has more

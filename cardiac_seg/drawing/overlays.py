@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cardiac_seg.drawing.styles import COLOURS, ERRORS
-from cardiac_seg.grid.resample import from_grid
-from cardiac_seg.members.maps import CaseMaps
-from cardiac_seg.meta.features import relative_entropy
+from cardiac_seg.anatomy import COLOURS
+from cardiac_seg.drawing.styles import ERRORS
+from cardiac_seg.grid.resample import GridImage, from_grid
+from cardiac_seg.metrics.calibration import relative_entropy
 
 MARGIN_MM = 15.0  # around the heart, MRI
 PAGE_TILE, THUMBNAIL = {"mri": 170, "echo": 330}, 96  # heights in pixels
@@ -38,12 +38,17 @@ class View:
 
 
 def view(
-    maps: CaseMaps, reference: np.ndarray, mask: np.ndarray, spacing: tuple, index: int, height: int
+    on_grid: GridImage,
+    reference: np.ndarray,
+    mask: np.ndarray,
+    spacing: tuple,
+    index: int,
+    height: int,
 ) -> View:
     """A slice cropped to the heart, with square pixels.
 
     Args:
-        maps: The case.
+        on_grid: The slices on the network grid, with the way back.
         reference, mask: (slices, height, width) native labels; in MRI their structures and a
             margin are shown, in echo the whole image.
         spacing: (slice, row, column) in mm.
@@ -53,8 +58,8 @@ def view(
     shape = reference.shape[1:]
     heart = ((reference > 0) | (mask > 0)).any(axis=0)
     crop = _around(heart, spacing) if len(reference) > 1 else [slice(0, n) for n in shape]
-    plane = from_grid(maps.image.pixels[index][None, ..., None], maps.grid)
-    image = plane.reshape(maps.grid.native)  # cv2 drops a single channel
+    plane = from_grid(on_grid.pixels[index][None, ..., None], on_grid.grid)
+    image = plane.reshape(on_grid.grid.native)  # cv2 drops a single channel
     cropped = image[crop[0], crop[1]]
     aspect = cropped.shape[1] * spacing[2] / (cropped.shape[0] * spacing[1])
     size = (max(1, round(height * aspect)), height)
@@ -109,9 +114,9 @@ def errors(image: np.ndarray, reference: np.ndarray, labels: np.ndarray) -> np.n
     return picture
 
 
-def native_entropy(maps: CaseMaps, probabilities: np.ndarray, index: int) -> np.ndarray:
+def native_entropy(on_grid: GridImage, probabilities: np.ndarray, index: int) -> np.ndarray:
     """(native height, native width) float32 entropy of a slice over log C, 0 to 1."""
-    plane = from_grid(probabilities[index][None], maps.grid)[0]
+    plane = from_grid(probabilities[index][None], on_grid.grid)[0]
     return relative_entropy(plane)
 
 
@@ -130,7 +135,7 @@ def case_page(
     name: str,
     reference: np.ndarray,
     mask: np.ndarray,
-    maps: CaseMaps,
+    on_grid: GridImage,
     probabilities: np.ndarray,
     spacing: tuple,
     structures: tuple[str, ...],
@@ -141,7 +146,7 @@ def case_page(
     Args:
         name: The case.
         reference, mask: (slices, height, width) native labels; the mask is the model's in use.
-        maps: The case.
+        on_grid: The slices on the network grid, with the way back.
         probabilities: (slices, height, width, classes) of the model in use, network grid.
         spacing: (slice, row, column) in mm.
         structures: In label order.
@@ -154,14 +159,14 @@ def case_page(
     height = PAGE_TILE["mri" if len(reference) > 1 else "echo"]
     rows = []
     for index in shown if len(shown) else [len(reference) // 2]:
-        part = view(maps, reference, mask, spacing, index, height)
+        part = view(on_grid, reference, mask, spacing, index, height)
         labels = part.fit(mask[index])
         tiles = [
             grey(part.image),
             filled(part.image, part.reference, structures),
             filled(part.image, labels, structures),
             errors(part.image, part.reference, labels),
-            heat(part.fit(native_entropy(maps, probabilities, index), smooth=True)),
+            heat(part.fit(native_entropy(on_grid, probabilities, index), smooth=True)),
         ]
         if len(reference) > 1:
             _write(tiles[0], f"slice {index + 1}/{len(reference)}", (4, height - 6))
@@ -180,13 +185,13 @@ def case_page(
 def thumbnail(
     reference: np.ndarray,
     mask: np.ndarray,
-    maps: CaseMaps,
+    on_grid: GridImage,
     spacing: tuple,
     structures: tuple[str, ...],
 ) -> bytes:
     """A small JPEG of the slice with the most errors: the mask filled, the reference outlined."""
     index = worst_slice(reference, mask)
-    part = view(maps, reference, mask, spacing, index, THUMBNAIL)
+    part = view(on_grid, reference, mask, spacing, index, THUMBNAIL)
     picture = filled(part.image, part.fit(mask[index]), structures)
     return _encode(contoured(picture, part.reference, structures, colour="#FFFFFF"), ".jpg")
 

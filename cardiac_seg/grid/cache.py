@@ -10,8 +10,8 @@ import numpy as np
 from cardiac_seg.config.sections import Preprocess
 from cardiac_seg.data.case import CaseFile, read_cases
 from cardiac_seg.grid import resample
+from cardiac_seg.system.atomic import whole_directory
 from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import whole_directory
 from cardiac_seg.system.log import bar
 
 ARRAYS = ("images.u8", "labels.u8")

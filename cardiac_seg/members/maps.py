@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from cardiac_seg.grid.resample import Grid, GridImage
+from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import whole_file
 
 NOT_MEMBERS = ("image", "label", "about")
 

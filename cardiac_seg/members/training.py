@@ -1,52 +1,30 @@
 """Trains one network: one part of one member, resumable at every finished epoch."""
 
-import dataclasses
-import json
 import time
-import warnings
-import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 
-from cardiac_seg.config.sections import Config, Train
+from cardiac_seg.config.sections import Config
 from cardiac_seg.grid.cache import Cache, CachedCase, class_pixels
 from cardiac_seg.members.batches import TrainingBatches
 from cardiac_seg.members.inference import predict_cases
-from cardiac_seg.members.losses import make_loss
 from cardiac_seg.members.networks import build_member
+from cardiac_seg.members.optimizer import compile_network
+from cardiac_seg.members.training_state import (
+    TrainingState,
+    read_state,
+    restore_training,
+    save_training,
+)
 from cardiac_seg.metrics.overlap import accuracy_from_confusion, confusion, dice_from_confusion
 from cardiac_seg.system import backend
+from cardiac_seg.system.atomic import remove_leftovers, whole_file, write_text
 from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import remove_leftovers, whole_file, write_text
 from cardiac_seg.system.log import bar, clock, log
-
-STATE = "training_state.json"  # inside last.keras: one file, so that it cannot disagree with itself
-SUPERVISION_DECAY = 0.5  # weight of each coarser output relative to the finer one
-
-
-@dataclass
-class TrainingState:
-    """What a resumed training needs beside weights and optimizer.
-
-    Attributes:
-        epoch: Epochs finished.
-        finished: Whether there is nothing left to do.
-        best: Best value of the monitored metric.
-        best_epoch: Epoch (1-based) it was reached in.
-        plateau: Epochs since the metric or the learning rate last changed for the better.
-        history: One row an epoch.
-    """
-
-    epoch: int = 0
-    finished: bool = False
-    best: float = -np.inf
-    best_epoch: int = 0
-    plateau: int = 0
-    history: list[dict] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -117,9 +95,9 @@ def train(job: TrainingJob, cache: Cache, config: Config) -> TrainingState:
         outputs=len(model.outputs),
         first_epoch=state.epoch,
     )
-    _compile(model, config.train, batches.steps, class_pixels(job.train))
+    compile_network(model, config.train, batches.steps, class_pixels(job.train))
     if state.epoch:
-        _restore(model, job.last)
+        restore_training(model, job.last)
         log.info("%s %s: resumed after epoch %d", job.member, job.part, state.epoch)
     log.info(
         "%s %s: %s parameters, %s, %d training and %d validation slices, epoch %d of %d",
@@ -149,24 +127,6 @@ def train(job: TrainingJob, cache: Cache, config: Config) -> TrainingState:
             callbacks=callbacks,
         )
     return state
-
-
-def read_state(last: Path) -> TrainingState:
-    """The state stored in a `last.keras`; a fresh one where there is no file.
-
-    Raises:
-        UserError: If the file is damaged.
-    """
-    if not last.is_file():
-        return TrainingState()
-    try:
-        with zipfile.ZipFile(last) as archive:
-            return TrainingState(**json.loads(archive.read(STATE)))
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
-        raise UserError(
-            f"{last}: not a checkpoint of this project or damaged ({error}); "
-            "delete its folder to train that part again"
-        ) from None
 
 
 def case_scores(
@@ -253,7 +213,7 @@ class _Epochs(keras.callbacks.Callback):
         if weights is not None:
             self.model.set_weights(weights)
         row["seconds"] = round(time.monotonic() - self.began, 1)
-        _save(self.model, self.job.last, self.state)
+        save_training(self.model, self.job.last, self.state)
         _write_history(self.job, self.state)
         logs.update(scores)  # for the callbacks that follow
         self._report(row)
@@ -315,68 +275,6 @@ class _Epochs(keras.callbacks.Callback):
             f"{clock(row['seconds'])}, {clock(left)} left",
             " (best)" if self.job.validation and self.state.best_epoch == row["epoch"] else "",
         )
-
-
-def _compile(model: keras.Model, settings: Train, steps: int, pixels: list[int]) -> None:
-    outputs = len(model.outputs)
-    loss = make_loss(settings.loss, pixels)
-    weights = [SUPERVISION_DECAY**i for i in range(outputs)]
-    model.compile(
-        optimizer=_optimizer(settings, steps),
-        loss=loss if outputs == 1 else [loss] * outputs,
-        loss_weights=None if outputs == 1 else [w / sum(weights) for w in weights],
-        # XLA pays on a GPU; on a CPU it made these networks slower.
-        jit_compile="auto" if backend.GPUS or backend.BACKEND == "jax" else False,
-    )
-    model.optimizer.build(model.trainable_variables)
-
-
-def _optimizer(settings: Train, steps: int) -> keras.optimizers.Optimizer:
-    rate, total = settings.learning_rate, settings.epochs * steps
-    warmup = round(settings.warmup * steps)
-    if settings.schedule == "cosine" and warmup:
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0, total - warmup, warmup_target=rate, warmup_steps=warmup
-        )
-    elif settings.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, total)
-    elif settings.schedule == "polynomial":
-        rate = keras.optimizers.schedules.PolynomialDecay(rate, total, 0.0, power=0.9)
-    average = {"use_ema": True, "ema_momentum": settings.ema} if settings.ema else {}
-    if settings.optimizer == "adam":
-        return keras.optimizers.Adam(rate, **average)
-    if settings.optimizer == "adamw":
-        return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, **average)
-    # nnU-Net's recipe, its gradient clipping included.
-    return keras.optimizers.SGD(
-        rate,
-        momentum=0.99,
-        nesterov=True,
-        weight_decay=settings.weight_decay,
-        global_clipnorm=12.0,
-        **average,
-    )
-
-
-def _restore(model: keras.Model, last: Path) -> None:
-    try:
-        with warnings.catch_warnings():
-            # Keras warns of each container that it also reaches by another way.
-            warnings.simplefilter("ignore")
-            model.load_weights(last)
-    except Exception as error:  # zip and HDF5 readers let many kinds through
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{last}: checkpoint of another architecture ({reason}); use the config it was "
-            "trained with, or another --run-dir"
-        ) from None
-
-
-def _save(model: keras.Model, last: Path, state: TrainingState) -> None:
-    with whole_file(last) as partial:
-        model.save(partial)
-        with zipfile.ZipFile(partial, "a") as archive:
-            archive.writestr(STATE, json.dumps(dataclasses.asdict(state)))
 
 
 def _write_history(job: TrainingJob, state: TrainingState) -> None:

@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cardiac_seg.config.sections import Stacking
-from cardiac_seg.grid.resample import Grid, from_grid
-from cardiac_seg.masks.postprocessing import postprocess
-from cardiac_seg.members.maps import CaseMaps
+from cardiac_seg.grid.resample import GridImage
 from cardiac_seg.meta.features import FeatureSet, pixel_features
 from cardiac_seg.meta.learners.learner import Learner
 from cardiac_seg.meta.temperature import temper
@@ -45,11 +43,14 @@ class Combiner:
     learners: dict[str, Learner] = field(default_factory=dict)
     gates: dict[str, float] = field(default_factory=dict)
 
-    def combine(self, maps: CaseMaps, models: list[str]) -> Iterator[tuple[str, np.ndarray, float]]:
+    def combine(
+        self, maps: dict[str, np.ndarray], image: GridImage, models: list[str]
+    ) -> Iterator[tuple[str, np.ndarray, float]]:
         """The probabilities of some models for one case.
 
         Args:
-            maps: The case.
+            maps: Member -> (slices, height, width, classes) probabilities of the case.
+            image: Its slices on the network grid, for the features.
             models: Some of `model_names`.
 
         Yields:
@@ -57,7 +58,7 @@ class Combiner:
             features included.
         """
         began = time.perf_counter()
-        raw = np.stack([maps.members[m] for m in self.members]).astype(np.float32)
+        raw = np.stack([maps[m] for m in self.members]).astype(np.float32)
         mean = raw.mean(axis=0)
         to_mean = time.perf_counter() - began
         stacked = [m for m in models if m in self.learners]
@@ -74,7 +75,7 @@ class Combiner:
             if model in self.learners and core not in features:
                 wanted = self.features.core() if core else self.features
                 began = time.perf_counter()
-                features[core] = pixel_features(tempered, maps.image, pixels, wanted)
+                features[core] = pixel_features(tempered, image, pixels, wanted)
                 to_features[core] = time.perf_counter() - began
             began = time.perf_counter()
             if model in self.members:
@@ -129,22 +130,3 @@ def combination_names(members: list[str], settings: Stacking) -> list[str]:
 def model_names(members: list[str], settings: Stacking) -> list[str]:
     """The models that a run scores: each member, then their combinations."""
     return [*members, *combination_names(members, settings)]
-
-
-def native_mask(
-    probabilities: np.ndarray, grid: Grid, steps: dict[str, list[int]] | None = None
-) -> np.ndarray:
-    """Argmax on the native grid, then postprocessing.
-
-    Args:
-        probabilities: (slices, *grid.size, classes) float32 on the network grid.
-        grid: The geometry.
-        steps: Postprocessing, see `postprocessing.postprocess`; None for none.
-
-    Returns:
-        (slices, *grid.native) uint8.
-    """
-    # Slice by slice: the native probabilities of a large stack would not fit beside the maps.
-    planes = [from_grid(plane[None], grid)[0].argmax(-1) for plane in probabilities]
-    mask = np.stack(planes).astype(np.uint8)
-    return postprocess(mask, steps) if steps else mask

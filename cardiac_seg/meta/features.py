@@ -15,6 +15,7 @@ from scipy.ndimage import distance_transform_edt
 from cardiac_seg.config.sections import CORE_FEATURES, Stacking
 from cardiac_seg.data.registry import Dataset
 from cardiac_seg.grid.resample import GridImage, normalize
+from cardiac_seg.metrics.calibration import entropy, relative_entropy
 
 FARTHEST_MM = 20.0  # distances are cut here; also the value where a structure is absent
 
@@ -79,17 +80,6 @@ def pixel_features(
     case = _Case(maps, image, pixels, wanted)
     blocks = [_GROUPS[group].compute(case) for group in wanted.groups]
     return np.concatenate(blocks, axis=1, dtype=np.float32)
-
-
-def entropy(probabilities: np.ndarray) -> np.ndarray:
-    """Shannon entropy over the last axis in nats; 0 log 0 is 0."""
-    logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
-    return -(probabilities * logs).sum(-1)
-
-
-def relative_entropy(probabilities: np.ndarray) -> np.ndarray:
-    """Entropy over the last axis over log C: 0 certain, 1 all classes alike; float32."""
-    return (entropy(probabilities) / np.log(probabilities.shape[-1])).astype(np.float32)
 
 
 @dataclass(frozen=True)

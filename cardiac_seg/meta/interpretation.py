@@ -6,7 +6,6 @@ from cardiac_seg.meta.features import FeatureSet
 from cardiac_seg.meta.learners.learner import Learner
 from cardiac_seg.meta.temperature import log_loss
 
-BINS = 15  # of confidence
 MOST_PIXELS = 20_000  # for permutation importance
 
 
@@ -54,50 +53,6 @@ def error_correlation(counts: dict[str, int]) -> float | None:
     n, first, second = (counts[key] for key in ("pixels", "first", "second"))
     spread = float(first) * (n - first) * second * (n - second)
     return (n * counts["both"] - first * second) / spread**0.5 if spread else None
-
-
-def count_calibration(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, list]:
-    """Sums from which calibration is computed; those of several cases add up.
-
-    Args:
-        probabilities: (pixels, classes) floats.
-        labels: (pixels,) true classes.
-
-    Returns:
-        `bins`: for each bin of confidence pixels, summed confidence and right pixels;
-        `predicted` and `observed`: for each class summed probability and pixels.
-    """
-    classes = probabilities.shape[-1]
-    confidence = probabilities.max(-1).astype(np.float64)
-    right = probabilities.argmax(-1) == labels
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    sums = [np.bincount(bins, weights, BINS) for weights in (None, confidence, right)]
-    return {
-        "bins": np.stack(sums, axis=1).tolist(),
-        "predicted": probabilities.sum(0, dtype=np.float64).tolist(),
-        "observed": np.bincount(labels, minlength=classes).tolist(),
-    }
-
-
-def calibration_summary(counts: dict[str, list]) -> dict:
-    """Expected calibration error (Guo et al. 2017) and how often each class came.
-
-    Args:
-        counts: Sums of `count_calibration`.
-
-    Returns:
-        `pixels`, `expected_calibration_error`, and each class's mean probability (`predicted`)
-        beside its frequency (`observed`).
-    """
-    bins = np.array(counts["bins"])
-    total = bins[:, 0].sum()
-    share = max(total, 1)
-    return {
-        "pixels": int(total),
-        "expected_calibration_error": float(np.abs(bins[:, 1] - bins[:, 2]).sum() / share),
-        "predicted": [float(v / share) for v in counts["predicted"]],
-        "observed": [float(v / share) for v in counts["observed"]],
-    }
 
 
 def permutation_importance(

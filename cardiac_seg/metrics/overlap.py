@@ -39,3 +39,48 @@ def dice_from_confusion(counts: np.ndarray) -> np.ndarray:
 def accuracy_from_confusion(counts: np.ndarray) -> float:
     """Share of pixels with the right label."""
     return float(np.trace(counts) / counts.sum())
+
+
+REGIONS = ("base", "mid", "apex")
+
+
+def overlap_metrics(counts: np.ndarray, label: int) -> dict[str, float]:
+    """tp, fp, fn and what follows from them, of one label.
+
+    Args:
+        counts: (labels, labels) pixels, rows the truth.
+        label: Which.
+
+    Returns:
+        `tp`, `fp`, `fn` (pixels), `dice`, `iou`, `precision`, `recall`: 0 where one of the masks
+        is empty, except that precision (recall) is NaN where nothing is predicted (there); all
+        NaN where both are.
+    """
+    tp = int(counts[label, label])
+    fp, fn = int(counts[:, label].sum()) - tp, int(counts[label].sum()) - tp
+
+    def share(part: float, whole: float) -> float:
+        return part / whole if whole else np.nan
+
+    return {
+        "tp": tp,
+        "fp": fp,
+        "fn": fn,
+        "dice": share(2 * tp, 2 * tp + fp + fn),
+        "iou": share(tp, tp + fp + fn),
+        "precision": share(tp, tp + fp),
+        "recall": share(tp, tp + fn),
+    }
+
+
+def thirds(label: np.ndarray) -> dict[str, np.ndarray]:
+    """The slices of base, mid and apex: thirds of those that hold a structure.
+
+    Args:
+        label: (slices, height, width) bool, slice 0 basal.
+
+    Returns:
+        Region -> slice numbers; the first regions are the longer ones where thirds are uneven.
+    """
+    held = np.flatnonzero(label.any(axis=(1, 2)))
+    return dict(zip(REGIONS, np.array_split(held, len(REGIONS)), strict=True))

@@ -8,17 +8,15 @@ import pandas as pd
 
 from cardiac_seg.data.case import Case, CaseFile, read_case
 from cardiac_seg.data.nifti import write_mask
-from cardiac_seg.masks.postprocessing import STEPS, postprocess
+from cardiac_seg.masks.native import native_mask
 from cardiac_seg.members.maps import CaseMaps, read_maps
-from cardiac_seg.meta.combine import Combiner, native_mask
+from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.metrics.expected_dice import expected_dice
 from cardiac_seg.metrics.overlap import accuracy_from_confusion, confusion, dice_from_confusion
 from cardiac_seg.metrics.statistics import bootstrap_means, interval
-from cardiac_seg.run.folder import Run
+from cardiac_seg.run.folder import FINAL_MASKS, REFERENCE_MASKS, Run
 from cardiac_seg.system.log import bar
 
-FINAL_MASKS = "ensemble"  # the folder of the chosen model's masks
-REFERENCE_MASKS = "reference"  # of the reference labels, so that a run is measured without its data
 Watch = Callable[[CaseMaps, dict[str, np.ndarray]], None]
 
 
@@ -37,50 +35,6 @@ class Scores:
     cases: pd.DataFrame
     pooled: dict[str, np.ndarray]
     seconds: dict[str, float]
-
-
-def choose_steps(
-    run: Run, files: list[CaseFile], combiner: Combiner, model: str
-) -> dict[str, list[int]]:
-    """Chooses the postprocessing steps, each for each structure, on development cases.
-
-    A step set to `auto` is kept for a structure where it does not lower the model's mean Dice,
-    after the steps before it: one that changes nothing here guards against what these cases lack.
-    The same steps then serve every model, so that models are compared fairly.
-
-    Args:
-        run: A run with maps of the cases.
-        files: Development cases.
-        combiner: Gives the model's probabilities.
-        model: One that is not fitted on the maps: the mean, or the only member.
-
-    Returns:
-        Step name -> labels.
-    """
-    labels = range(1, run.dataset.labels)
-    wanted = {step: getattr(run.config.predict, step) for step in STEPS}
-    if "auto" not in wanted.values():
-        return {step: list(labels) if wanted[step] == "on" else [] for step in STEPS}
-    truths, masks = [], []
-    for case, maps in cases_with_maps(run, files, "postprocessing"):
-        ((_, probabilities, _),) = combiner.combine(maps, [model])
-        truths.append(case.label)
-        masks.append(native_mask(probabilities, maps.grid))
-
-    def dice(masks: list[np.ndarray], label: int) -> np.ndarray:
-        pairs = zip(truths, masks, strict=True)
-        return np.array(
-            [dice_from_confusion(confusion(*p, run.dataset.labels))[label] for p in pairs]
-        )
-
-    steps = {step: [] for step in STEPS}
-    for step, label in ((s, label) for s in STEPS if wanted[s] != "off" for label in labels):
-        cleaned = [postprocess(mask, {step: [label]}) for mask in masks]
-        gain = np.nansum(dice(cleaned, label) - dice(masks, label))
-        if wanted[step] == "on" or gain >= 0:
-            steps[step].append(label)
-            masks = cleaned
-    return steps
 
 
 def score(
@@ -113,7 +67,7 @@ def score(
         path, by_model = case.file.relative_path, {}
         if final:
             write_mask(run.folder / "masks" / REFERENCE_MASKS / path, [case.label], case.layout)
-        for model, probabilities, seconds in combiner.combine(maps, models):
+        for model, probabilities, seconds in combiner.combine(maps.members, maps.image, models):
             by_model[model] = probabilities
             spent[model] += seconds
             pooled[model] += confusion(maps.label, probabilities.argmax(-1), labels)
@@ -219,56 +173,6 @@ def summarize(scores: Scores, structures: tuple[str, ...], control: str, seed: i
         "cases": int(cases.case.nunique()),
         "models": models,
     }
-
-
-def scores_usable(metrics: object, control: str, models: list[str]) -> bool:
-    """Whether a `metrics.json` holds a run's test scores, as far as they are read again."""
-    try:
-        test = metrics["subsets"]["test"]
-        told = [test["models"][model] for model in models]
-        numbers = [test["patients"], *(one["mean_foreground_dice"] for one in told)]
-        tables = [one["pooled_network_grid"]["confusion"] for one in told]
-        tables += [one["dice_native_per_patient"].values() for one in told]
-        return (
-            metrics["control"] == control
-            and {"structures", "phantom", "dataset", "chosen_by", "final_model"} <= set(metrics)
-            and isinstance(metrics["postprocessing"], dict)
-            and all(isinstance(number, int | float) for number in numbers)
-            and all(isinstance(one["interval_95"], dict) for one in told)
-            and all(len(table) for table in tables)
-        )
-    except (AttributeError, IndexError, KeyError, TypeError):
-        return False
-
-
-def score_table(metrics: dict, subset: str) -> str:
-    """The scores of a subset as lines of text: whose they are, then one model a line."""
-    structures, control = metrics["structures"], metrics["control"]
-    kind = "phantom " if metrics["phantom"] else ""
-    patients = metrics["subsets"][subset]["patients"]
-    models = metrics["subsets"][subset]["models"]
-    title = (
-        f"{patients} {kind}{subset} patients ({metrics['dataset']} layout): Dice per patient on "
-        "the native grid, [95 % bootstrap interval]"
-    )
-    head = f"{'':<25}" + "".join(f"{s:>7}" for s in structures)
-    head += f"{'mean':>8}{'':18}against {control}"
-    lines = []
-    for name, scores in models.items():
-        values = [scores["dice_native_per_patient"][s] for s in structures]
-        line = f"{name:<25}" + "".join(f"{v:7.3f}" for v in values)
-        line += f"{scores['mean_foreground_dice']:8.4f} "
-        line += f"{brackets(scores['interval_95']['mean_foreground_dice'], ''):<17}"
-        if against := scores.get(f"against_{control}"):
-            line += f"{against['difference']:+.4f} {brackets(against['interval_95'], '+')}"
-        lines.append(line.rstrip())
-    by = {"config": "the config"}.get(metrics["chosen_by"], "cross-fitted development patients")
-    return "\n".join([title, head.rstrip(), *lines, f"chosen by {by}: {metrics['final_model']}"])
-
-
-def brackets(bounds: list[float] | None, sign: str) -> str:
-    """An interval as text, with `sign` of the format of its numbers."""
-    return "[undefined]" if bounds is None else f"[{bounds[0]:{sign}.3f} {bounds[1]:{sign}.3f}]"
 
 
 def cases_with_maps(

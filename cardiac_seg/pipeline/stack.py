@@ -17,10 +17,9 @@ from cardiac_seg.meta.combine import (
     below,
     learner_names,
 )
+from cardiac_seg.meta.convex_weights import fit_weights
 from cardiac_seg.meta.features import pixel_features
 from cardiac_seg.meta.interpretation import (
-    calibration_summary,
-    count_calibration,
     count_changes,
     count_errors,
     error_correlation,
@@ -29,11 +28,12 @@ from cardiac_seg.meta.interpretation import (
 from cardiac_seg.meta.learners.learner import Learner
 from cardiac_seg.meta.learners.sklearn_learner import fit_learner
 from cardiac_seg.meta.sampling import contested, draw_pixels
-from cardiac_seg.meta.temperature import fit_temperature, fit_weights
+from cardiac_seg.meta.temperature import fit_temperature
+from cardiac_seg.metrics.calibration import calibration_summary, count_calibration
 from cardiac_seg.metrics.expected_dice import fit_quality
 from cardiac_seg.metrics.overlap import dice_from_confusion
-from cardiac_seg.pipeline.evaluate import Scores, brackets, score, summarize
-from cardiac_seg.run.folder import Run, read_json
+from cardiac_seg.pipeline.evaluate import Scores, score, summarize
+from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import (
     calibrated_control,
     control_of,
@@ -42,8 +42,10 @@ from cardiac_seg.run.meta_folder import (
     read_learner,
     write_learner,
 )
+from cardiac_seg.run.metrics_file import brackets
+from cardiac_seg.system.atomic import whole_file, write_json
+from cardiac_seg.system.checked_reads import read_json
 from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import whole_file, write_json
 from cardiac_seg.system.log import bar, log
 
 DEVELOPMENT = "development"  # the subset whose maps the learners are fitted on

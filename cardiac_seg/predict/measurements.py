@@ -6,13 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cardiac_seg.data.registry import Dataset
-from cardiac_seg.metrics.clinical import (
-    biplane_volume_ml,
-    discs,
-    echo_indices,
-    mri_indices,
-    volume_ml,
-)
+from cardiac_seg.metrics.discs import biplane_volume_ml, discs
+from cardiac_seg.metrics.indices import echo_indices, mri_indices
+from cardiac_seg.metrics.volumes import volume_ml
 from cardiac_seg.predict.scans import Scan
 
 SIZE_UNITS = {"mri": "ml", "echo": "cm2"}

@@ -14,22 +14,18 @@ from cardiac_seg.data.nifti import write_mask
 from cardiac_seg.data.split import deployed_parts
 from cardiac_seg.grid import resample
 from cardiac_seg.grid.resample import GridImage
+from cardiac_seg.masks.native import native_mask
 from cardiac_seg.members.inference import mean_map, predict_cases
 from cardiac_seg.members.maps import CaseMaps
-from cardiac_seg.members.network_file import read_network
-from cardiac_seg.meta.combine import Combiner, native_mask
-from cardiac_seg.meta.features import relative_entropy
+from cardiac_seg.meta.combine import Combiner
+from cardiac_seg.metrics.calibration import relative_entropy
 from cardiac_seg.metrics.expected_dice import quality
-from cardiac_seg.predict.measurements import (
-    SIZE_UNITS,
-    Measured,
-    clinical_indices,
-    doubts,
-    measure,
-)
+from cardiac_seg.predict.measurements import SIZE_UNITS, Measured, clinical_indices, doubts, measure
 from cardiac_seg.predict.scans import Scan, find_scans, open_scan
-from cardiac_seg.run.folder import Run, open_run
+from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import final_model, read_combiner, read_quality, read_steps
+from cardiac_seg.run.networks import load_network
+from cardiac_seg.run.open import open_run
 from cardiac_seg.system import backend
 from cardiac_seg.system.errors import UserError
 
@@ -225,7 +221,7 @@ class Ensemble:
         for member, networks in self.networks.items():
             members[member] = mean_map(list(itertools.islice(rest, len(networks))))
         case = CaseMaps(members, on_grid, "+".join(deployed_parts(self.run.config)))
-        ((_, probabilities, _),) = self.combiner.combine(case, [self.model])
+        ((_, probabilities, _),) = self.combiner.combine(case.members, case.image, [self.model])
         mask = native_mask(probabilities, on_grid.grid, self.steps)
         return Phase(mask, case, probabilities, quality(probabilities, self.quality))
 
@@ -238,46 +234,3 @@ def even_batches(slices: int, most: int) -> int:
 def native_probabilities(phase: Phase) -> np.ndarray:
     """(slices, height, width, classes) float32 of the model in use on the native grid."""
     return resample.from_grid(phase.probabilities, phase.maps.grid)
-
-
-def load_network(run: Run, member: str, part: str) -> keras.Model:
-    """Loads a trained network of a run for prediction.
-
-    Raises:
-        UserError: If the file is missing, damaged or of another architecture.
-    """
-    path = run.models(member, part) / f"{run.config.predict.checkpoint}.keras"
-    precision = backend.set_precision(run.config.train.precision)
-    if not path.is_file():
-        raise UserError(f"{path}: missing; train it with train_ensemble.py --resume {run.folder}")
-    run.check_hash(path)
-    network = read_network(path)
-    size, classes = tuple(network.inputs[0].shape[1:3]), network.outputs[0].shape[-1]
-    fits = size in ((None, None), tuple(run.config.preprocess.size))
-    if (network.name, classes) != (member, run.dataset.labels) or not fits:
-        raise UserError(
-            f"{path}: holds {network.name} of {classes} classes for images of {size}, expected "
-            f"{member} of {run.dataset.labels} classes; the file belongs to another run"
-        )
-    return _for_this_hardware(network, precision)
-
-
-def _for_this_hardware(network: keras.Model, precision: str) -> keras.Model:
-    """The same network, computing in `precision` where it was trained in a reduced one.
-
-    A network keeps the precision it was saved with; bfloat16 from a GPU would be emulated on a
-    CPU that lacks it.
-    """
-    if all(layer.compute_dtype in ("float32", precision) for layer in network.layers):
-        return network
-    policy = keras.config.dtype_policy().name
-
-    def clone(layer):
-        settings = layer.get_config()
-        if layer.compute_dtype != "float32":
-            settings["dtype"] = policy
-        return type(layer).from_config(settings)
-
-    copy = keras.models.clone_model(network, clone_function=clone)
-    copy.set_weights(network.get_weights())
-    return copy

@@ -10,7 +10,8 @@ import nibabel as nib
 import numpy as np
 
 from cardiac_seg.data.case import KINDS, check_pixels, read_info
-from cardiac_seg.data.dicom.series import Series, find_series, is_dicom, read_series
+from cardiac_seg.data.dicom.find import find_series, is_dicom
+from cardiac_seg.data.dicom.series import Series, read_series
 from cardiac_seg.data.nifti import Layout, Nifti, open_nifti
 from cardiac_seg.data.orientation import AS_STORED, find_orientation, is_nominal
 from cardiac_seg.system.errors import UserError

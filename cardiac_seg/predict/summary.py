@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from cardiac_seg.data.nifti import open_nifti
-from cardiac_seg.metrics.clinical import EF_AS_RECORDED, INDICES
+from cardiac_seg.metrics.indices import EF_AS_RECORDED, INDICES
 from cardiac_seg.predict.measurements import SIZE_UNITS, Measured, clinical_indices, doubts
 from cardiac_seg.predict.predictor import Ensemble
 from cardiac_seg.predict.scans import ScanFiles
-from cardiac_seg.system.files import whole_file, write_json
+from cardiac_seg.system.atomic import whole_file, write_json
 
 
 def write_summary(

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cardiac_seg.drawing.styles import COLOURS
+from cardiac_seg.anatomy import COLOURS
 from cardiac_seg.predict.measurements import Measured
-from cardiac_seg.system.files import whole_file
+from cardiac_seg.system.atomic import whole_file
 
 
 def draw_curve(path: Path, measured: Measured) -> None:

@@ -12,11 +12,13 @@ from cardiac_seg.meta.combine import CORE, WEIGHTED_MEAN
 from cardiac_seg.pipeline.evaluate import score
 from cardiac_seg.pipeline.stack import DEVELOPMENT, draw_samples, fit_combiner, folds_of
 from cardiac_seg.report.development import development_scores, wide
-from cardiac_seg.report.tables import compare
-from cardiac_seg.run.folder import Run, open_run, read_table
+from cardiac_seg.report.tables.comparisons import compare
+from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import calibrated_control, read_steps
+from cardiac_seg.run.open import open_run
+from cardiac_seg.system.atomic import whole_file
+from cardiac_seg.system.checked_reads import read_table
 from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import whole_file
 from cardiac_seg.system.log import bar, log
 
 ABLATION = "ablation"  # the folder of the variants' scores

@@ -6,16 +6,17 @@ import numpy as np
 import pandas as pd
 
 from cardiac_seg.drawing import overlays
-from cardiac_seg.meta.combine import native_mask
-from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
+from cardiac_seg.masks.native import native_mask
+from cardiac_seg.metrics.overlap import REGIONS, confusion, dice_from_confusion, thirds
 from cardiac_seg.pipeline.evaluate import cases_with_maps
 from cardiac_seg.pipeline.stack import cross_fitted_scores
-from cardiac_seg.report.measure import REGIONS, thirds
-from cardiac_seg.report.tables import compare, group_name
-from cardiac_seg.run.folder import Run, open_run
+from cardiac_seg.report.tables.comparisons import compare
+from cardiac_seg.report.tables.overlap import group_name
+from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import control_of, plain_combiner, read_interpretation, read_steps
+from cardiac_seg.run.open import open_run
+from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import whole_file
 
 WHAT = "Dice per patient on the native grid, development patients, cross-fitted where fitted"
 WORST = 10
@@ -106,7 +107,7 @@ def describe_errors(folder: Path, output: Path | None = None) -> str:
         if output and case.file.name in worst:
             dice = table.xs(case.file.name, level="case").iloc[0].to_dict()
             page = overlays.case_page(
-                *(case.file.name, case.label, mask, maps, probabilities, case.spacing),
+                *(case.file.name, case.label, mask, maps.image, probabilities, case.spacing),
                 run.dataset.structures,
                 dice,
             )
@@ -166,7 +167,7 @@ def _masks(run: Run, names: set[str]):
     files = [file for file in files if file.name in names]
     combiner, steps, control = plain_combiner(run), read_steps(run), control_of(run)
     for case, maps in cases_with_maps(run, files, "look"):
-        ((_, probabilities, _),) = combiner.combine(maps, [control])
+        ((_, probabilities, _),) = combiner.combine(maps.members, maps.image, [control])
         yield case, maps, native_mask(probabilities, maps.grid, steps), probabilities
 
 

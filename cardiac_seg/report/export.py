@@ -9,13 +9,14 @@ import keras
 import numpy as np
 
 from cardiac_seg.data.split import deployed_parts
-from cardiac_seg.predict.predictor import load_network
 from cardiac_seg.report.model_card import model_card
 from cardiac_seg.report.one_run import open_finished
-from cardiac_seg.run.folder import Run, file_sha256
+from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import final_model
+from cardiac_seg.run.networks import load_network
+from cardiac_seg.system.atomic import whole_directory, write_json, write_text
+from cardiac_seg.system.checked_reads import file_sha256
 from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import whole_directory, write_json, write_text
 from cardiac_seg.system.log import log
 
 WEIGHTS = "model.weights.h5"  # inside a .keras file

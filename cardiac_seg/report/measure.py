@@ -11,20 +11,20 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
-from scipy.ndimage import distance_transform_edt
 
 from cardiac_seg.data.case import read_mask
 from cardiac_seg.drawing.overlays import case_page, thumbnail
 from cardiac_seg.members.maps import read_maps
 from cardiac_seg.meta.combine import CORE, Combiner
-from cardiac_seg.meta.features import entropy
-from cardiac_seg.meta.interpretation import BINS, count_calibration
-from cardiac_seg.metrics.clinical import EF_AS_RECORDED, echo_indices, mri_indices, volume_ml
+from cardiac_seg.metrics.boundary import BAND_MM, boundary_distance
+from cardiac_seg.metrics.calibration import BINS, count_calibration, entropy
 from cardiac_seg.metrics.expected_dice import quality
-from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
+from cardiac_seg.metrics.indices import EF_AS_RECORDED, echo_indices, mri_indices
+from cardiac_seg.metrics.overlap import confusion, dice_from_confusion, overlap_metrics, thirds
+from cardiac_seg.metrics.roc import ROC_BINS, probability_bins
 from cardiac_seg.metrics.surface import surface_metrics
-from cardiac_seg.pipeline.evaluate import FINAL_MASKS, REFERENCE_MASKS
-from cardiac_seg.run.folder import Run, file_sha256, open_run, read_table
+from cardiac_seg.metrics.volumes import volume_ml
+from cardiac_seg.run.folder import FINAL_MASKS, REFERENCE_MASKS, Run
 from cardiac_seg.run.meta_folder import (
     control_of,
     final_model,
@@ -32,18 +32,17 @@ from cardiac_seg.run.meta_folder import (
     read_combiner,
     read_quality,
 )
+from cardiac_seg.run.open import open_run
+from cardiac_seg.system.atomic import remove_leftovers, whole_file
+from cardiac_seg.system.checked_reads import file_sha256, read_table
 from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import held, remove_leftovers, whole_file
+from cardiac_seg.system.locks import held
 from cardiac_seg.system.log import bar
 
 VERSION = 3  # of what is measured; another number measures anew
-BAND_MM = 5.0  # to either side of the reference boundary
-HALF = int(np.float16(0.5).view(np.uint16))
-ROC_BINS = (2 * HALF >> 3) + 1  # of probability, see `probability_bins`
 DISTANCES_MM = (0.0, 2.0, 4.0, 6.0, 10.0, np.inf)  # of changed pixels to the reference boundary
 AREAS = ("image", "band")
 OUTCOMES = ("better", "worse", "neither")
-REGIONS = ("base", "mid", "apex")
 ECHO_INDICES = ("lv_edv_ml", "lv_esv_ml", "lv_sv_ml", "lv_ef_percent", EF_AS_RECORDED)
 
 
@@ -141,89 +140,6 @@ def _measure_missing(run: Run, cases: pd.DataFrame, output: Path, key: str) -> N
         ) from None
 
 
-def boundary_distance(label: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
-    """In-plane distance in mm to the nearest pixel at a boundary between two classes.
-
-    Args:
-        label: (slices, height, width) integers.
-        spacing: (row, column) distance in mm.
-
-    Returns:
-        (slices, height, width) float64; 0 at pixels that touch another class in their row or
-        column, infinite in slices of one class.
-    """
-    edges = np.zeros(label.shape, bool)
-    for axis in (1, 2):
-        differs = np.diff(label.astype(np.int16), axis=axis) != 0
-        before, after = [slice(None)] * 3, [slice(None)] * 3
-        before[axis], after[axis] = slice(None, -1), slice(1, None)
-        edges[tuple(before)] |= differs
-        edges[tuple(after)] |= differs
-    distance = np.full(label.shape, np.inf)
-    for i in np.flatnonzero(edges.any(axis=(1, 2))):
-        distance[i] = distance_transform_edt(~edges[i], sampling=spacing)
-    return distance
-
-
-def probability_bins(probabilities: np.ndarray) -> np.ndarray:
-    """Bins that get narrower towards 0 and 1, where most pixels lie.
-
-    The bits of a positive float16 grow with it, so their upper part is a logarithmic scale (eight
-    values of float16 a bin); above 0.5 it is that of 1 - p.
-
-    Args:
-        probabilities: Floats from 0 to 1.
-
-    Returns:
-        Integers from 0 to ROC_BINS - 1, growing with the probability.
-    """
-    smaller = np.minimum(probabilities, 1 - probabilities).astype(np.float16)
-    bits = smaller.view(np.uint16).astype(np.int64)
-    return np.where(probabilities <= 0.5, bits, 2 * HALF - bits) >> 3
-
-
-def overlap_metrics(counts: np.ndarray, label: int) -> dict[str, float]:
-    """tp, fp, fn and what follows from them, of one label.
-
-    Args:
-        counts: (labels, labels) pixels, rows the truth.
-        label: Which.
-
-    Returns:
-        `tp`, `fp`, `fn` (pixels), `dice`, `iou`, `precision`, `recall`: 0 where one of the masks
-        is empty, except that precision (recall) is NaN where nothing is predicted (there); all
-        NaN where both are.
-    """
-    tp = int(counts[label, label])
-    fp, fn = int(counts[:, label].sum()) - tp, int(counts[label].sum()) - tp
-
-    def share(part: float, whole: float) -> float:
-        return part / whole if whole else np.nan
-
-    return {
-        "tp": tp,
-        "fp": fp,
-        "fn": fn,
-        "dice": share(2 * tp, 2 * tp + fp + fn),
-        "iou": share(tp, tp + fp + fn),
-        "precision": share(tp, tp + fp),
-        "recall": share(tp, tp + fn),
-    }
-
-
-def thirds(label: np.ndarray) -> dict[str, np.ndarray]:
-    """The slices of base, mid and apex: thirds of those that hold a structure.
-
-    Args:
-        label: (slices, height, width) bool, slice 0 basal.
-
-    Returns:
-        Region -> slice numbers; the first regions are the longer ones where thirds are uneven.
-    """
-    held = np.flatnonzero(label.any(axis=(1, 2)))
-    return dict(zip(REGIONS, np.array_split(held, len(REGIONS)), strict=True))
-
-
 def _key(run: Run) -> str:
     """What the measures of a run hang on; another key measures anew."""
     files = [file_sha256(run.folder / name) for name in ("metrics.json", "test_cases.csv")]
@@ -296,7 +212,7 @@ def _measure(
         masks, spacing = _masks(run, case.path, models)
         masks_of[case.view, case.phase] = masks, spacing
         maps = read_maps(run.map(case.case), run.config.members)
-        probabilities = {m: p for m, p, _ in combiner.combine(maps, watched)}
+        probabilities = {m: p for m, p, _ in combiner.combine(maps.members, maps.image, watched)}
         _add_pixels(sums, probabilities, control_of(run), maps.label, maps.grid.spacing)
         about = {"case": case.case, "patient": case.patient, "view": case.view}
         about |= {"phase": case.phase, "group": case.group}
@@ -313,7 +229,7 @@ def _measure(
             case.case,
             masks[REFERENCE_MASKS],
             masks[FINAL_MASKS],
-            maps,
+            maps.image,
             used,
             spacing,
             run.dataset.structures,
@@ -324,7 +240,11 @@ def _measure(
             partial.write_bytes(page)
         thumbnails.append(
             thumbnail(
-                masks[REFERENCE_MASKS], masks[FINAL_MASKS], maps, spacing, run.dataset.structures
+                masks[REFERENCE_MASKS],
+                masks[FINAL_MASKS],
+                maps.image,
+                spacing,
+                run.dataset.structures,
             )
         )
     return Measured(

@@ -6,10 +6,11 @@ from cardiac_seg.data.case import KINDS
 from cardiac_seg.data.split import deployed_parts, part_patients
 from cardiac_seg.report.measure import score_again
 from cardiac_seg.report.results import results_table
-from cardiac_seg.report.tables import group_name
+from cardiac_seg.report.tables.overlap import group_name
 from cardiac_seg.run.describe import describe_input
-from cardiac_seg.run.folder import Run, read_table
+from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import final_model
+from cardiac_seg.system.checked_reads import read_table
 
 DATA = {
     "acdc": (

@@ -11,22 +11,45 @@ from matplotlib.figure import Figure
 
 from cardiac_seg.drawing.styles import METRIC_NAMES, MODEL_NAMES
 from cardiac_seg.meta.combine import TEMPERED_MEAN
-from cardiac_seg.metrics.clinical import INDICES
-from cardiac_seg.pipeline.evaluate import score_table, scores_usable
-from cardiac_seg.report import figures as draw
-from cardiac_seg.report import page, samples, text
+from cardiac_seg.metrics.indices import INDICES
+from cardiac_seg.report import text
+from cardiac_seg.report.captions import CAPTIONS, SECTIONS
+from cardiac_seg.report.figures import elements as draw
+from cardiac_seg.report.figures import samples
+from cardiac_seg.report.figures.calibration import calibration_scores, reliability_diagrams
+from cardiac_seg.report.figures.clinical import bland_altman
+from cardiac_seg.report.figures.overlap import (
+    confusion_matrices,
+    dice_bars,
+    dice_by_group,
+    dice_of_model,
+    pixel_accuracies,
+    roc_curves,
+    surface_distances,
+)
+from cardiac_seg.report.figures.stacking import change_bars, forest_plot, importance_dots
+from cardiac_seg.report.figures.training import training_curves
+from cardiac_seg.report.figures.uncertainty import quality_scatter, risk_coverage_curves
 from cardiac_seg.report.measure import Measured, measure_run, pixel_models, score_again
+from cardiac_seg.report.methods import methods_paragraph
+from cardiac_seg.report.page import page
 from cardiac_seg.report.published import (
     follows_publication,
     published_table,
     target_table,
     write_published,
 )
-from cardiac_seg.report.tables import ENSEMBLE, RECORDED_EF, build_tables, group_name
-from cardiac_seg.run.folder import Run, open_run, package_versions, read_json
+from cardiac_seg.report.tables.build import build_tables
+from cardiac_seg.report.tables.columns import ENSEMBLE, RECORDED_EF
+from cardiac_seg.report.tables.overlap import group_name
+from cardiac_seg.run.environment import package_versions
+from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import control_of, final_model, models_of
+from cardiac_seg.run.metrics_file import score_table, scores_usable
+from cardiac_seg.run.open import open_run
+from cardiac_seg.system.atomic import whole_file
+from cardiac_seg.system.checked_reads import read_json
 from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import whole_file
 from cardiac_seg.system.log import bar
 
 FAILED_BELOW = 0.5  # Dice of a structure: the case is listed as a failure
@@ -61,7 +84,7 @@ def analyze_run(folder: Path, output: Path | None = None) -> str:
     tables = build_tables(run, measured)
     write_tables(tables, output / "tables")
     verdicts, missing = text.verdicts(run, tables), text.missing(run, tables)
-    methods = text.methods(run)
+    methods = methods_paragraph(run)
     summary = _summary(run, verdicts, missing, methods)
     results = write_published(output, tables["confusion"], summary)
     classes = list(dict.fromkeys(tables["confusion"].truth))
@@ -150,33 +173,33 @@ def _drawings(run: Run, tables: dict[str, pd.DataFrame]) -> list[Drawing]:
     ranked = samples.ranked_samples(run, t["cases"])
     typical = samples.typical_samples(run, t["cases"])
     functions = {
-        "dice_test": lambda: draw.dice_bars(t["summary"], shown, structures, t["patients"]),
-        "dice_ensemble": lambda: draw.dice_of_model(t["summary"], structures),
-        "dice_groups": lambda: draw.dice_by_group(t["groups"], structures),
-        "accuracy_distances": lambda: draw.surface_distances(t["cases"], shown, structures),
-        "confusion_test": lambda: draw.confusion_matrices(t["confusion"], shown, structures),
-        "accuracy_test": lambda: draw.pixel_accuracies(t["accuracy"], every),
-        "roc_test": lambda: draw.roc_curves(t["roc"], t["auc"], shown, structures),
+        "dice_test": lambda: dice_bars(t["summary"], shown, structures, t["patients"]),
+        "dice_ensemble": lambda: dice_of_model(t["summary"], structures),
+        "dice_groups": lambda: dice_by_group(t["groups"], structures),
+        "accuracy_distances": lambda: surface_distances(t["cases"], shown, structures),
+        "confusion_test": lambda: confusion_matrices(t["confusion"], shown, structures),
+        "accuracy_test": lambda: pixel_accuracies(t["accuracy"], every),
+        "roc_test": lambda: roc_curves(t["roc"], t["auc"], shown, structures),
         "samples_best_median_worst": lambda: samples.sample_figure(run, ranked),
         "overlays_typical": lambda: samples.overlay_figure(run, typical),
-        "stacking_difference": lambda: draw.forest_plot(t["comparisons"], every),
-        "stacking_changes": lambda: draw.change_bars(t["changes"], watched),
-        "stacking_importance": lambda: draw.importance_dots(t["importance"], every),
-        "calibration_reliability": lambda: draw.reliability_diagrams(
+        "stacking_difference": lambda: forest_plot(t["comparisons"], every),
+        "stacking_changes": lambda: change_bars(t["changes"], watched),
+        "stacking_importance": lambda: importance_dots(t["importance"], every),
+        "calibration_reliability": lambda: reliability_diagrams(
             t["reliability"], t["calibration"], drawn_curves
         ),
-        "calibration_scores": lambda: draw.calibration_scores(t["calibration"], watched),
+        "calibration_scores": lambda: calibration_scores(t["calibration"], watched),
         "uncertainty_maps": lambda: samples.uncertainty_figure(run, ranked),
-        "uncertainty_quality": lambda: draw.quality_scatter(t["quality"], t["quality_agreement"]),
-        "uncertainty_risk_coverage": lambda: draw.risk_coverage_curves(
+        "uncertainty_quality": lambda: quality_scatter(t["quality"], t["quality_agreement"]),
+        "uncertainty_risk_coverage": lambda: risk_coverage_curves(
             t["risk_coverage"], t["quality_agreement"]
         ),
-        "bland_altman_ensemble": lambda: draw.bland_altman(
+        "bland_altman_ensemble": lambda: bland_altman(
             t["clinical"], against_masks, ENSEMBLE, list(INDICES)
         ),
-        "training_curves": lambda: draw.training_curves(t["history"], run.config.members),
+        "training_curves": lambda: training_curves(t["history"], run.config.members),
     }
-    return [Drawing(stem, *text.CAPTIONS[stem], draw) for stem, draw in functions.items()]
+    return [Drawing(stem, *CAPTIONS[stem], draw) for stem, draw in functions.items()]
 
 
 def _sections(
@@ -253,7 +276,7 @@ def _sections(
         "training": [],
     }
     made = [
-        page.Section(*text.SECTIONS[key], drawn.get(key, []), shown_tables)
+        page.Section(*SECTIONS[key], drawn.get(key, []), shown_tables)
         for key, shown_tables in by_section.items()
     ]
     return [s for s in made if s.figures or any(len(t.frame) for t in s.tables)]

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from cardiac_seg.config.sections import MEMBERS
-from cardiac_seg.report.tables import ENSEMBLE
+from cardiac_seg.report.tables.columns import ENSEMBLE
 from cardiac_seg.run.folder import Run
-from cardiac_seg.system.files import whole_file, write_text
+from cardiac_seg.system.atomic import whole_file, write_text
 
 MEMBERS_AND_ENSEMBLE = {MEMBERS[0]: MEMBERS[0], MEMBERS[1]: MEMBERS[1], "Ensemble": ENSEMBLE}
 CAMUS_CLASSES = ("background", "LV", "MYO", "LA")

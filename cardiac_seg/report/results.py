@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cardiac_seg.config.sections import load_config
+from cardiac_seg.config.loading import load_config
 from cardiac_seg.drawing.styles import METRIC_NAMES
 from cardiac_seg.meta.combine import CORE
-from cardiac_seg.pipeline.evaluate import REFERENCE_MASKS
+from cardiac_seg.report.numbers import p_value
 from cardiac_seg.report.one_run import open_finished
 from cardiac_seg.report.published import PUBLISHED, QUANTITIES
-from cardiac_seg.report.tables import RECORDED_EF
-from cardiac_seg.report.text import p_value
-from cardiac_seg.run.folder import Run, read_json, read_table, shared_settings
+from cardiac_seg.report.tables.columns import RECORDED_EF
+from cardiac_seg.run.folder import REFERENCE_MASKS, Run
 from cardiac_seg.run.meta_folder import final_model
+from cardiac_seg.run.open import shared_settings
+from cardiac_seg.system.checked_reads import read_json, read_table
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 HD95 = "HD95 mm (by structure)"

@@ -8,10 +8,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from cardiac_seg.config.sections import dump_config
-from cardiac_seg.report import figures as draw
-from cardiac_seg.report import page, text
+from cardiac_seg.config.loading import dump_config
+from cardiac_seg.report import text
+from cardiac_seg.report.captions import NOT_INDEPENDENT
+from cardiac_seg.report.figures.runs import run_dots
 from cardiac_seg.report.measure import measure_run
+from cardiac_seg.report.methods import methods_paragraph
+from cardiac_seg.report.numbers import in_brackets, p_value
 from cardiac_seg.report.one_run import (
     Drawing,
     case_rows,
@@ -20,20 +23,17 @@ from cardiac_seg.report.one_run import (
     provenance,
     write_tables,
 )
+from cardiac_seg.report.page import page
 from cardiac_seg.report.published import dice_scores, numerical_results, target_table
-from cardiac_seg.report.tables import (
-    COMPARISON,
-    ENSEMBLE,
-    build_tables,
-    compare,
-    corrected,
-    paired_values,
-    summary_table,
-)
-from cardiac_seg.run.folder import LOCAL_KEYS, Run
+from cardiac_seg.report.tables.build import build_tables
+from cardiac_seg.report.tables.columns import ENSEMBLE
+from cardiac_seg.report.tables.comparisons import COMPARISON, compare, corrected, paired_values
+from cardiac_seg.report.tables.overlap import summary_table
+from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import control_of, read_steps
+from cardiac_seg.run.open import LOCAL_KEYS
+from cardiac_seg.system.atomic import whole_file, write_json, write_text
 from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import whole_file, write_json, write_text
 from cardiac_seg.system.log import log
 
 METRICS = ("dice", "hd95_mm", "band_ece")
@@ -107,7 +107,7 @@ def compare_runs(folders: list[Path], output: Path) -> str:
         missing=missing,
         sections=_sections(tables, drawn, output),
         cases=rows,
-        methods=f"{first}: {text.methods(runs[first])}",
+        methods=f"{first}: {methods_paragraph(runs[first])}",
         provenance={"comparison": f"python analyze_results.py {' '.join(runs)} --output DIR"}
         | {f"{name}, {k}": v for name, run in runs.items() for k, v in provenance(run).items()},
     )
@@ -274,10 +274,10 @@ def _missing(runs: dict[str, Run], parts: dict[str, dict], common: set[str]) -> 
 def _verdict(row, first: str) -> page.Verdict:
     return page.Verdict(
         f"{row.model}: ensemble better than that of {first}?",
-        f"{row.verdict}: Dice {row.difference:+.4f} {text.in_brackets(row)}",
+        f"{row.verdict}: Dice {row.difference:+.4f} {in_brackets(row)}",
         text.STATUS[row.verdict],
-        f"{row.patients} patients, p {text.p_value(row.p)}, after Holm over all comparisons here "
-        f"{text.p_value(row.p_holm)}, effect {row.effect:+.2f}.",
+        f"{row.patients} patients, p {p_value(row.p)}, after Holm over all comparisons here "
+        f"{p_value(row.p_holm)}, effect {row.effect:+.2f}.",
     )
 
 
@@ -295,7 +295,7 @@ def _drawings(runs: dict[str, Run], tables: dict[str, pd.DataFrame]) -> list[Dra
             "runs",
             "Dice of the runs",
             caption,
-            lambda: draw.run_dots(tables["runs"], models),
+            lambda: run_dots(tables["runs"], models),
         )
     ]
 
@@ -313,7 +313,7 @@ def _sections(tables: dict[str, pd.DataFrame], drawn: dict, output: Path) -> lis
         for name, caption in captions.items()
         if len(tables[name])
     ]
-    return [page.Section("Runs", text.NOT_INDEPENDENT, drawn.get("runs", []), listed)]
+    return [page.Section("Runs", NOT_INDEPENDENT, drawn.get("runs", []), listed)]
 
 
 def _copy_pages(rows: list[page.CaseRow], home: Path, output: Path) -> None:

@@ -1,146 +1,20 @@
-"""What a report says in words: verdicts, what is missing, and the methods paragraph."""
+"""What a report says in words: verdicts, and what is missing."""
 
 import numpy as np
 import pandas as pd
 
 from cardiac_seg.drawing.styles import METRIC_NAMES, MODEL_NAMES
 from cardiac_seg.meta.combine import MEAN, WEIGHTED_MEAN
-from cardiac_seg.metrics.statistics import LEVEL, RESAMPLES
-from cardiac_seg.pipeline.evaluate import REFERENCE_MASKS
-from cardiac_seg.report.measure import BAND_MM, ROC_BINS, test_cases
-from cardiac_seg.report.page import Verdict
-from cardiac_seg.report.tables import ENSEMBLE, RECORDED_EF
-from cardiac_seg.run.folder import Run, read_json
-from cardiac_seg.run.meta_folder import calibrated_control, control_of, final_model, models_of
+from cardiac_seg.report.measure import test_cases
+from cardiac_seg.report.numbers import in_brackets, p_value
+from cardiac_seg.report.page.page import Verdict
+from cardiac_seg.report.tables.columns import ENSEMBLE, RECORDED_EF
+from cardiac_seg.run.folder import REFERENCE_MASKS, Run
+from cardiac_seg.run.meta_folder import calibrated_control, control_of, final_model
+from cardiac_seg.system.checked_reads import read_json
 
 STATUS = {"better": "good", "worse": "bad", "not shown": "open"}
 FEWEST_PATIENTS = 6  # below, no signed-rank test can reach .05
-NOT_INDEPENDENT = (
-    "Development figures are cross-fitted: each fold is scored by what was fitted on the others. "
-    "The folds share most of their fitting patients and are not independent, so the spread between "
-    "folds understates the uncertainty; intervals and tests here are over test patients."
-)
-NATIVE = "Per patient, native grid, after postprocessing."
-POOLED = "Pooled over all test pixels, network grid, before postprocessing, as published."
-BAND = f"Band: within {BAND_MM:g} mm of a reference boundary"
-SECTIONS = {  # key -> title, text
-    "overlap": ("Overlap and distances", ""),
-    "cases": (
-        "Pictures",
-        "Every case has a page with all its slices; the table of cases links to them.",
-    ),
-    "stacking": ("Stacking against averaging", NOT_INDEPENDENT),
-    "calibration": ("Calibration", ""),
-    "uncertainty": ("Uncertainty and quality control", ""),
-    "clinical": (
-        "Clinical indices",
-        "Against the reference masks. Echo volumes are by biplane discs, each phase with its own "
-        "long axis (ASE/EACVI). CAMUS's recorded EF agrees with discs of one height in both "
-        "phases, so that one is compared with it; the reference masks' own row there is the "
-        "oracle: what masks without error would reach.",
-    ),
-    "training": ("Training", ""),
-}
-CAPTIONS = {  # file -> section, title, caption
-    "dice_test": (
-        "overlap",
-        "Dice",
-        f"{NATIVE} Bars: mean over patients; dots: patients; whiskers: 95 % bootstrap intervals.",
-    ),
-    "dice_ensemble": (
-        "overlap",
-        "Dice of the ensemble",
-        f"{NATIVE} The ensemble is the model chosen on development patients.",
-    ),
-    "dice_groups": (
-        "overlap",
-        "Dice of the ensemble by group",
-        f"{NATIVE} Mean over the patients of each group. Base, mid and apex (MRI) are thirds of "
-        "the slices that hold LV in the reference.",
-    ),
-    "accuracy_distances": (
-        "overlap",
-        "Surface distances",
-        "Cases, native grid, real spacing; undefined distances (an empty mask) are left out.",
-    ),
-    "confusion_test": (
-        "overlap",
-        "Confusion",
-        f"{POOLED} Rows are the reference and sum to 100 %.",
-    ),
-    "accuracy_test": ("overlap", "Pixel accuracy", POOLED),
-    "roc_test": (
-        "overlap",
-        "ROC",
-        f"{POOLED} One class against the rest, from probabilities in {ROC_BINS} bins, narrow "
-        "towards 0 and 1; the table of areas states the error that binning allows.",
-    ),
-    "samples_best_median_worst": (
-        "cases",
-        "Best, median and worst case",
-        "The saved masks on the native grid; the slice with the most wrong pixels of the ensemble.",
-    ),
-    "overlays_typical": (
-        "cases",
-        "The median case of each group, or of each view and phase",
-        "White: reference; coloured: ensemble. The slice with the most wrong pixels.",
-    ),
-    "stacking_difference": (
-        "stacking",
-        "Difference to the mean",
-        f"{NATIVE} Paired difference in mean Dice with 95 % bootstrap intervals; verdicts after "
-        "Holm's correction inside each role.",
-    ),
-    "stacking_changes": (
-        "stacking",
-        "What is changed against the mean",
-        "Test pixels whose class a combination changes, network grid, by distance to the reference "
-        "boundary; 'over' holds slices without any structure too. Neither: wrong before and after.",
-    ),
-    "stacking_importance": (
-        "stacking",
-        "What the learners look at",
-        "Growth of the log-loss when a feature group is shuffled, cross-fitted on development "
-        "patients; lines: range over the folds.",
-    ),
-    "calibration_reliability": (
-        "calibration",
-        "Reliability",
-        f"Network grid. {BAND}; the whole image is mostly easy background.",
-    ),
-    "calibration_scores": (
-        "calibration",
-        "Calibration error and Brier score",
-        f"Network grid; smaller is better. {BAND}.",
-    ),
-    "uncertainty_maps": (
-        "uncertainty",
-        "Uncertainty beside errors",
-        "Entropy of the ensemble over log C, brought to the native grid.",
-    ),
-    "uncertainty_quality": (
-        "uncertainty",
-        "Predicted and true quality",
-        "Cases. The members' Dice with each other, the mean entropy at the ensemble's boundary, "
-        "and the Dice that its probabilities let expect: none needs a reference.",
-    ),
-    "uncertainty_risk_coverage": (
-        "uncertainty",
-        "Risk and coverage",
-        "Mean error of the cases that remain when those of lowest predicted quality are reviewed.",
-    ),
-    "bland_altman_ensemble": (
-        "clinical",
-        "Agreement of clinical indices",
-        "Ensemble minus reference masks; volumes from voxels (MRI) or biplane discs (echo). Lines: "
-        "bias and 95 % limits of agreement.",
-    ),
-    "training_curves": (
-        "training",
-        "Training",
-        "Training loss, and validation Dice on the network grid.",
-    ),
-}
 
 
 def verdicts(run: Run, tables: dict[str, pd.DataFrame]) -> list[Verdict]:
@@ -204,52 +78,6 @@ def missing(run: Run, tables: dict[str, pd.DataFrame]) -> list[str]:
                     "undefined and left out."
                 )
     return lines + _missing_indices(run, tables) + _missing_stacking(run, tables)
-
-
-def methods(run: Run) -> str:
-    """A methods paragraph, from the configuration and what the run chose."""
-    config, split = run.config, run.split()
-    count = split.subset.value_counts()
-    data, train, stacking = config.data, config.train, config.stacking
-    kind = "phantom " if run.manifest["dataset"]["phantom"] else ""
-    images = ", ".join([*(data.views if run.dataset.modality == "echo" else []), *data.phases])
-    grid = f"{config.preprocess.size[0]} x {config.preprocess.size[1]} pixels"
-    spacing = config.preprocess.spacing
-    resampled = f"at {spacing:g} mm" if spacing else "by resizing the whole image"
-    members = [f"{m} ({_filters(config, m)} filters)" for m in config.members]
-    loss = {"dice_ce": "Dice plus cross-entropy", "ce": "cross-entropy"}
-    stop = f", early stopping after {train.early_stopping}" if train.early_stopping else ""
-    lines = [
-        f"{len(split)} {kind}patients of {data.dataset.upper()} ({images}) were split by patient "
-        f"into {count.get('train', 0)} for training, {count.get('validation', 0)} for validation "
-        f"and {count.get('test', 0)} for testing ({config.split.scheme} split, seed "
-        f"{config.split.seed}). Slices were brought to {grid} {resampled}, intensities clipped at "
-        f"percentiles {config.preprocess.clip[0]:g} and {config.preprocess.clip[1]:g} and "
-        f"normalised ({config.preprocess.normalize}).",
-        f"Networks: {', '.join(members)}; at most {train.epochs} epochs{stop}, batch "
-        f"{train.batch_size}, {loss.get(train.loss, train.loss)}, {train.optimizer} with learning "
-        f"rate {train.learning_rate:g} ({train.schedule}); {config.predict.checkpoint} weights.",
-    ]
-    if len(config.members) > 1:
-        lines.append(_stacking_methods(run, stacking))
-    steps = read_json(run.folder / "metrics.json")["postprocessing"]
-    cleaned = [f"{s.replace('_', ' ')} ({', '.join(w)})" for s, w in steps.items() if w]
-    lines.append(
-        "Softmax maps were resampled to each image's own grid before the argmax; postprocessing, "
-        "the same for every model and chosen on development patients: "
-        f"{'; '.join(cleaned) or 'none'}. "
-        "Dice, IoU, precision, recall, HD95, ASSD and normalised surface Dice (1, 2, 3 mm) were "
-        f"measured on the native grid with its spacing, in {_dimensions(run)}; where one mask is "
-        "empty Dice is 0 and distances are undefined, where both are all are undefined. A "
-        "patient's value is the mean of the patient's cases. HD95 is the larger of the two "
-        "directed 95th percentiles of surface distance (google-deepmind/surface-distance); ASSD "
-        f"pools both surfaces. Intervals are {LEVEL:.0%} percentile bootstrap intervals over "
-        f"patients ({RESAMPLES:,} draws); paired comparisons are Wilcoxon signed-rank tests over "
-        "patients with Holm's correction. ROC, confusion, accuracy and calibration are pooled over "
-        "pixels of the network grid, before postprocessing; the band lies within "
-        f"{BAND_MM:g} mm of a reference boundary."
-    )
-    return " ".join(lines)
 
 
 def _beats(run: Run, tables: dict, final: str) -> Verdict:
@@ -349,43 +177,3 @@ def _agreement(table: pd.DataFrame, model: str, index: str, against: str):
     some = table[(table.model == model) & (table["index"] == index) & (table.against == against)]
     rows = [row for row in some.itertuples(index=False) if row.patients > 1]
     return rows[0] if rows else None
-
-
-def _stacking_methods(run: Run, stacking) -> str:
-    learners = [m for m in models_of(run) if m not in run.config.members]
-    scheme = {
-        "holdout": "Learners were fitted on the maps of the validation patients, whom no network "
-        "was trained on",
-        "out_of_fold": f"Each network was trained in {run.config.split.folds} folds of the "
-        "development patients; learners were fitted on the maps of patients that their network had "
-        f"not seen, and the networks in use are {_deployed(stacking.deploy)}",
-    }[stacking.scheme]
-    chosen = read_json(run.meta / "choice.json").get("by", "unknown")
-    how = "by the configuration" if chosen == "config" else "by cross-fitted development Dice"
-    return (
-        f"{scheme}. Combinations: {', '.join(learners)}; features beside probability, entropy and "
-        f"confidence: {', '.join(stacking.features) or 'none'}; learners act where the mean's "
-        f"confidence is below {stacking.act_below:g}. The model in use ({final_model(run)}) was "
-        f"chosen {how}, before any test patient was scored."
-    )
-
-
-def _deployed(deploy: str) -> str:
-    refit = "refitted on all development patients"
-    return refit if deploy == "refit" else "the mean of the folds' networks"
-
-
-def _filters(config, member: str) -> int:
-    return getattr(config.networks, member).filters
-
-
-def _dimensions(run: Run) -> str:
-    return "3D" if run.dataset.modality == "mri" else "2D"
-
-
-def in_brackets(row) -> str:
-    return f"[{row.low:+.4f} {row.high:+.4f}]" if not np.isnan(row.low) else "[no interval]"
-
-
-def p_value(value: float) -> str:
-    return "undefined" if np.isnan(value) else "< .001" if value < 0.001 else f"{value:.3f}"

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from cardiac_seg.data.case import KINDS
-from cardiac_seg.pipeline.evaluate import score_table, scores_usable
-from cardiac_seg.run.folder import Run, open_run, read_json
+from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import control_of, final_model, models_of, read_quality
+from cardiac_seg.run.metrics_file import score_table, scores_usable
+from cardiac_seg.run.open import open_run
+from cardiac_seg.system.checked_reads import read_json
 from cardiac_seg.system.errors import UserError
 
 

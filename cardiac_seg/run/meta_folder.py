@@ -22,9 +22,10 @@ from cardiac_seg.meta.learners.onnx_learner import (
     compile_learner,
     load_compiled,
 )
-from cardiac_seg.run.folder import Run, read_json, stack_again
-from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import write_json
+from cardiac_seg.run.folder import Run
+from cardiac_seg.system.atomic import write_json
+from cardiac_seg.system.checked_reads import read_json
+from cardiac_seg.system.errors import UserError, stack_again
 
 LEAST_TEMPERATURE = 1e-3  # of a file: logits are divided by it
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from cardiac_seg.masks import postprocessing
+from cardiac_seg.masks.native import native_mask
 from cardiac_seg.masks.postprocessing import postprocess
-from cardiac_seg.meta.combine import native_mask
 from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
 from cardiac_seg.pipeline.evaluate import cases_with_maps
-from cardiac_seg.run.folder import open_run
 from cardiac_seg.run.meta_folder import control_of, plain_combiner
+from cardiac_seg.run.open import open_run
 
 ALL, LV = [1, 2, 3], 3
 HOLES, HEART, LARGEST = ({step: ALL} for step in postprocessing.STEPS)
@@ -49,7 +49,7 @@ def main(folder: Path) -> None:
     combiner, model = plain_combiner(run), control_of(run)
     dice, volumes = defaultdict(list), defaultdict(dict)
     for case, maps in cases_with_maps(run, files, "development"):
-        ((_, probabilities, _),) = combiner.combine(maps, [model])
+        ((_, probabilities, _),) = combiner.combine(maps.members, maps.image, [model])
         mask = native_mask(probabilities, maps.grid)
         masks = variants(mask)
         for name, cleaned in (masks | {"reference": case.label}).items():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from test_report import example_report
 
-from cardiac_seg.report.page import write_report
+from cardiac_seg.report.page.page import write_report
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

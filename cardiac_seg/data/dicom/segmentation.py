@@ -19,11 +19,12 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import MRImageStorage, UltrasoundImageStorage
 
-from cardiac_seg import __version__
-from cardiac_seg.data.dicom.series import Series, quietly
-from cardiac_seg.drawing.styles import COLOURS
+from cardiac_seg.anatomy import COLOURS
+from cardiac_seg.data.dicom.header import quietly
+from cardiac_seg.data.dicom.series import Series
+from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import whole_file
+from cardiac_seg.version import __version__
 
 # CID 7151 has the ventricles whole. Beside a segment of the myocardium, which has its code from
 # CID 12305, theirs stand for the cavities, as the labels say.

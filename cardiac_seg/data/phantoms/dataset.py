@@ -18,8 +18,8 @@ import numpy as np
 from cardiac_seg.data.phantoms.echo import echo_patient
 from cardiac_seg.data.phantoms.mri import mri_patient
 from cardiac_seg.data.phantoms.painting import PhantomPatient
+from cardiac_seg.system.atomic import whole_directory
 from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import whole_directory
 from cardiac_seg.system.log import bar
 
 PHANTOM_MARKER = "phantom.json"

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cardiac_seg.run.folder import stack_again
-from cardiac_seg.system.errors import UserError
+from cardiac_seg.system.errors import UserError, stack_again
 
 
 @dataclass(frozen=True)

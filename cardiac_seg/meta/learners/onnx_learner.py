@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from cardiac_seg.meta.learners.learner import Learner, check_learner
-from cardiac_seg.run.folder import stack_again
-from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import whole_file
+from cardiac_seg.system.atomic import whole_file
+from cardiac_seg.system.errors import UserError, stack_again
 
 LIST_KEYS = (
     *("nodes_treeids", "nodes_nodeids", "nodes_featureids", "nodes_modes", "nodes_values"),

@@ -23,9 +23,8 @@ from threadpoolctl import ThreadpoolController
 from cardiac_seg.config.sections import Stacking
 from cardiac_seg.meta.learners.learner import Learner, check_learner
 from cardiac_seg.meta.learners.sklearn_check import check_estimator
-from cardiac_seg.run.folder import stack_again
-from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import whole_file
+from cardiac_seg.system.atomic import whole_file
+from cardiac_seg.system.errors import UserError, stack_again
 
 # What skops does not trust by itself; everything else in a file is refused.
 TRUSTED = (

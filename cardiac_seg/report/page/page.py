@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from cardiac_seg.system.atomic import write_text
 from cardiac_seg.system.errors import UserError
-from cardiac_seg.system.files import write_text
 
 PAGE_BYTES = 15_000_000
 TEXT_BYTES = 2_000_000  # of it, for all that is no picture

@@ -7,16 +7,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from cardiac_seg.anatomy import COLOURS
 from cardiac_seg.data.case import read_mask
 from cardiac_seg.drawing import overlays
-from cardiac_seg.drawing.styles import COLOURS, ERRORS, MODEL_NAMES
+from cardiac_seg.drawing.styles import ERRORS, MODEL_NAMES
 from cardiac_seg.members.maps import CaseMaps, read_maps
 from cardiac_seg.meta.combine import Combiner
-from cardiac_seg.pipeline.evaluate import REFERENCE_MASKS
-from cardiac_seg.report.figures import DOUBLE, SMALL
+from cardiac_seg.report.figures.elements import DOUBLE, SMALL
 from cardiac_seg.report.measure import test_cases
-from cardiac_seg.report.tables import ENSEMBLE, group_name
-from cardiac_seg.run.folder import Run
+from cardiac_seg.report.tables.columns import ENSEMBLE
+from cardiac_seg.report.tables.overlap import group_name
+from cardiac_seg.run.folder import REFERENCE_MASKS, Run
 from cardiac_seg.run.meta_folder import control_of, final_model, read_combiner
 
 HEIGHT = 300  # pixels of one tile
@@ -149,15 +150,15 @@ def _sample(
     )
     masks = {m: read_mask(run.folder / "masks" / m / path, run.dataset.modality)[0] for m in models}
     maps: CaseMaps = read_maps(run.map(case), run.config.members)
-    ((_, probabilities, _),) = combiner.combine(maps, [final])
+    ((_, probabilities, _),) = combiner.combine(maps.members, maps.image, [final])
     index = overlays.worst_slice(reference, masks[ENSEMBLE])
-    part = overlays.view(maps, reference, masks[ENSEMBLE], spacing, index, HEIGHT)
+    part = overlays.view(maps.image, reference, masks[ENSEMBLE], spacing, index, HEIGHT)
     return Sample(
         title,
         dice,
         part,
         {m: part.fit(mask[index]) for m, mask in masks.items()},
-        part.fit(overlays.native_entropy(maps, probabilities, index), smooth=True),
+        part.fit(overlays.native_entropy(maps.image, probabilities, index), smooth=True),
     )
 
 

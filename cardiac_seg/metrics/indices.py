@@ -1,0 +1,100 @@
+"""Clinical indices from masks: volumes of ED and ES, ejection fraction, mass, cardiac output."""
+
+import numpy as np
+
+from cardiac_seg.metrics.discs import LV, biplane_volume_ml, discs
+from cardiac_seg.metrics.volumes import DENSITY
+
+# Key -> label and unit. Echo has the first four and the last.
+INDICES = {
+    "lv_edv_ml": ("LV EDV", "mL"),
+    "lv_esv_ml": ("LV ESV", "mL"),
+    "lv_sv_ml": ("LV stroke volume", "mL"),
+    "lv_ef_percent": ("LV ejection fraction", "%"),
+    "rv_edv_ml": ("RV EDV", "mL"),
+    "rv_esv_ml": ("RV ESV", "mL"),
+    "rv_sv_ml": ("RV stroke volume", "mL"),
+    "rv_ef_percent": ("RV ejection fraction", "%"),
+    "myocardial_mass_g": ("Myocardial mass", "g"),
+    "cardiac_output_l_min": ("Cardiac output", "L/min"),
+    "lv_ef_one_height_percent": ("LV EF, one disc height", "%"),
+}
+EF_AS_RECORDED = "lv_ef_one_height_percent"  # echo: how CAMUS's recorded EF was computed
+VIEWS, PHASES = ("2CH", "4CH"), ("ED", "ES")
+
+
+def mri_indices(
+    volumes: dict[str, dict[str, float]], heart_rate: float | None = None
+) -> dict[str, float]:
+    """Indices of one MRI patient; what cannot be computed is left out.
+
+    Args:
+        volumes: Phase (`ED`, `ES`) -> structure (`LV`, `RV`, `MYO`) -> mL.
+        heart_rate: Beats per minute, for the cardiac output.
+
+    Returns:
+        Key of `INDICES` -> value. The EF is NaN where the EDV is 0. The mass is the ED one.
+
+    Raises:
+        ValueError: If the heart rate is not positive.
+    """
+    if heart_rate is not None and not heart_rate > 0:
+        raise ValueError(f"heart rate of {heart_rate} beats/min; expected a positive one")
+    indices = {}
+    for ventricle in ("LV", "RV"):
+        by_phase = {p: volumes[p][ventricle] for p in PHASES if ventricle in volumes.get(p, {})}
+        indices |= _ventricle_indices(ventricle.lower(), by_phase)
+    if "MYO" in volumes.get("ED", {}):
+        indices["myocardial_mass_g"] = DENSITY * volumes["ED"]["MYO"]
+    if heart_rate is not None and "lv_sv_ml" in indices:
+        indices["cardiac_output_l_min"] = indices["lv_sv_ml"] * heart_rate / 1000
+    return indices
+
+
+def echo_indices(
+    masks: dict[tuple[str, str], tuple[np.ndarray, tuple[float, float]]],
+) -> tuple[dict[str, float], str]:
+    """LV indices of one echo patient by the biplane method of discs.
+
+    Both phases come from the same views: a view without a cavity in a phase that the other view
+    shows is left out, and the volumes are monoplane.
+
+    The EF that CAMUS records is another one: what discs as high at ES as at ED give, without the
+    shortening of the long axis, and 7.8 points lower on average (450 patients). It is given too
+    (`EF_AS_RECORDED`), for comparison with that record alone.
+
+    Args:
+        masks: View (`2CH`, `4CH`, or empty where nothing says which it is) and phase (`ED`, `ES`)
+            -> label image (height, width) uint8 (1 LV, 2 MYO, 3 LA) on the native grid, and its
+            (row, column) spacing in mm. An unknown view counts only where there is no other.
+
+    Returns:
+        Key of `INDICES` -> value (only the volume where only one phase is known), and the method:
+        `biplane`, `monoplane 2CH`, `monoplane 4CH`, `monoplane`, or `none` with no indices.
+
+    Raises:
+        ValueError: If a label image or a spacing is malformed.
+    """
+    shown = {key for key, (label, _) in masks.items() if (label == LV).any()}
+    known = VIEWS if any(view for view, _ in shown) else ("",)
+    phases = [p for p in PHASES if any((view, p) in shown for view in known)]
+    views = [view for view in known if all((view, p) in shown for p in phases)]
+    if not phases or not views:
+        return {}, "none"
+    cut = {p: [discs(*masks[view, p]) for view in views] for p in phases}
+    indices = _ventricle_indices("lv", {p: biplane_volume_ml(*cut[p]) for p in phases})
+    if len(phases) == 2:
+        # The height that the discs share cancels out.
+        ed, es = (float((cut[p][0][1] * cut[p][-1][1]).sum()) for p in PHASES)
+        indices[EF_AS_RECORDED] = 100 * (1 - es / ed)
+    return indices, "biplane" if len(views) == 2 else f"monoplane {views[0]}".strip()
+
+
+def _ventricle_indices(ventricle: str, volumes: dict[str, float]) -> dict[str, float]:
+    """Volumes of one ventricle by phase (mL), and with both phases what follows from them."""
+    indices = {f"{ventricle}_{p.lower()}v_ml": float(volumes[p]) for p in PHASES if p in volumes}
+    if len(indices) == 2:
+        edv, esv = indices.values()
+        indices[f"{ventricle}_sv_ml"] = edv - esv
+        indices[f"{ventricle}_ef_percent"] = 100 * (edv - esv) / edv if edv else np.nan
+    return indices

@@ -1,0 +1,62 @@
+"""Finds the cases, splits the patients and opens the cache of preprocessed slices."""
+
+from contextlib import nullcontext
+from pathlib import Path
+
+from cardiac_seg.data.case import CaseFile
+from cardiac_seg.data.phantoms.dataset import is_phantom, write_phantoms
+from cardiac_seg.data.split import make_split
+from cardiac_seg.grid.cache import Cache, fingerprint, open_cache
+from cardiac_seg.run.folder import Run
+from cardiac_seg.system.atomic import whole_file
+from cardiac_seg.system.errors import UserError
+from cardiac_seg.system.log import log
+
+
+def find_cases(run: Run) -> list[CaseFile]:
+    """The run's labelled cases; generates its phantoms first where they do not exist."""
+    data = run.config.data
+    if data.phantom and not run.root.exists():
+        log.info("generating %d phantom patients in %s", data.phantom.patients, run.root.name)
+        write_phantoms(run.root, data.phantom.patients, run.dataset.modality, data.phantom.seed)
+    return run.dataset.find(run.root, data.views, data.phases)
+
+
+def prepare(run: Run, files: list[CaseFile]) -> Cache:
+    """Checks the data, writes `split.csv` and opens the cache of preprocessed slices."""
+    config, split_path = run.config, run.folder / "split.csv"
+    data_print = fingerprint(files)
+    prepared = run.is_done("prepare")
+    if prepared and run.manifest.get("dataset", {}).get("fingerprint") != data_print:
+        raise UserError(
+            f"{run.root}: the data changed since this run began; restore it or start another run"
+        )
+    with nullcontext() if prepared else run.stage("prepare"):
+        if not prepared:  # also where a file is there: it may be of a config given up since
+            split = make_split(config, run.dataset, run.root, files)
+            with whole_file(split_path) as partial:
+                split.to_csv(partial, index=False)
+        cache = open_cache(
+            Path(config.data.cache), files, run.dataset.labels, config.preprocess, data_print
+        )
+        run.update_manifest(
+            dataset={
+                "name": config.data.dataset,
+                "phantom": is_phantom(run.root),
+                "fingerprint": data_print,
+                "patients": len({file.patient for file in files}),
+                "cases": len(files),
+                "slices": len(cache.images),
+            }
+        )
+    split = run.split()
+    counts = split.subset.value_counts()
+    log.info(
+        "%s%s: %d cases, %d slices; patients: %s",
+        config.data.dataset,
+        " (phantom)" if is_phantom(run.root) else "",
+        len(files),
+        len(cache.images),
+        ", ".join(f"{counts.get(s, 0)} {s}" for s in ("train", "validation", "test")),
+    )
+    return cache

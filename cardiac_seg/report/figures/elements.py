@@ -1,0 +1,212 @@
+"""What figures at print size share: axes, dots, legends; importing sets the style.
+
+Figures are drawn from the tables alone: what is printed is what a table holds. Every function
+takes tables as `report.tables` makes them, and lists that say what is drawn in which order (what
+the tables lack is left out). It returns None where nothing can be drawn. Sizes are inches: SINGLE
+is a column of a page, DOUBLE both.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from cardiac_seg.drawing.styles import GUIDE, MODEL_NAMES, MODEL_STYLE
+from cardiac_seg.meta.combine import CORE
+from cardiac_seg.system.atomic import whole_file
+
+SINGLE, DOUBLE = 3.3, 6.9
+TEXT, SMALL = 7, 6  # pt
+
+
+matplotlib.use("Agg")
+
+
+sns.set_theme(
+    context="paper",
+    style="ticks",
+    rc={
+        "font.family": "DejaVu Sans",  # comes with matplotlib: text is as wide on every machine
+        "font.size": TEXT,
+        "axes.titlesize": TEXT,
+        "axes.labelsize": TEXT,
+        "figure.titlesize": TEXT,
+        "figure.labelsize": TEXT,
+        "xtick.labelsize": SMALL,
+        "ytick.labelsize": SMALL,
+        "legend.fontsize": SMALL,
+        "legend.title_fontsize": SMALL,
+        "legend.frameon": False,
+        "axes.formatter.useoffset": False,
+        "axes.linewidth": 0.6,
+        "axes.titlepad": 3,
+        "axes.labelpad": 2,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "xtick.major.size": 2.5,
+        "ytick.major.size": 2.5,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "xtick.major.pad": 2,
+        "ytick.major.pad": 2,
+        "pdf.fonttype": 42,  # TrueType: text stays text in the PDF
+        "ps.fonttype": 42,
+    },
+)
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Writes `<stem>.pdf` and `<stem>.png` (300 dpi) in the figure's own size.
+
+    Raises:
+        UserError: If the folder cannot be written.
+    """
+    paths = [stem.with_name(stem.name + suffix) for suffix in (".pdf", ".png")]
+    for path, metadata in zip(paths, ({"CreationDate": None}, None), strict=True):
+        with whole_file(path) as partial:
+            figure.savefig(partial, dpi=300, metadata=metadata)
+    return paths
+
+
+def select_rows(table: pd.DataFrame, **wanted: str) -> pd.DataFrame:
+    """The rows whose columns have these values; of an empty table none."""
+    if table.empty:
+        return table
+    keep = np.ones(len(table), bool)
+    for column, value in wanted.items():
+        keep &= (table[column] == value).to_numpy()
+    return table[keep]
+
+
+def select_value(table: pd.DataFrame, column: str, **wanted: str) -> float:
+    """The cell in the only such row; NaN if there is none."""
+    rows = select_rows(table, **wanted)
+    return float(rows[column].iloc[0]) if len(rows) else np.nan
+
+
+def present_models(table: pd.DataFrame, models: list[str]) -> list[str]:
+    return [m for m in models if len(select_rows(table, model=m))]
+
+
+def new_axes(
+    width: float, height: float, rows: int = 1, columns: int = 1, **shared
+) -> tuple[Figure, np.ndarray]:
+    """A figure and its axes in one flat array."""
+    figure = Figure((width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.03)
+    return figure, figure.subplots(rows, columns, squeeze=False, **shared).ravel()
+
+
+def new_panels(
+    count: int, height: float, around: float = 0.4, **shared
+) -> tuple[Figure, list[Axes]]:
+    """As many panels of a height, at most four beside each other, and room for labels around."""
+    rows = -(-count // 4)
+    columns = -(-count // rows)
+    figure = Figure(
+        (SINGLE if columns == 1 else DOUBLE, around + rows * height), layout="constrained"
+    )
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
+    grid = figure.subplots(rows, columns, squeeze=False, **shared)
+    for axes in grid.ravel()[count:]:
+        axes.remove()
+    for axes in grid[-2, count % columns :] if count % columns else []:
+        axes.tick_params(labelbottom=True)  # the last of its column
+    return figure, list(grid.ravel()[:count])
+
+
+def dodged_models(models: list[str]) -> Iterator[tuple[str, float, float]]:
+    """Each model with the offset and the width of its bar in a group."""
+    width = 0.84 / len(models)
+    for i, model in enumerate(models):
+        yield model, (i - (len(models) - 1) / 2) * width, 0.86 * width
+
+
+def colour_of(model: str) -> str:
+    return MODEL_STYLE[model]["color"]
+
+
+def is_hollow(model: str) -> bool:
+    return model.endswith(CORE)
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance without gamma: what tells dark from light is enough."""
+    return float(np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722)))
+
+
+def fill_of(model: str) -> dict:
+    face = "white" if is_hollow(model) else colour_of(model)
+    return {"facecolor": face, "edgecolor": colour_of(model), "linewidth": 0.8}
+
+
+def draw_legend(figure: Figure, models: list[str], patches: bool = False) -> None:
+    handles = []
+    for model in models:
+        style = MODEL_STYLE[model]
+        if patches:
+            style = style | {"marker": "s", "linestyle": "none", "markersize": 5}
+        handles.append(Line2D([], [], **style, label=MODEL_NAMES[model]))
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(models)))
+
+
+def interval_dot(axes: Axes, value: float, low: float, high: float, y: float, model: str) -> None:
+    axes.hlines(y, low, high, color=colour_of(model), linewidth=1.2)
+    axes.plot(value, y, **MODEL_STYLE[model] | {"linestyle": "none", "markersize": 4.5})
+
+
+def dot_rows(axes: Axes, values: pd.Series, models: list[str], digits: int) -> None:
+    """A row a model from the top: its dot, and its value beside the axes."""
+    for y, model in enumerate(models):
+        value = values.get(model, np.nan)
+        axes.plot(value, y, **MODEL_STYLE[model] | {"linestyle": "none", "markersize": 4.5})
+        text_beside(axes, y, number_text(value, digits))
+    axes.set(yticks=range(len(models)), yticklabels=[MODEL_NAMES[m] for m in models])
+    axes.set_ylim(len(models) - 0.5, -0.5)
+    axes.grid(axis="y", **GUIDE)
+    axes.xaxis.set_major_locator(MaxNLocator(3))
+
+
+def text_beside(axes: Axes, y: float, text: str, points: float = 3, **style) -> None:
+    """Text to the right of the axes at a height in data units."""
+    axes.annotate(
+        text,
+        (1, y),
+        (points, 0),
+        xycoords=axes.get_yaxis_transform(),
+        textcoords="offset points",
+        va="center",
+        fontsize=SMALL,
+        annotation_clip=False,
+        **style,
+    )
+
+
+def padded_range(values: list[float]) -> tuple[float, float]:
+    """Axis limits a little outside the values."""
+    low, high = np.nanmin(values), np.nanmax(values)
+    pad = 0.06 * (high - low) or 1
+    return low - pad, high + pad
+
+
+def number_text(value: float, digits: int, sign: str = "") -> str:
+    """Rounded, with a true minus; a dash where undefined."""
+    return "–" if pd.isna(value) else f"{value:{sign}z.{digits}f}".replace("-", "−")
+
+
+def interval_text(low: float, high: float, digits: int, sign: str = "") -> str:
+    if pd.isna(low) or pd.isna(high):
+        return "[–]"
+    return f"[{number_text(low, digits, sign)}, {number_text(high, digits, sign)}]"
+
+
+def p_text(p: float) -> str:
+    return "< 0.001" if p < 0.001 else number_text(p, 3)

@@ -1,0 +1,110 @@
+"""The tables of an analysis; every number in a figure or in the report comes from one."""
+
+import numpy as np
+import pandas as pd
+
+from cardiac_seg.report.measure import AREAS, Measured, pixel_models, test_cases
+from cardiac_seg.report.tables.clinical import agreement_table
+from cardiac_seg.report.tables.columns import ENSEMBLE
+from cardiac_seg.report.tables.comparisons import comparison_table
+from cardiac_seg.report.tables.overlap import (
+    confusion_table,
+    group_table,
+    patient_table,
+    summary_table,
+)
+from cardiac_seg.report.tables.probabilities import (
+    calibration_error,
+    calibration_tables,
+    change_table,
+    roc_tables,
+)
+from cardiac_seg.report.tables.stacking import history_table, importance_table, model_table
+from cardiac_seg.report.tables.uncertainty import quality_table, risk_coverage
+from cardiac_seg.run.folder import Run
+from cardiac_seg.run.meta_folder import control_of, final_model
+from cardiac_seg.system.checked_reads import read_json
+
+
+def build_tables(run: Run, measured: list[Measured]) -> dict[str, pd.DataFrame]:
+    """All tables of a run.
+
+    Args:
+        run: A finished run.
+        measured: Of its test patients.
+
+    Returns:
+        Name -> table; a table without rows keeps its columns where it can.
+    """
+    final, metrics = final_model(run), read_json(run.folder / "metrics.json")
+    cases = with_ensemble(pd.concat([m.cases for m in measured], ignore_index=True), final)
+    regions = with_ensemble(pd.concat([m.regions for m in measured], ignore_index=True), final)
+    pixels = _Pixels(run, measured, final)
+    clinical = pd.concat([m.clinical for m in measured], ignore_index=True)
+    clinical = with_ensemble(clinical, final)
+    recorded_ef = test_cases(run).groupby("patient").recorded_ef.first()
+    quality = quality_table(pd.concat([m.quality for m in measured], ignore_index=True), cases)
+    risk, quality_agreement = risk_coverage(quality)
+    roc, auc = roc_tables(pixels.ranked, ("background", *run.dataset.structures))
+    reliability, calibration = calibration_tables(pixels.bins, pixels.brier, run.config.seed)
+    pooled = {m: s["pooled_network_grid"] for m, s in metrics["subsets"]["test"]["models"].items()}
+    pooled[ENSEMBLE] = pooled[final]
+    return {
+        "cases": cases,
+        "patients": patient_table(cases),
+        "summary": summary_table(cases, run.dataset.structures, run.config.seed),
+        "groups": group_table(run, cases, regions),
+        "comparisons": comparison_table(run, cases, pixels.calibration_patients),
+        "confusion": confusion_table(pooled, ("background", *run.dataset.structures)),
+        "accuracy": pd.DataFrame(
+            {"model": m, "accuracy": scores["accuracy"]} for m, scores in pooled.items()
+        ),
+        "roc": roc,
+        "auc": auc,
+        "reliability": reliability,
+        "calibration": calibration,
+        "calibration_patients": pixels.calibration_patients,
+        "history": history_table(run),
+        "quality": quality,
+        "risk_coverage": risk,
+        "quality_agreement": quality_agreement,
+        "changes": change_table(pixels.changes),
+        "importance": importance_table(run),
+        "clinical": clinical,
+        "agreement": agreement_table(clinical, recorded_ef),
+        **{
+            f"models_{subset}": model_table(metrics, run.manifest.get("combining", {}), subset)
+            for subset in metrics["subsets"]
+        },
+    }
+
+
+def with_ensemble(table: pd.DataFrame, final: str) -> pd.DataFrame:
+    """The table with the chosen model's rows once more, as `ensemble`, last."""
+    return pd.concat([table, table[table.model == final].assign(model=ENSEMBLE)], ignore_index=True)
+
+
+class _Pixels:
+    """The per-pixel measures by model; the ensemble is one of them."""
+
+    def __init__(self, run: Run, measured: list[Measured], final: str):
+        self.models, self.final = pixel_models(run), final
+        self.bins = self._by_model(np.stack([m.bins for m in measured], axis=1))
+        self.brier = self._by_model(np.stack([m.brier for m in measured], axis=1))
+        shown = {*run.config.members, control_of(run), ENSEMBLE}
+        ranked = self._by_model(sum(m.ranked for m in measured))
+        self.ranked = {model: counts for model, counts in ranked.items() if model in shown}
+        changes = self._by_model(sum(m.changes for m in measured))
+        self.changes = {model: counts for model, counts in changes.items() if model not in shown}
+        band = AREAS.index("band")
+        errors = np.array([[calibration_error(some[band]) for some in m.bins] for m in measured])
+        patients = [m.cases.patient.iloc[0] for m in measured]
+        self.calibration_patients = pd.DataFrame(
+            {"model": model, "patient": patient, "band_ece": value}
+            for model, values in self._by_model(errors.T).items()
+            for patient, value in zip(patients, values, strict=True)
+        )
+
+    def _by_model(self, values: np.ndarray) -> dict[str, np.ndarray]:
+        named = dict(zip(self.models, values, strict=True))
+        return named | {ENSEMBLE: named[self.final]}

@@ -1,0 +1,39 @@
+"""Agreement of clinical indices."""
+
+import pandas as pd
+
+from cardiac_seg.metrics.agreement import agreement
+from cardiac_seg.metrics.indices import EF_AS_RECORDED, INDICES
+from cardiac_seg.report.tables.columns import RECORDED_EF
+from cardiac_seg.run.folder import REFERENCE_MASKS
+
+
+def agreement_table(clinical: pd.DataFrame, recorded_ef: pd.Series) -> pd.DataFrame:
+    """Clinical indices of models against the reference masks, and of both against recorded EF.
+
+    A patient counts where a model's volumes come by the same method as the reference's (a model
+    that misses a view's cavity has monoplane ones). The reference's own row against the recorded
+    EF is the oracle: what masks without any error would reach.
+
+    Args:
+        clinical: patient, model, method, index, value.
+        recorded_ef: By patient, percent; NaN where there is none.
+    """
+    columns = ["model", "against", "index", "unit", "patients", "r", "bias", "sd", "low", "high"]
+    wide = clinical.pivot_table("value", "patient", ["model", "index"], dropna=False)
+    methods = clinical.groupby(["patient", "model"]).method.first().unstack()
+    rows, recorded = [], recorded_ef.reindex(wide.index)
+    for model in dict.fromkeys(clinical.model):
+        same = (methods[model] == methods[REFERENCE_MASKS]).reindex(wide.index)
+        for index, (_, unit) in INDICES.items():
+            if (model, index) not in wide or (REFERENCE_MASKS, index) not in wide:
+                continue
+            about = {"model": model, "index": index, "unit": unit}
+            if model != REFERENCE_MASKS:
+                against = wide[REFERENCE_MASKS, index].where(same).to_numpy(float)
+                told = agreement(wide[model, index].to_numpy(float), against)
+                rows.append(about | {"against": "reference masks"} | told)
+            if index == EF_AS_RECORDED and recorded.notna().any():
+                told = agreement(wide[model, index].to_numpy(float), recorded.to_numpy(float))
+                rows.append(about | {"against": RECORDED_EF} | told)
+    return pd.DataFrame(rows, columns=[*columns, "mae"])
