@@ -67,7 +67,7 @@ def run(bench: Bench) -> Outcome:
         "In brackets the share of the highest rate. A: float32, `predict` of each slice by itself, "
         f"then a scikit-learn forest of {sizes.trees} trees of depth {sizes.depth} on the core "
         "features of every pixel. Both map phantoms; the meta-learner's maps are made from the "
-        "phantoms' labels to look like trained networks', and its gate is fitted on such maps. "
+        "phantoms' labels to look like trained networks', and its threshold is fitted on them. "
         "Rest: reading, resampling there and back, the mean, postprocessing.",
     )
     return Outcome([table], dict(zip(sides, measured, strict=True)))
@@ -83,7 +83,7 @@ def naive(run_folder: str, folder: str, trees: int, depth: int, pixels: int) -> 
     """
     run = open_run(Path(run_folder))
     config, core = run.config, plain_combiner(run).features.core()
-    networks = [build_member(member, config, run.dataset.labels) for member in config.members]
+    networks = [build_member(member, config, run.dataset.num_classes) for member in config.members]
     flops = sum(network_flops(network, config.preprocess.size) for network in networks)
     forest = RandomForestClassifier(trees, max_depth=depth, n_jobs=-1, random_state=0)
     forest.fit(*_core_pixels(run, core, pixels))
@@ -114,7 +114,7 @@ def naive(run_folder: str, folder: str, trees: int, depth: int, pixels: int) -> 
 
 
 def ours(run_folder: str, folder: str) -> Callable[[], dict]:
-    """Prepares this project's ensemble, of which the run's model in use is the mean.
+    """Prepares this project's ensemble, of which the run's method in use is the mean.
 
     The networks' maps are noise, so learners are measured on the maps that look trained, beside.
     """
@@ -212,8 +212,8 @@ def _work(flops: int, masks: list[np.ndarray]) -> dict:
 def _row(name: str, measured: list[dict], learner: str, first: list[dict], bench: Bench):
     parts = {p: spread([m[p] for m in measured]).median for p in ("members", learner, "rest")}
     whole, baseline = (
-        [m["members"] + m[model] + m["rest"] for m in some]
-        for some, model in ((measured, learner), (first, "random_forest"))
+        [m["members"] + m[method] + m["rest"] for m in some]
+        for some, method in ((measured, learner), (first, "random_forest"))
     )
     share = bench.share(measured[0]["flops"], parts["members"])
     return [

@@ -68,7 +68,7 @@ def compare_trees(bench: Bench) -> Outcome:
         "Learners on an ED + ES pair, ms",
         ["learner", "pixels", "A: scikit-learn", "B: ONNX Runtime", "A / B", "largest change"],
         rows,
-        "All pixels below `act_below`, more than the gate lets through. Largest change: of a "
+        "All pixels below `act_below`, more than the threshold lets through. Largest change: of a "
         "probability."
         if rows
         else MISSING.format("ONNX Runtime"),

@@ -88,7 +88,7 @@ def phantom_cache(config: Config) -> Cache:
 def build_run(folder: str, side: int, filters: int, extra: list[str]) -> Callable[[], dict]:
     """Prepares the making of a finished run in `folder/run`.
 
-    Its networks have random weights; its learners and gate are fitted by the `stack` stage, on
+    Its networks have random weights; its learners and threshold are fitted by the `stack` stage, on
     maps of six phantom patients that look trained. The plain mean is its model in use.
     """
 
@@ -121,7 +121,7 @@ def write_networks(run: Run) -> None:
     backend.set_precision(run.config.train.precision)
     for number, member in enumerate(run.config.members):
         keras.utils.set_random_seed(number)
-        network = build_member(member, run.config, run.dataset.labels)
+        network = build_member(member, run.config, run.dataset.num_classes)
         path = run.models(member, PART) / f"{run.config.predict.checkpoint}.keras"
         path.parent.mkdir(parents=True)
         network.save(path)

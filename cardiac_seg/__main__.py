@@ -14,7 +14,7 @@ Segment new images with a trained run.
 INPUT may be a NIfTI file (image, stack, or cine with the phases last), a DICOM file, or a folder
 with any number of NIfTI files and DICOM series at any depth. Of each image DIR receives a mask
 with the image's grid, and of DICOM also a DICOM segmentation; of a cine a drawn volume curve.
-summary.csv and summary.json hold volumes, EF where ED and ES are known or found, a quality score
+summary.csv and summary.json hold volumes, EF where ED and ES are known or found, the predicted Dice
 and whether to review the mask. Exit code 1: some images failed, each with one line."""
 
 
@@ -79,7 +79,7 @@ def arguments(argv: list[str] | None):
         "compare", help="runs on their development patients: for experiments"
     )
     compare.add_argument("runs", type=Path, nargs="+", metavar="run", help="a stacked run")
-    compare.add_argument("--model", help="of each run; default: its mean, or its only member")
+    compare.add_argument("--method", help="of each run; default: its mean, or its only member")
 
     errors = commands.add_parser("errors", help="where a run errs on its development patients")
     errors.add_argument("run", type=Path, help="a stacked run")
@@ -120,7 +120,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.command == "compare":
         from cardiac_seg.report.development import compare_development
 
-        print(compare_development(args.runs, args.model))
+        print(compare_development(args.runs, args.method))
         return 0
     if args.command == "errors":
         from cardiac_seg.report.development import describe_errors

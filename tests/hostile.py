@@ -107,7 +107,7 @@ def finished_run(folder: Path) -> Run:
     """A finished and analysed run with networks that can be loaded; they know nothing."""
     write_phantoms(folder / "phantoms", 8, "mri", seed=1)
     run = make_run(folder / "run", "acdc", folder / "phantoms")
-    models = {}
+    hashes = {}
     for member in run.config.members:
         path = run.models(member, "full") / "last.keras"
         path.parent.mkdir(parents=True)
@@ -115,8 +115,8 @@ def finished_run(folder: Path) -> Run:
         keras.Model(
             image, keras.layers.Conv2D(4, 1, activation="softmax")(image), name=member
         ).save(path)
-        models[path.relative_to(run.folder).as_posix()] = file_sha256(path)
-    run.update_manifest(models=models)
+        hashes[path.relative_to(run.folder).as_posix()] = file_sha256(path)
+    run.update_manifest(models=hashes)
     with without_figures():
         assert analyze_results.main([str(run.folder)]) == 0
     return run
@@ -549,7 +549,7 @@ BY_FILE = [
     ("meta/postprocessing.json", "predict", ()),
     ("meta/temperature.json", "predict", ()),
     ("meta/weighted_mean.json", "predict", ()),
-    ("meta/gates.json", "predict", ()),
+    ("meta/thresholds.json", "predict", ()),
     ("meta/interpretation.json", "analyze", ()),
     ("meta/logistic.skops", "predict", ()),
     ("models/unet_advanced/full/last.keras", "predict", ()),
@@ -580,9 +580,9 @@ def edit_text(name: str, old: str, new: str) -> Callable[[Path], None]:
 
 def swap_networks(run: Path) -> None:
     """One under the other's name; the manifest is changed to fit, as a forger would."""
-    models = run / "models"
-    shutil.copyfile(models / NETWORK, models / "deep_unet_improved/full/last.keras")
-    forget = edit_json("manifest.json", lambda values: values | {"models": {}})
+    methods = run / "models"
+    shutil.copyfile(methods / NETWORK, methods / "deep_unet_improved/full/last.keras")
+    forget = edit_json("manifest.json", lambda values: values | {"methods": {}})
     forget(run)
 
 
@@ -601,9 +601,9 @@ EDITS = {
     ),
     "another dataset": (edit_text("config.yaml", "dataset: acdc", "dataset: brats"), "predict"),
     "another network grid": (edit_text("config.yaml", "- 32\n  - 32", "- 33\n  - 33"), "predict"),
-    "a choice of nobody": (edit_json("meta/choice.json", lambda v: v | {"model": "x"}), "predict"),
-    "a choice of two": (edit_json("meta/choice.json", lambda v: v | {"model": [1]}), "analyze"),
-    "no quality": (edit_json("meta/choice.json", lambda v: {"model": v["model"]}), "predict"),
+    "a choice of nobody": (edit_json("meta/choice.json", lambda v: v | {"method": "x"}), "predict"),
+    "a choice of two": (edit_json("meta/choice.json", lambda v: v | {"method": [1]}), "analyze"),
+    "no quality": (edit_json("meta/choice.json", lambda v: {"method": v["method"]}), "predict"),
     "quality of text": (edit_json("meta/choice.json", lambda v: v | {"quality": "x"}), "predict"),
     "a step for label 9": (
         edit_json("meta/postprocessing.json", lambda v: v | {"fill_holes": [9]}),
@@ -613,14 +613,17 @@ EDITS = {
         edit_json("meta/temperature.json", lambda v: dict.fromkeys(v, "x")),
         "predict",
     ),
-    "a gate of text": (edit_json("meta/gates.json", lambda v: dict.fromkeys(v, "x")), "predict"),
+    "a threshold of text": (
+        edit_json("meta/thresholds.json", lambda v: dict.fromkeys(v, "x")),
+        "predict",
+    ),
     "a manifest that is a list": (edit_json("manifest.json", lambda v: [v]), "resume"),
     "stages of text": (edit_json("manifest.json", lambda v: v | {"stages": "x"}), "resume"),
     "a stage of text": (
         edit_json("manifest.json", lambda v: v | {"stages": {"train": 1}}),
         "resume",
     ),
-    "models of text": (edit_json("manifest.json", lambda v: v | {"models": "x"}), "predict"),
+    "methods of text": (edit_json("manifest.json", lambda v: v | {"methods": "x"}), "predict"),
     "no dataset": (
         edit_json("manifest.json", lambda v: {k: v[k] for k in v if k != "dataset"}),
         "analyze",
@@ -640,8 +643,8 @@ EDITS = {
         edit_json("metrics.json", lambda v: {k: v[k] for k in v if k != "subsets"}),
         "analyze",
     ),
-    "metrics of another model": (
-        edit_json("metrics.json", lambda v: v | {"final_model": "x", "control": "x"}),
+    "metrics of another method": (
+        edit_json("metrics.json", lambda v: v | {"final_method": "x", "control": "x"}),
         "analyze",
     ),
     "test_cases.csv that leads outside": (
@@ -664,7 +667,7 @@ EDITS = {
         lambda run: (run / "split.csv").write_text("patient,subset,fold,stratum\np,test,x,\n"),
         "analyze",
     ),
-    "fold0.csv of other models": (
+    "fold0.csv of other methods": (
         edit_text("meta/cross_fit/fold0.csv", ",mean,", ",mode,"),
         "cardiac_seg compare",
     ),

@@ -14,7 +14,7 @@ from cardiac_seg.data.case import read_case
 from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
 from cardiac_seg.predict.predictor import Ensemble
-from cardiac_seg.system.checked_reads import read_json
+from cardiac_seg.run.formats import read_stored
 from cardiac_seg.system.log import bar
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
@@ -34,9 +34,9 @@ def score_shipped(name: str, root: Path, most: int | None = None) -> pd.DataFram
     files = [f for f in DATASETS[name].find(root, data.views, data.phases) if f.patient in patients]
     rows = []
     for file in bar(files, name):
-        label = read_case(file, ensemble.run.dataset.labels).label
+        label = read_case(file, ensemble.run.dataset.num_classes).label
         mask = ensemble.predict(file.image_path).mask
-        dice = dice_from_confusion(confusion(label, mask, ensemble.run.dataset.labels))[1:]
+        dice = dice_from_confusion(confusion(label, mask, ensemble.run.dataset.num_classes))[1:]
         rows.append((file.patient, *dice))
     columns = ["patient", *ensemble.run.dataset.structures]
     return pd.DataFrame(rows, columns=columns).groupby("patient").mean()
@@ -55,8 +55,8 @@ def main() -> None:
             continue
         table = score_shipped(name, root)
         own, patients = table.mean(), len(table)
-        metrics = read_json(PRETRAINED / name / "metrics.json")
-        told = metrics["subsets"]["test"]["models"][metrics["final_model"]]
+        metrics = read_stored(PRETRAINED / name / "metrics.json")
+        told = metrics["subsets"]["test"]["methods"][metrics["final_method"]]
         before = pd.Series(told["dice_native_per_patient"])
         gap = (own - before).abs().max()
         print(f"| {name} | {patients} | {own.mean():.4f} | {before.mean():.4f} | {gap:.4f} |")

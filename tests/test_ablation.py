@@ -36,7 +36,7 @@ def test_a_variant_that_changes_nothing_scores_as_the_run_does(stacked, monkeypa
     assert main(["ablate", str(stacked.folder)]) == 0
     table = capsys.readouterr().out
     scores = pd.read_csv(stacked.folder / "ablation" / "random_forest" / "the same.csv")
-    own = ablation.development_scores(stacked).query("model == 'random_forest'")
+    own = ablation.development_scores(stacked).query("method == 'random_forest'")
     assert scores.dice.tolist() == own.dice.tolist()
     same, base = (next(x for x in table.splitlines() if word in x) for word in ("same", "**"))
     assert same.split("|")[2:6] == base.split("|")[2:6]
@@ -50,7 +50,7 @@ def test_what_is_scored_is_kept_until_the_run_is_stacked_anew(stacked, monkeypat
 
     def fitted(run, files, learner):
         asked.append(run.config.stacking.features)
-        return ablation.development_scores(stacked).query("model == 'random_forest'")
+        return ablation.development_scores(stacked).query("method == 'random_forest'")
 
     monkeypatch.setattr(ablation, "_cross_fitted", fitted)
     first = ablation.ablate(stacked.folder)

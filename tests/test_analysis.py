@@ -25,7 +25,7 @@ from cardiac_seg.report.results import results_table
 from cardiac_seg.run.open import open_run
 
 PLAIN = ["stacking.learners=[]", "stacking.choose=auto"]
-MODELS = [*MEMBERS, "mean", "tempered_mean", "logistic_core", "logistic"]
+MODELS = [*MEMBERS, "mean", "calibrated_mean", "logistic_core", "logistic"]
 FIGURES = {
     *("accuracy_test", "bland_altman_ensemble", "calibration_reliability", "calibration_scores"),
     *("confusion_test", "dice_ensemble", "dice_groups", "dice_test", "accuracy_distances"),
@@ -137,7 +137,7 @@ def test_an_analysis_writes_what_the_interface_promises(kind, request):
         *("cases", "summary", "groups", "comparisons", "confusion", "accuracy", "roc", "auc"),
         *("reliability", "calibration", "history", "quality", "risk_coverage", "changes"),
         *("quality_agreement", "importance", "clinical", "agreement"),
-        *("models_test", "models_development"),
+        *("methods_test", "methods_development"),
     }
     results = json.loads((folder / "numerical_results.json").read_text())
     assert list(results) == [*MEMBERS, "Ensemble", *MODELS[2:]]
@@ -147,37 +147,37 @@ def test_an_analysis_writes_what_the_interface_promises(kind, request):
     assert dice.Dice_Score.tolist() == [
         score for told in results.values() for score in told["dice_scores"].values()
     ]
-    asked = "Does the meta-learner beat the temperature-scaled mean?"
+    asked = "Does the meta-learner beat the calibrated mean?"
     assert asked in (folder / "summary_report.txt").read_text()
     assert not list(folder.rglob(".partial*"))
 
 
 def test_scores_are_those_of_the_evaluation(mri):
-    metrics = json.loads((mri.folder / "metrics.json").read_text())["subsets"]["test"]["models"]
-    dice = table(mri, "summary").query("metric == 'dice'").set_index(["model", "structure"])
-    for model in [*MODELS, "ensemble"]:
-        scores = metrics["logistic" if model == "ensemble" else model]
+    metrics = json.loads((mri.folder / "metrics.json").read_text())["subsets"]["test"]["methods"]
+    dice = table(mri, "summary").query("metric == 'dice'").set_index(["method", "structure"])
+    for method in [*MODELS, "ensemble"]:
+        scores = metrics["logistic" if method == "ensemble" else method]
         told = scores["dice_native_per_patient"] | {"mean": scores["mean_foreground_dice"]}
-        assert dice.loc[model]["mean"].to_dict() == pytest.approx(told)
+        assert dice.loc[method]["mean"].to_dict() == pytest.approx(told)
         intervals = dict(scores["interval_95"])
         intervals["mean"] = intervals.pop("mean_foreground_dice")
         for structure, bounds in intervals.items():
-            assert dice.loc[(model, structure), ["low", "high"]].tolist() == pytest.approx(bounds)
-    keys = ["case", "model", "structure"]
+            assert dice.loc[(method, structure), ["low", "high"]].tolist() == pytest.approx(bounds)
+    keys = ["case", "method", "structure"]
     evaluated = pd.read_csv(mri.folder / "cases.csv").query("subset == 'test'")
     both = evaluated.merge(table(mri, "cases"), on=keys, suffixes=("_evaluated", ""))
     assert len(both) == len(evaluated)
     np.testing.assert_allclose(both.dice, both.dice_evaluated)
-    counts = table(mri, "confusion").query("model == 'ensemble'").pixels
+    counts = table(mri, "confusion").query("method == 'ensemble'").pixels
     assert (
         counts.tolist()
         == np.ravel(metrics["logistic"]["pooled_network_grid"]["confusion"]).tolist()
     )
 
 
-def masks_of(run, model, case):
+def masks_of(run, method, case):
     paths = pd.read_csv(run.folder / "test_cases.csv").set_index("case").path
-    nifti = nib.load(run.folder / "masks" / model / paths[case])
+    nifti = nib.load(run.folder / "masks" / method / paths[case])
     return np.atleast_3d(np.asarray(nifti.dataobj)).T, np.array(nifti.header.get_zooms())
 
 
@@ -185,11 +185,11 @@ def test_regions_and_volumes_are_those_of_the_masks(mri):
     case = names_of_cases(mri)[0]
     patient, phase = case.split("_")
     reference, zooms = masks_of(mri, "reference", case)
-    clinical = table(mri, "clinical").set_index(["patient", "model", "index"]).value
+    clinical = table(mri, "clinical").set_index(["patient", "method", "index"]).value
     voxel = zooms.prod() / 1000
     wanted = (reference == 3).sum() * voxel
     assert clinical[patient, "reference", f"lv_{phase.lower()}v_ml"] == pytest.approx(wanted)
-    rows = table(mri, "cases").query("case == @case and model == 'mean' and structure == 'RV'")
+    rows = table(mri, "cases").query("case == @case and method == 'mean' and structure == 'RV'")
     mask, _ = masks_of(mri, "mean", case)
     assert rows["size"].item() == pytest.approx((mask == 1).sum() * voxel)
     difference = rows.size_difference.item()
@@ -203,7 +203,7 @@ def test_regions_and_volumes_are_those_of_the_masks(mri):
         base = held[: -(-len(held) // 3)]  # the longer third where thirds are uneven
         dice = dice_from_confusion(confusion(reference[base], mask[base], 4))[2]
         values.append({"patient": other.split("_")[0], "dice": dice})
-    groups = table(mri, "groups").set_index(["by", "value", "model", "structure"])
+    groups = table(mri, "groups").set_index(["by", "value", "method", "structure"])
     wanted = pd.DataFrame(values).groupby("patient").dice.mean().mean()
     assert groups.dice["region", "base", "ensemble", "MYO"] == pytest.approx(wanted)
 
@@ -213,17 +213,17 @@ def test_areas_under_the_curve_are_those_of_the_maps(mri):
     labels = np.concatenate([m.label.ravel() for m in maps])
     means = [np.mean([m.members[n].astype(np.float32) for n in MEMBERS], axis=0) for m in maps]
     probabilities = np.concatenate([mean.reshape(-1, 4) for mean in means])
-    areas = table(mri, "auc").set_index(["model", "class"])
+    areas = table(mri, "auc").set_index(["method", "class"])
     for label, name in enumerate(("background", *mri.dataset.structures)):
         row = areas.loc[("mean", name)]
         true = roc_auc_score(labels == label, probabilities[:, label])
         assert abs(row.auc - true) <= row.error_bound + 1e-9 < 1e-3
-    accuracy = table(mri, "accuracy").set_index("model").accuracy
+    accuracy = table(mri, "accuracy").set_index("method").accuracy
     assert accuracy["mean"] == pytest.approx((probabilities.argmax(1) == labels).mean())
 
 
 def test_echo_has_ejection_fractions_an_oracle_and_no_regions(echo):
-    agreement = table(echo, "agreement").set_index(["model", "against", "index"])
+    agreement = table(echo, "agreement").set_index(["method", "against", "index"])
     for key in (
         ("ensemble", "reference masks", "lv_ef_percent"),
         ("ensemble", "recorded EF", "lv_ef_one_height_percent"),
@@ -231,12 +231,12 @@ def test_echo_has_ejection_fractions_an_oracle_and_no_regions(echo):
     ):
         assert agreement.patients[key] == 3
     values = table(echo, "clinical").query("index == 'lv_ef_percent'")
-    wide = values.pivot(index="patient", columns="model", values="value")
+    wide = values.pivot(index="patient", columns="method", values="value")
     bias = agreement.bias["ensemble", "reference masks", "lv_ef_percent"]
     assert bias == pytest.approx((wide.ensemble - wide.reference).mean())
     assert set(table(echo, "clinical").method) == {"biplane"}
     assert set(table(echo, "groups").by) == {"view", "phase", "image quality"}
-    rows = table(echo, "cases").query("model == 'mean' and structure == 'LV'").set_index("case")
+    rows = table(echo, "cases").query("method == 'mean' and structure == 'LV'").set_index("case")
     case = names_of_cases(echo)[0]
     mask, zooms = masks_of(echo, "mean", case)
     assert rows["size"][case] == pytest.approx((mask == 1).sum() * zooms[:2].prod() / 100)  # cm2
@@ -272,7 +272,7 @@ def test_a_report_tells_whose_figures_these_are(mri):
     history = table(mri, "history")
     assert history.groupby("member").val_dice.max().to_dict() == dict.fromkeys(MEMBERS, 0.5)
     importance = table(mri, "importance")
-    assert set(importance.model) == {"logistic"}
+    assert set(importance.method) == {"logistic"}
     assert ((importance.low <= importance["mean"]) & (importance["mean"] <= importance.high)).all()
 
 
@@ -289,7 +289,7 @@ def test_a_group_is_one_row_of_the_report_in_the_order_of_the_heart(mri, tmp_pat
     monkeypatch.setattr(one_run.page, "write_report", lambda path, page: pages.append(page))
     with without_figures():
         assert analyze(folder) == 0
-    groups = table(folder, "groups").query("model == 'ensemble' and value == 'apex'")
+    groups = table(folder, "groups").query("method == 'ensemble' and value == 'apex'")
     assert groups.set_index("structure").patients.to_dict() == {
         **{"RV": 2, "MYO": 3, "LV": 3, "mean": 3}
     }
@@ -341,7 +341,7 @@ def test_only_what_is_lost_is_measured_again(copied, measured, what):
         assert lost.read_bytes() == content
     # What is read again is what was measured, in the order of the cases.
     cases = pd.concat([one.cases for one in found], ignore_index=True)
-    wanted = table(run, "cases").query("model != 'ensemble'").fillna({"view": "", "phase": ""})
+    wanted = table(run, "cases").query("method != 'ensemble'").fillna({"view": "", "phase": ""})
     pd.testing.assert_frame_equal(cases, wanted.reset_index(drop=True), check_dtype=False)
 
 
@@ -369,7 +369,7 @@ def test_another_choice_is_seen_in_the_same_process(copied, monkeypatch):
 
     monkeypatch.setattr(measure, "_measure", spy)
     for choice in ("logistic", "mean"):  # as after another stacking section
-        chosen = json.loads((run.meta / "choice.json").read_text()) | {"model": choice}
+        chosen = json.loads((run.meta / "choice.json").read_text()) | {"method": choice}
         (run.meta / "choice.json").write_text(json.dumps(chosen))
         with (run.folder / "metrics.json").open("a") as file:
             file.write("\n")
@@ -395,17 +395,17 @@ def test_runs_that_differ_in_the_seed_are_compared_and_averaged(echo, echo_root,
         assert analyze(echo.folder, twin, other, output=output) == 0
     read = {p.stem: pd.read_csv(p) for p in (output / "tables").iterdir()}
 
-    of_twin = read["comparisons"].query("model == 'twin'")
+    of_twin = read["comparisons"].query("method == 'twin'")
     assert set(read["comparisons"].against) == {"echo"}
     assert of_twin.metric.tolist() == ["dice", "hd95_mm", "band_ece"]
     assert (of_twin[["difference", "low", "high", "effect"]] == 0).all(axis=None)
     assert (of_twin.verdict == "not shown").all() and (of_twin.p == 1).all()
-    of_other = read["comparisons"].query("model == 'other' and metric == 'dice'").iloc[0]
+    of_other = read["comparisons"].query("method == 'other' and metric == 'dice'").iloc[0]
 
-    keys = ["model", "structure", "metric"]
+    keys = ["method", "structure", "metric"]
     wide = read["summary"].pivot(index=keys, columns="run", values="mean")
     assert set(wide.columns) == {"echo", "twin", "other"}
-    assert set(read["summary"].model) == {*MEMBERS, "mean", "ensemble"}
+    assert set(read["summary"].method) == {*MEMBERS, "mean", "ensemble"}
     dice = wide.loc["ensemble", "mean", "dice"]
     assert dice.echo == dice.twin != dice.other
     assert of_other.difference == pytest.approx(dice.other - dice.echo)
@@ -413,15 +413,15 @@ def test_runs_that_differ_in_the_seed_are_compared_and_averaged(echo, echo_root,
     assert (seeds.seeds == 3).all() and set(seeds.runs) == {"echo, twin, other"}
     np.testing.assert_allclose(seeds["mean"], wide.loc[seeds.index].mean(axis=1))
     np.testing.assert_allclose(seeds.sd, wide.loc[seeds.index].std(axis=1, ddof=1), atol=1e-12)
-    runs = read["runs"].query("run == 'echo' and model == 'mean'").iloc[0]
+    runs = read["runs"].query("run == 'echo' and method == 'mean'").iloc[0]
     own = table(echo, "summary").query(
-        "model == 'mean' and structure == 'mean' and metric == 'dice'"
+        "method == 'mean' and structure == 'mean' and metric == 'dice'"
     )
     assert runs["mean"] == pytest.approx(own["mean"].item()) and runs.patients == 3
     assert read["differences"].to_numpy().tolist() == [["seed", 42, 43, 44]]
 
     results = json.loads((output / "numerical_results.json").read_text())
-    assert list(results)[:3] == [f"echo: {model}" for model in (*MEMBERS, "Ensemble")]
+    assert list(results)[:3] == [f"echo: {method}" for method in (*MEMBERS, "Ensemble")]
     assert {p.name for p in (output / "figures").iterdir()} == {"dice_runs.pdf", "dice_runs.png"}
     page = (output / "report.html").read_text()
     assert str(tmp_path) not in page and str(echo_root) not in page
@@ -486,9 +486,9 @@ def test_runs_of_one_name_in_folders_of_one_name_stay_apart(copied, tmp_path):
 # Bad input
 
 
-def mask_path(folder, model):
+def mask_path(folder, method):
     path = pd.read_csv(folder / "test_cases.csv").path[1]
-    return folder / "masks" / model / path
+    return folder / "masks" / method / path
 
 
 def edited(path, change):
@@ -598,16 +598,16 @@ def test_a_structure_that_is_never_predicted_is_said(echo_root, tmp_path, capsys
         "ED and ES are not both in the run",
     ):
         assert line in told
-    summary = table(run, "summary").query("model == 'ensemble' and structure == 'LV'")
+    summary = table(run, "summary").query("method == 'ensemble' and structure == 'LV'")
     summary = summary.set_index("metric")
     assert summary["mean"]["dice"] == summary["mean"]["recall"] == 0
     assert summary.loc[["hd95_mm", "precision"], "mean"].isna().all()
     assert summary.undefined_cases["hd95_mm"] == 3
-    both = table(run, "summary").query("model == 'ensemble' and metric == 'hd95_mm'")
+    both = table(run, "summary").query("method == 'ensemble' and metric == 'hd95_mm'")
     means = both.set_index("structure")["mean"]
     assert means["mean"] == pytest.approx((means.MYO + means.LA) / 2)
     # The published images: the paper's figures stand beside.
-    beside = table(run, "published").query("model == 'ensemble'").set_index("quantity")
+    beside = table(run, "published").query("method == 'ensemble'").set_index("quantity")
     assert beside.published["LV"] == 0.9339 and beside.here["LV"] == 0
     page = (run.folder / "analysis" / "report.html").read_text()
     assert "This run beside the published figures" in page
@@ -627,7 +627,7 @@ def test_networks_that_predict_nothing_at_all_are_reported(echo_root, tmp_path, 
     dice = table(run, "summary").query("metric == 'dice'")
     assert (dice["mean"] == 0).all()
     quality = table(run, "quality")
-    assert (quality.predicted_quality == 0).all() and quality.boundary_entropy.isna().all()
+    assert (quality.predicted_dice == 0).all() and quality.boundary_entropy.isna().all()
     assert len(list((run.folder / "analysis" / "cases").iterdir())) == 3
 
 
@@ -668,8 +668,8 @@ def test_one_test_patient_gives_figures_without_intervals(mri_root, tmp_path, ca
     )
     summary = table(run, "summary")
     assert summary[["low", "high"]].isna().all(axis=None)
-    rv = summary.query("model == 'mean' and structure == 'RV'").set_index("metric")
-    cases = table(run, "cases").query("model == 'mean' and structure == 'RV'").set_index("phase")
+    rv = summary.query("method == 'mean' and structure == 'RV'").set_index("metric")
+    cases = table(run, "cases").query("method == 'mean' and structure == 'RV'").set_index("phase")
     assert rv["mean"]["dice"] == pytest.approx(cases.dice["ED"] / 2)
     assert rv["mean"]["hd95_mm"] == pytest.approx(cases.hd95_mm["ED"])
     assert rv.undefined_cases["hd95_mm"] == 1

@@ -6,7 +6,7 @@ import pytest
 from cardiac_seg.config.sections import MEMBERS, Stacking
 from cardiac_seg.grid.resample import Grid, GridImage
 from cardiac_seg.members.maps import CaseMaps
-from cardiac_seg.meta.combine import Combiner, combination_names, model_names
+from cardiac_seg.meta.combine import Combiner, combination_names, method_names
 from cardiac_seg.meta.features import FeatureSet
 from cardiac_seg.meta.learners.learner import Learner
 
@@ -20,7 +20,7 @@ TWO = np.array([[[[1.0, 0.0], [0.25, 0.75]]]], np.float16)
 
 
 class Always:
-    """A model that says class 1, and remembers what it was shown."""
+    """A method that says class 1, and remembers what it was shown."""
 
     def __call__(self, features):
         self.shown = features
@@ -32,10 +32,10 @@ def case():
     return CaseMaps(dict(zip(MEMBERS, (ONE, TWO), strict=True)), GridImage(pixels, 0, 1, GRID), "p")
 
 
-def combined(model, **settings):
+def combined(method, **settings):
     combiner = Combiner(MEMBERS, FEATURES, **{"act_below": 0.99, **settings})
-    ((name, probabilities, seconds),) = combiner.combine(case().members, case().image, [model])
-    assert name == model and seconds >= 0 and probabilities.dtype == np.float32
+    ((name, probabilities, seconds),) = combiner.combine(case().members, case().image, [method])
+    assert name == method and seconds >= 0 and probabilities.dtype == np.float32
     return probabilities[0, 0].tolist()
 
 
@@ -55,7 +55,7 @@ def test_temperature_reaches_the_combinations_but_no_plain_model():
     expected = np.sqrt(3) / (np.sqrt(3) + 1)
     assert combined("weighted_mean", **settings)[1][0] == pytest.approx(expected, abs=1e-6)
     tempered = (expected + 0.25) / 2
-    assert combined("tempered_mean", **settings)[1][0] == pytest.approx(tempered, abs=1e-6)
+    assert combined("calibrated_mean", **settings)[1][0] == pytest.approx(tempered, abs=1e-6)
     assert combined(MEMBERS[0], **settings) == [[1, 0], [0.75, 0.25]]
     assert combined("mean", **settings) == [[1, 0], [0.5, 0.5]]
 
@@ -65,14 +65,14 @@ def test_learners_act_only_where_the_mean_is_unsure():
     assert combined("logistic", learners=learners) == [[1, 0], [0, 1]]
     assert combined("logistic", learners=learners, act_below=1) == [[0, 1], [0, 1]]
     assert combined("logistic", learners=learners, act_below=0.4) == [[1, 0], [0.5, 0.5]]
-    gates = {"logistic": 0.4}
-    assert combined("logistic", learners=learners, gates=gates) == [[1, 0], [0.5, 0.5]]
+    thresholds = {"logistic": 0.4}
+    assert combined("logistic", learners=learners, thresholds=thresholds) == [[1, 0], [0.5, 0.5]]
 
 
 def test_where_no_learner_acts_the_tempered_mean_stands():
     learners = {"logistic": Learner([], 2, 0.0, Always())}
     temperatures = dict(zip(MEMBERS, (2.0, 1.0), strict=True))
-    expected = combined("tempered_mean", temperatures=temperatures)
+    expected = combined("calibrated_mean", temperatures=temperatures)
     stacked = combined("logistic", learners=learners, act_below=0.4, temperatures=temperatures)
     assert stacked == expected != combined("mean")
 
@@ -80,8 +80,8 @@ def test_where_no_learner_acts_the_tempered_mean_stands():
 def test_each_learner_has_a_gate_of_its_own():
     wide, narrow = Always(), Always()
     learners = {"logistic": Learner([], 2, 0.0, wide), "random_forest": Learner([], 2, 0.0, narrow)}
-    gates = {"logistic": 1.0, "random_forest": 0.9}
-    combiner = Combiner(MEMBERS, FEATURES, 0.99, learners=learners, gates=gates)
+    thresholds = {"logistic": 1.0, "random_forest": 0.9}
+    combiner = Combiner(MEMBERS, FEATURES, 0.99, learners=learners, thresholds=thresholds)
     masks = {
         m: p[0, 0].tolist()
         for m, p, _ in combiner.combine(case().members, case().image, list(learners))
@@ -107,16 +107,16 @@ def test_core_learners_see_the_core_columns_alone():
 
 def test_the_models_follow_the_config():
     assert combination_names(["unet_advanced"], Stacking(learners=[])) == []
-    assert model_names(list(MEMBERS), Stacking(learners=[])) == [*MEMBERS, "mean"]
+    assert method_names(list(MEMBERS), Stacking(learners=[])) == [*MEMBERS, "mean"]
     chosen = Stacking(learners=["weighted_mean", "random_forest"])
-    names = ["mean", "tempered_mean", "weighted_mean", "random_forest_core", "random_forest"]
+    names = ["mean", "calibrated_mean", "weighted_mean", "random_forest_core", "random_forest"]
     assert combination_names(list(MEMBERS), chosen) == names
     untempered = chosen.model_copy(update={"temperature": False})
-    assert "tempered_mean" not in combination_names(list(MEMBERS), untempered)
+    assert "calibrated_mean" not in combination_names(list(MEMBERS), untempered)
     # The core features are the full set: there is no second row to report.
     core_only = Stacking(learners=["random_forest"], features=[])
     assert combination_names(list(MEMBERS), core_only) == [
         "mean",
-        "tempered_mean",
+        "calibrated_mean",
         "random_forest",
     ]

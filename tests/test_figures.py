@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from cardiac_seg.drawing.styles import COLOURS, MODEL_NAMES, MODEL_STYLE, SCORES
+from cardiac_seg.drawing.styles import COLOURS, METHOD_NAMES, METHOD_STYLE, SCORES
 from cardiac_seg.report.figures import elements as draw
 from cardiac_seg.report.figures.calibration import calibration_scores, reliability_diagrams
 from cardiac_seg.report.figures.clinical import bland_altman
@@ -16,7 +16,7 @@ from cardiac_seg.report.figures.overlap import (
     confusion_matrices,
     dice_bars,
     dice_by_group,
-    dice_of_model,
+    dice_of_method,
     pixel_accuracies,
     roc_curves,
     surface_distances,
@@ -37,7 +37,7 @@ def frame(columns, *rows):
     return pd.DataFrame(rows, columns=columns.split())
 
 
-def some_tables(models):
+def some_tables(methods):
     """A row for everything there is to draw; no two numbers alike."""
     rng = np.random.default_rng(0)
 
@@ -47,42 +47,47 @@ def some_tables(models):
         table = table.to_frame(index=False)
         return table.assign(**{c: rng.uniform(0.6, 0.9, len(table)) for c in columns.split()})
 
-    model = ("model", models)
+    method = ("method", methods)
     clinical = rows(
         "value",
         ("patient", ["a", "b", "c"]),
-        ("model", [*models, "reference"]),
+        ("method", [*methods, "reference"]),
         ("index", ["lv_edv_ml", "lv_ef_percent", "myocardial_mass_g"]),
     )
-    agreement = rows("r bias sd", model, ("index", list(clinical["index"].unique())))
-    comparisons = rows("difference p_holm", model, ("metric", ["dice", "hd95_mm"]))
-    summary = rows("mean", model, ("structure", WITH_MEAN), ("metric", ["dice", "hd95_mm"]))
-    runs = rows("mean", ("run", ["one", "two_" * 10]), model).assign(patients=3)
-    importance = rows("mean", model, ("group", ["probability", "entropy", "context"]))
+    agreement = rows("r bias sd", method, ("index", list(clinical["index"].unique())))
+    comparisons = rows("difference p_holm", method, ("metric", ["dice", "hd95_mm"]))
+    summary = rows("mean", method, ("structure", WITH_MEAN), ("metric", ["dice", "hd95_mm"]))
+    runs = rows("mean", ("run", ["one", "two_" * 10]), method).assign(patients=3)
+    importance = rows("mean", method, ("group", ["probability", "entropy", "context"]))
     tables = {
-        "cases": rows("dice hd95_mm assd_mm", ("patient", "abc"), model, ("structure", STRUCTURES)),
+        "cases": rows(
+            "dice hd95_mm assd_mm", ("patient", "abc"), method, ("structure", STRUCTURES)
+        ),
         "summary": around(summary, "mean"),
         "groups": rows(
-            "dice", ("by", ["phase"]), ("value", ["ED", "ES"]), model, ("structure", WITH_MEAN)
+            "dice", ("by", ["phase"]), ("value", ["ED", "ES"]), method, ("structure", WITH_MEAN)
         ).assign(patients=4),
         "comparisons": around(comparisons, "difference").assign(
             role="exploratory", against="mean", verdict="not shown"
         ),
-        "confusion": rows("share", model, ("truth", CLASSES), ("predicted", CLASSES)),
-        "accuracy": rows("accuracy", model),
-        "roc": rows("true_positive_rate", model, ("class", CLASSES), ("i", range(3))),
-        "auc": rows("auc", model, ("class", CLASSES)),
+        "confusion": rows("share", method, ("truth", CLASSES), ("predicted", CLASSES)),
+        "accuracy": rows("accuracy", method),
+        "roc": rows("true_positive_rate", method, ("class", CLASSES), ("i", range(3))),
+        "auc": rows("auc", method, ("class", CLASSES)),
         "reliability": rows(
-            "confidence accuracy", model, ("area", ["image", "band"]), ("bin", [13, 14])
+            "confidence accuracy", method, ("area", ["image", "band"]), ("bin", [13, 14])
         ),
-        "calibration": rows("ece brier", model, ("area", ["image", "band"])),
+        "calibration": rows("ece brier", method, ("area", ["image", "band"])),
         "history": rows(
-            "loss val_dice", ("member", models[:1]), ("part", ["fold0", "fold1"]), ("epoch", [1, 2])
+            "loss val_dice",
+            ("member", methods[:1]),
+            ("part", ["fold0", "fold1"]),
+            ("epoch", [1, 2]),
         ),
         "quality": rows("dice pairwise_dice boundary_entropy", ("case", "abcd")),
         "risk_coverage": rows("risk", ("score", list(SCORES)), ("coverage", [0.5, 1.0])),
         "quality_agreement": rows("spearman pearson aurc", ("score", list(SCORES))),
-        "changes": rows("better worse neither", model, ("distance", ["0-2 mm", "over 2 mm"])),
+        "changes": rows("better worse neither", method, ("distance", ["0-2 mm", "over 2 mm"])),
         "importance": around(importance, "mean"),
         "clinical": clinical,
         "agreement": around(agreement, "bias").assign(patients=3),
@@ -97,27 +102,27 @@ def around(table, column):
     return table.assign(low=table[column] - 0.0123, high=table[column] + 0.0234)
 
 
-def drawn(t, models):
+def drawn(t, methods):
     """Every figure of some tables."""
     indices = ["lv_edv_ml", "lv_ef_percent", "rv_edv_ml", "myocardial_mass_g"]
     return {
-        "confusion": confusion_matrices(t["confusion"], models, STRUCTURES),
-        "roc": roc_curves(t["roc"], t["auc"], models, STRUCTURES),
-        "dice": dice_bars(t["summary"], models, STRUCTURES, t["cases"]),
-        "dice_of_model": dice_of_model(t["summary"], STRUCTURES),
+        "confusion": confusion_matrices(t["confusion"], methods, STRUCTURES),
+        "roc": roc_curves(t["roc"], t["auc"], methods, STRUCTURES),
+        "dice": dice_bars(t["summary"], methods, STRUCTURES, t["cases"]),
+        "dice_of_method": dice_of_method(t["summary"], STRUCTURES),
         "dice_by_group": dice_by_group(t["groups"], STRUCTURES),
-        "accuracy": pixel_accuracies(t["accuracy"], models),
-        "training": training_curves(t["history"], models),
-        "reliability": reliability_diagrams(t["reliability"], t["calibration"], models),
-        "calibration": calibration_scores(t["calibration"], models),
+        "accuracy": pixel_accuracies(t["accuracy"], methods),
+        "training": training_curves(t["history"], methods),
+        "reliability": reliability_diagrams(t["reliability"], t["calibration"], methods),
+        "calibration": calibration_scores(t["calibration"], methods),
         "quality": quality_scatter(t["quality"], t["quality_agreement"]),
         "risk": risk_coverage_curves(t["risk_coverage"], t["quality_agreement"]),
         "bland_altman": bland_altman(t["clinical"], t["agreement"], "ensemble", indices),
-        "forest": forest_plot(t["comparisons"], models),
-        "changes": change_bars(t["changes"], models),
-        "importance": importance_dots(t["importance"], models),
-        "distances": surface_distances(t["cases"], models, STRUCTURES),
-        "runs": run_dots(t["runs"], models),
+        "forest": forest_plot(t["comparisons"], methods),
+        "changes": change_bars(t["changes"], methods),
+        "importance": importance_dots(t["importance"], methods),
+        "distances": surface_distances(t["cases"], methods, STRUCTURES),
+        "runs": run_dots(t["runs"], methods),
     }
 
 
@@ -156,10 +161,10 @@ def number(table, column, **wanted):
 
 
 def test_every_model_has_a_name_and_its_own_style():
-    assert list(MODEL_STYLE) == list(MODEL_NAMES)
-    assert len({str(style) for style in MODEL_STYLE.values()}) == len(MODEL_NAMES)
+    assert list(METHOD_STYLE) == list(METHOD_NAMES)
+    assert len({str(style) for style in METHOD_STYLE.values()}) == len(METHOD_NAMES)
     structures = {colour.lower() for name, colour in COLOURS.items() if name != "mean"}
-    assert not structures & {style["color"].lower() for style in MODEL_STYLE.values()}
+    assert not structures & {style["color"].lower() for style in METHOD_STYLE.values()}
 
 
 @pytest.mark.parametrize("empty", [pd.DataFrame(), None])
@@ -170,11 +175,11 @@ def test_nothing_is_drawn_of_empty_tables(tables, empty):
 
 def test_nothing_is_drawn_of_models_that_the_tables_lack(tables):
     t = tables
-    assert confusion_matrices(t["confusion"], ["tempered_mean"], STRUCTURES) is None
-    assert dice_of_model(t["summary"], STRUCTURES, "tempered_mean") is None
-    assert bland_altman(t["clinical"], t["agreement"], "tempered_mean", ["lv_edv_ml"]) is None
+    assert confusion_matrices(t["confusion"], ["calibrated_mean"], STRUCTURES) is None
+    assert dice_of_method(t["summary"], STRUCTURES, "calibrated_mean") is None
+    assert bland_altman(t["clinical"], t["agreement"], "calibrated_mean", ["lv_edv_ml"]) is None
     assert bland_altman(t["clinical"], t["agreement"], "ensemble", ["rv_edv_ml"]) is None
-    figure = pixel_accuracies(t["accuracy"], ["tempered_mean", "ensemble"])
+    figure = pixel_accuracies(t["accuracy"], ["calibrated_mean", "ensemble"])
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["Ensemble"]
 
 
@@ -194,7 +199,7 @@ def test_text_is_large_enough_and_inside_the_figure(figures):
 
 
 def test_there_is_room_for_every_model():
-    every = list(MODEL_NAMES)
+    every = list(METHOD_NAMES)
     t = some_tables(every)
     assert_readable(dice_bars(t["summary"], every, STRUCTURES))
     assert_readable(reliability_diagrams(t["reliability"], t["calibration"], every))
@@ -202,7 +207,7 @@ def test_there_is_room_for_every_model():
 
 
 def test_saved_in_print_size_with_text_as_text(tmp_path):
-    figure = pixel_accuracies(frame("model accuracy", ("mean", 0.9)), ["mean"])
+    figure = pixel_accuracies(frame("method accuracy", ("mean", 0.9)), ["mean"])
     pdf, png = draw.save(figure, tmp_path / "new" / "run1.5")
     assert (pdf.name, png.name) == ("run1.5.pdf", "run1.5.png")
     assert b"/Type3" not in pdf.read_bytes() and b"/FontFile2" in pdf.read_bytes()
@@ -213,37 +218,39 @@ def test_saved_in_print_size_with_text_as_text(tmp_path):
 
 def test_confusion_in_percent_where_it_belongs(figures, tables):
     assert len(figures["confusion"].axes) == len(MODELS)
-    for axes, model in zip(figures["confusion"].axes, MODELS, strict=True):
-        assert axes.get_title() == MODEL_NAMES[model]
+    for axes, method in zip(figures["confusion"].axes, MODELS, strict=True):
+        assert axes.get_title() == METHOD_NAMES[method]
         assert [label.get_text() for label in axes.get_xticklabels()] == CLASSES
         for cell in axes.texts:
             column, row = cell.get_position()
             place = {"truth": CLASSES[row], "predicted": CLASSES[column]}
-            share = number(tables["confusion"], "share", model=model, **place)
+            share = number(tables["confusion"], "share", method=method, **place)
             assert cell.get_text() == f"{100 * share:.1f}"
 
 
 def test_confusion_of_a_class_without_pixels():
-    table = frame("model truth predicted share", ("mean", "RV", "RV", NAN), ("mean", "LV", "RV", 1))
+    table = frame(
+        "method truth predicted share", ("mean", "RV", "RV", NAN), ("mean", "LV", "RV", 1)
+    )
     (axes,) = confusion_matrices(table, ["mean"], ["RV", "LV"]).axes
     assert [t.get_text() for t in axes.texts].count("–") == 8 and "100.0" in texts(axes)
 
 
 def test_roc_curves_and_areas(figures, tables):
-    for axes, model in zip(figures["roc"].axes, MODELS, strict=True):
+    for axes, method in zip(figures["roc"].axes, MODELS, strict=True):
         for line, name in zip(axes.lines, CLASSES, strict=True):
-            curve = draw.select_rows(tables["roc"], model=model, **{"class": name})
+            curve = draw.select_rows(tables["roc"], method=method, **{"class": name})
             assert line.get_ydata().tolist() == curve.true_positive_rate.tolist()
             assert line.get_xdata().tolist() == curve.false_positive_rate.tolist()
             assert line.get_color() == COLOURS[name]
-            area = number(tables["auc"], "auc", model=model, **{"class": name})
+            area = number(tables["auc"], "auc", method=method, **{"class": name})
             assert f"{name} {area:.4f}" in texts(axes.get_legend())
 
 
 def test_roc_of_a_class_never_seen():
-    columns = "model class false_positive_rate true_positive_rate"
+    columns = "method class false_positive_rate true_positive_rate"
     roc = frame(columns, ("mean", "LV", 0.0, 0.0), ("mean", "LV", 1.0, 1.0))
-    auc = frame("model class auc", ("mean", "LV", 0.5), ("mean", "RV", NAN))
+    auc = frame("method class auc", ("mean", "LV", 0.5), ("mean", "RV", NAN))
     (axes,) = roc_curves(roc, auc, ["mean"], ["RV", "LV"]).axes
     assert {"LV 0.5000", "RV –", "background –"} <= set(texts(axes.get_legend()))
 
@@ -253,27 +260,27 @@ def test_dice_bars_whiskers_and_patients(figures, tables):
     dice = tables["summary"][tables["summary"].metric == "dice"]
     ends = {tuple(np.array(s)[:, 1]) for s in intervals(axes)}
     assert ends == set(zip(dice.low, dice.high, strict=True))
-    for model in MODELS:
-        rows = dice[dice.model == model].set_index("structure")["mean"]
-        assert heights(axes, MODEL_STYLE[model]["color"]) == rows[WITH_MEAN].tolist()
+    for method in MODELS:
+        rows = dice[dice.method == method].set_index("structure")["mean"]
+        assert heights(axes, METHOD_STYLE[method]["color"]) == rows[WITH_MEAN].tolist()
     assert sorted(t.get_text() for t in axes.texts) == sorted(f"{v:.3f}" for v in dice["mean"])
     dots = sorted(y for line in points(axes) for _, y in line)
     assert dots == pytest.approx(sorted(tables["cases"].dice))
 
 
 def test_dice_without_intervals_and_of_a_structure_never_defined():
-    columns = "model structure metric mean low high"
+    columns = "method structure metric mean low high"
     one = ("mean", "LV", "dice", 0.8, NAN, NAN), ("mean", "RV", "dice", NAN, NAN, NAN)
     table = frame(columns, *one, ("mean", "LV", "iou", 0.5, 0.4, 0.6))
     (axes,) = dice_bars(table, ["mean"], ["RV", "LV"]).axes
     assert [t.get_text() for t in axes.texts] == ["–", "0.800", "–"] and not intervals(axes)
-    (axes,) = dice_of_model(table, ["RV", "LV"], "mean").axes
+    (axes,) = dice_of_method(table, ["RV", "LV"], "mean").axes
     assert [t.get_text() for t in axes.texts] == ["–\n[–]", "0.800\n[–]", "–\n[–]"]
 
 
 def test_dice_of_the_ensemble_in_the_structures_colours(figures, tables):
-    (axes,) = figures["dice_of_model"].axes
-    table = draw.select_rows(tables["summary"], metric="dice", model="ensemble").set_index(
+    (axes,) = figures["dice_of_method"].axes
+    table = draw.select_rows(tables["summary"], metric="dice", method="ensemble").set_index(
         "structure"
     )
     for name, bar, text in zip(WITH_MEAN, axes.patches, axes.texts, strict=True):
@@ -288,7 +295,7 @@ def test_dice_of_the_ensemble_in_the_structures_colours(figures, tables):
 
 def test_dice_by_group(figures, tables):
     (axes,) = figures["dice_by_group"].axes
-    table = draw.select_rows(tables["groups"], model="ensemble")
+    table = draw.select_rows(tables["groups"], method="ensemble")
     for line, name in zip(axes.lines, WITH_MEAN, strict=True):
         values = draw.select_rows(table, structure=name).set_index("value").dice
         assert line.get_color() == COLOURS[name]
@@ -298,9 +305,9 @@ def test_dice_by_group(figures, tables):
 
 
 def test_accuracies_and_where_their_axis_starts(tables):
-    models = MODELS[::-1]  # another order than the table's
-    (axes,) = pixel_accuracies(tables["accuracy"], models).axes
-    accuracy = tables["accuracy"].set_index("model").accuracy[models].tolist()
+    methods = MODELS[::-1]  # another order than the table's
+    (axes,) = pixel_accuracies(tables["accuracy"], methods).axes
+    accuracy = tables["accuracy"].set_index("method").accuracy[methods].tolist()
     assert points(axes) == [[[v, y]] for y, v in enumerate(accuracy)]
     assert [t.get_text() for t in axes.texts] == [f"{v:.4f}" for v in accuracy]
     assert [label.get_text() for label in axes.get_yticklabels()][0] == "Ensemble"
@@ -325,18 +332,18 @@ def test_training_without_validation():
 def test_reliability_and_calibration(figures, tables):
     uppers = figures["reliability"].axes
     for axes, below, area in zip(uppers[:2], uppers[2:], ("image", "band"), strict=True):
-        for line, model in zip(axes.lines[1:], MODELS, strict=True):  # the first is the diagonal
-            rows = draw.select_rows(tables["reliability"], model=model, area=area)
+        for line, method in zip(axes.lines[1:], MODELS, strict=True):  # the first is the diagonal
+            rows = draw.select_rows(tables["reliability"], method=method, area=area)
             assert np.column_stack(line.get_data()).tolist() == (
                 rows[["confidence", "accuracy"]].values.tolist()
             )
-            assert line.get_color() == MODEL_STYLE[model]["color"]
-            ece = number(tables["calibration"], "ece", model=model, area=area)
-            assert f"{ece:.4f}  {MODEL_NAMES[model]}" in texts(below.get_legend())
+            assert line.get_color() == METHOD_STYLE[method]["color"]
+            ece = number(tables["calibration"], "ece", method=method, area=area)
+            assert f"{ece:.4f}  {METHOD_NAMES[method]}" in texts(below.get_legend())
     columns = [("ece", "image"), ("ece", "band"), ("brier", "image"), ("brier", "band")]
     for axes, (score, area) in zip(figures["calibration"].axes, columns, strict=True):
         table = tables["calibration"]
-        values = [number(table, score, model=model, area=area) for model in MODELS]
+        values = [number(table, score, method=method, area=area) for method in MODELS]
         assert points(axes) == [[[v, y]] for y, v in enumerate(values)]
         assert [t.get_text() for t in axes.texts] == [f"{v:.4f}" for v in values]
 
@@ -362,12 +369,12 @@ def test_risk_coverage(figures, tables):
 
 
 def test_bland_altman_by_hand():
-    clinical = frame("patient model index value")
+    clinical = frame("patient method index value")
     values = {"reference": [100, 120, 160], "mean": [104, 118, 170]}
-    for model, three in values.items():
-        rows = [(p, model, "lv_edv_ml", v) for p, v in zip("abc", three, strict=True)]
-        clinical = pd.concat([clinical, frame("patient model index value", *rows)])
-    columns = "model index unit patients r bias sd low high"
+    for method, three in values.items():
+        rows = [(p, method, "lv_edv_ml", v) for p, v in zip("abc", three, strict=True)]
+        clinical = pd.concat([clinical, frame("patient method index value", *rows)])
+    columns = "method index unit patients r bias sd low high"
     agreement = frame(columns, ("mean", "lv_edv_ml", "mL", 3, 0.987, 4, 6, -7.76, 15.76))
     left, right = bland_altman(clinical, agreement, "mean", ["lv_edv_ml"]).axes
     assert points(left, "o") == [[[100, 104], [120, 118], [160, 170]]]
@@ -385,13 +392,13 @@ def test_bland_altman_by_hand():
 
 
 def test_forest_of_dice_against_the_mean_primary_first():
-    columns = "role model against metric difference low high p_holm verdict"
+    columns = "role method against metric difference low high p_holm verdict"
     table = frame(
         columns,
         ("exploratory", "logistic", "mean", "dice", -0.002, -0.003, -0.00001, 0.0004, "worse"),
         ("primary", "ensemble", "mean", "dice", 0.0031, 0.0012, 0.0049, 0.012, "better"),
         ("secondary", "ensemble", "mean", "hd95_mm", 1, 1, 1, 1, "not shown"),
-        ("secondary", "ensemble", "tempered_mean", "dice", 1, 1, 1, 1, "not shown"),
+        ("secondary", "ensemble", "calibrated_mean", "dice", 1, 1, 1, 1, "not shown"),
         ("secondary", "weighted_mean", "mean", "dice", 0, -0.1, 0.1, 1, "not shown"),
         ("exploratory", "random_forest", "mean", "dice", 0.001, NAN, NAN, NAN, "not shown"),
     )
@@ -413,29 +420,29 @@ def test_forest_of_dice_against_the_mean_primary_first():
 
 
 def test_a_primary_comparison_to_another_control_says_so():
-    columns = "role model against metric difference low high p_holm verdict"
+    columns = "role method against metric difference low high p_holm verdict"
     table = frame(
         columns,
-        ("primary", "ensemble", "tempered_mean", "dice", 0.003, 0.001, 0.005, 0.01, "better"),
+        ("primary", "ensemble", "calibrated_mean", "dice", 0.003, 0.001, 0.005, 0.01, "better"),
         ("secondary", "ensemble", "mean", "dice", 0.002, -0.001, 0.005, 0.2, "not shown"),
     )
     (axes,) = forest_plot(table, ["ensemble"]).axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == ["Ensemble *", "Ensemble"]
-    assert "* minus the temperature-scaled mean's" in axes.get_xlabel()
+    assert "* minus the calibrated mean's" in axes.get_xlabel()
 
 
 def test_changed_pixels(figures, tables):
-    for axes, model in zip(figures["changes"].axes, MODELS, strict=True):
-        rows = draw.select_rows(tables["changes"], model=model)
+    for axes, method in zip(figures["changes"].axes, MODELS, strict=True):
+        rows = draw.select_rows(tables["changes"], method=method)
         for bars in axes.containers:
             assert [b.get_height() for b in bars] == rows[bars.get_label()].tolist()
         assert [c.get_label() for c in axes.containers] == ["better", "worse", "neither"]
 
 
 def test_importance(figures, tables):
-    for axes, model in zip(figures["importance"].axes, MODELS, strict=True):
-        rows = draw.select_rows(tables["importance"], model=model)
+    for axes, method in zip(figures["importance"].axes, MODELS, strict=True):
+        rows = draw.select_rows(tables["importance"], method=method)
         assert points(axes)[1:] == [[[v, y]] for y, v in enumerate(rows["mean"])]
         ends = [[[r.low, y], [r.high, y]] for y, r in enumerate(rows.itertuples())]
         assert intervals(axes) == ends
@@ -443,7 +450,7 @@ def test_importance(figures, tables):
 
 
 def test_distances_leave_out_what_is_undefined():
-    columns = "model structure hd95_mm assd_mm"
+    columns = "method structure hd95_mm assd_mm"
     cases = frame(columns, *[("mean", "LV", d, d / 2) for d in (1, 2, 6, NAN)])
     cases = pd.concat([cases, frame(columns, ("mean", "RV", NAN, NAN))])
     figure = surface_distances(cases, ["mean"], ["RV", "LV"])

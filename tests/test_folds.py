@@ -22,10 +22,10 @@ def test_folds_keep_patients_unseen_and_deploy_can_change(config_file, tmp_path)
 
     # Two jobs share the run, then a third puts it together.
     assert train_ensemble.main([*fold_mean, "--fold", "1"]) == 0
-    models = run / "models" / "unet_advanced"
-    assert {p.name for p in models.iterdir()} == {"fold1"}
+    methods = run / "models" / "unet_advanced"
+    assert {p.name for p in methods.iterdir()} == {"fold1"}
     assert train_ensemble.main(fold_mean) == 0
-    assert {p.name for p in models.iterdir()} == {"fold0", "fold1"}
+    assert {p.name for p in methods.iterdir()} == {"fold0", "fold1"}
     split = pd.read_csv(run / "split.csv").set_index("patient")
     for name, part in parts().items():
         patient = split.loc[name.split("_")[0]]
@@ -35,9 +35,9 @@ def test_folds_keep_patients_unseen_and_deploy_can_change(config_file, tmp_path)
     # The refitted network has no validation patients; development maps stay as they are.
     before = {p.name: p.stat().st_mtime_ns for p in (run / "maps").iterdir()}
     assert train_ensemble.main(command) == 0
-    assert (models / "full" / "best.keras").is_file()
+    assert (methods / "full" / "best.keras").is_file()
     for name, part in parts().items():
         is_test = split.subset[name.split("_")[0]] == "test"
         assert (part == "full") == is_test
         assert is_test == ((run / "maps" / name).stat().st_mtime_ns > before[name])
-    assert json.loads((run / "meta" / "choice.json").read_text())["model"] == "unet_advanced"
+    assert json.loads((run / "meta" / "choice.json").read_text())["method"] == "unet_advanced"

@@ -298,7 +298,7 @@ def test_two_images_of_one_phase_are_not_mixed(mri_run, tmp_path):
 
 
 def test_scans_of_one_name_are_kept_apart(mri_run, tmp_path):
-    """The first is the examination's; a cine is one by itself."""
+    """The first is the study's; a cine is one by itself."""
     save(tmp_path / "in" / "x_ED.nii", stack(13))
     save(tmp_path / "in" / "x_ED.nii.gz", stack(12))
     save(tmp_path / "in" / "x_ES.nii.gz", stack(9))
@@ -777,7 +777,7 @@ def test_names_say_what_belongs_together(tmp_path):
         ".hidden.nii.gz",
     ):
         (tmp_path / name).touch()
-    places = {s.name: (s.examination, s.view, s.phase) for s in find_scans(tmp_path)}
+    places = {s.name: (s.study, s.view, s.phase) for s in find_scans(tmp_path)}
     assert places == {
         "patient0001_2CH_ED": ("patient0001", "2CH", "ED"),
         "patient0001_4CH_half_sequence": ("patient0001_half_sequence", "4CH", ""),

@@ -56,9 +56,9 @@ def test_the_run_directory_holds_what_the_interface_promises(finished):
     assert {p.stem for p in (finished / "meta").glob("*.skops")} == learners
     assert len([name for name in manifest["models"] if name.endswith(".keras")]) == 4
     assert {Path(n).stem for n in manifest["models"] if n.endswith(".skops")} == learners
-    models = {*MEMBERS, "mean", "tempered_mean", "weighted_mean", *learners}
-    assert {p.name for p in (finished / "masks").iterdir()} == {*models, "ensemble", "reference"}
-    assert set(manifest["combining"]) == models
+    methods = {*MEMBERS, "mean", "calibrated_mean", "weighted_mean", *learners}
+    assert {p.name for p in (finished / "masks").iterdir()} == {*methods, "ensemble", "reference"}
+    assert set(manifest["combining"]) == methods
     assert manifest["combining"]["random_forest"]["mib_on_disk"] < 50
     assert all(stage["done"] for stage in manifest["stages"].values())
     seen = set(split.patient[split.subset != "train"])
@@ -68,7 +68,7 @@ def test_the_run_directory_holds_what_the_interface_promises(finished):
 
 def test_scores_agree_with_the_masks_on_disk(finished, mri_root):
     cases = pd.read_csv(finished / "cases.csv").query("subset == 'test'")
-    row = cases[(cases.model == "mean") & (cases.structure == "MYO")].iloc[0]
+    row = cases[(cases.method == "mean") & (cases.structure == "MYO")].iloc[0]
     info = (mri_root / "training" / row.patient / "Info.cfg").read_text()
     frame = int(dict(line.split(": ") for line in info.splitlines())[row.phase])
     name = f"training/{row.patient}/{row.patient}_frame{frame:02d}"
@@ -82,8 +82,8 @@ def test_scores_agree_with_the_masks_on_disk(finished, mri_root):
 def test_metrics_average_patients_then_structures(finished):
     metrics = json.loads((finished / "metrics.json").read_text())
     cases = pd.read_csv(finished / "cases.csv")
-    test = cases[(cases.subset == "test") & (cases.model == "mean")]
-    scores = metrics["subsets"]["test"]["models"]["mean"]
+    test = cases[(cases.subset == "test") & (cases.method == "mean")]
+    scores = metrics["subsets"]["test"]["methods"]["mean"]
     by_patient = test.groupby(["structure", "patient"]).dice.mean().groupby("structure").mean()
     for structure in ("RV", "MYO", "LV"):
         assert scores["dice_native_per_patient"][structure] == pytest.approx(by_patient[structure])
@@ -154,7 +154,7 @@ def analysed(finished, tmp_path_factory):
 def test_figures_and_info(analysed, capsys):
     assert (analysed / "analysis" / "report.html").is_file()
     assert (analysed / "analysis" / "figures" / "training_curves.png").is_file()
-    table = pd.read_csv(analysed / "analysis" / "tables" / "models_test.csv").set_index("model")
+    table = pd.read_csv(analysed / "analysis" / "tables" / "methods_test.csv").set_index("method")
     row = table.loc["random_forest"]
     assert row.RV_low <= row.RV <= row.RV_high and row.fit_seconds >= 0
     assert row.difference == pytest.approx(row["mean"] - table.loc["mean", "mean"], abs=2e-4)
@@ -166,16 +166,16 @@ def test_results_are_a_row_a_model_beside_the_published_ones(analysed, capsys):
     assert cardiac_seg_main(["results", str(analysed)]) == 0
     own, published = capsys.readouterr().out.split("ACDC, published")
     rows = [line.split("|")[1:-1] for line in own.splitlines() if line.startswith("| ")]
-    head, *models = [[cell.strip() for cell in row] for row in rows]
+    head, *methods = [[cell.strip() for cell in row] for row in rows]
     metrics = json.loads((analysed / "metrics.json").read_text())
-    scores = metrics["subsets"]["test"]["models"]
-    named = [m[0].split("*")[2 * m[0].startswith("*")] for m in models]
+    scores = metrics["subsets"]["test"]["methods"]
+    named = [m[0].split("*")[2 * m[0].startswith("*")] for m in methods]
     assert [name.replace(", core", "_core") for name in named] == list(scores)
-    reach = models[0][head.index("HD95 mm (by structure)")]
+    reach = methods[0][head.index("HD95 mm (by structure)")]
     assert reach.count(",") == 2  # a number for each of the three structures
     assert "- secondary: HD95, " in own
-    assert sum("(chosen)" in row[0] for row in models) == 1
-    mean = dict(zip(head, next(row for row in models if "mean" in row[0]), strict=True))
+    assert sum("(chosen)" in row[0] for row in methods) == 1
+    mean = dict(zip(head, next(row for row in methods if "mean" in row[0]), strict=True))
     assert mean["LV"] == f"{scores['mean']['dice_native_per_patient']['LV']:.3f}".lstrip("0")
     assert "--config" in own
     assert "nnU-Net" in published
@@ -190,18 +190,18 @@ def test_a_run_compared_with_its_copy_on_development_patients_is_no_better(
     finished, tmp_path, capsys
 ):
     copy = shutil.copytree(finished, tmp_path / "copy")
-    assert cardiac_seg_main(["compare", str(finished), str(copy), "--model", "mean"]) == 0
+    assert cardiac_seg_main(["compare", str(finished), str(copy), "--method", "mean"]) == 0
     title, _, first, second = capsys.readouterr().out.splitlines()
     assert title.startswith("2 patients, 4 images")
     assert "+0.0000 [+0.0000 +0.0000]" in second and "+" not in first
     for path in (copy / "meta" / "cross_fit").glob("*.csv"):
         scores = pd.read_csv(path)
-        scores.loc[(scores.model == "mean") & (scores.structure == "RV"), "dice"] += 0.03
+        scores.loc[(scores.method == "mean") & (scores.structure == "RV"), "dice"] += 0.03
         scores.to_csv(path, index=False)
     assert cardiac_seg_main(["compare", str(finished), str(copy)]) == 0
     assert "+0.0100 [+0.0100 +0.0100]" in capsys.readouterr().out.splitlines()[-1]
-    assert cardiac_seg_main(["compare", str(finished), "--model", "nobody"]) == 2
-    assert "no model 'nobody'" in capsys.readouterr().err
+    assert cardiac_seg_main(["compare", str(finished), "--method", "nobody"]) == 2
+    assert "no method 'nobody'" in capsys.readouterr().err
 
 
 def test_errors_are_told_by_phase_group_and_slice_and_the_worst_are_drawn(
@@ -215,7 +215,7 @@ def test_errors_are_told_by_phase_group_and_slice_and_the_worst_are_drawn(
     drawn = {path.stem for path in tmp_path.glob("*.png")}
     assert len(drawn) == 4 and all(name in out for name in drawn)
     scores = pd.concat(pd.read_csv(p) for p in (finished / "meta" / "cross_fit").glob("*.csv"))
-    ed = scores[(scores.model == "mean") & (scores.phase == "ED") & (scores.structure == "LV")]
+    ed = scores[(scores.method == "mean") & (scores.phase == "ED") & (scores.structure == "LV")]
     line = next(line for line in out.splitlines() if line.startswith("ED "))
     assert float(line.split()[3]) == pytest.approx(ed.dice.mean(), abs=5e-4)
 
@@ -323,10 +323,10 @@ def test_damage_is_named(finished, mri_root, tmp_path, capsys):
     assert train_ensemble.main(["--resume", str(run)]) == 2
     assert some_map.name in capsys.readouterr().err
 
-    models = run / "models"
+    methods = run / "models"
     shutil.copy(
-        models / "unet_advanced" / "full" / "last.keras",
-        models / "deep_unet_improved" / "full" / "last.keras",
+        methods / "unet_advanced" / "full" / "last.keras",
+        methods / "deep_unet_improved" / "full" / "last.keras",
     )
     command = ["predict", str(run), str(mri_root), "--output", str(tmp_path / "out")]
     assert cardiac_seg_main(command) == 2

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cardiac_seg.metrics.expected_dice import expected_dice, fit_quality, quality
+from cardiac_seg.metrics.expected_dice import expected_dice, fit_predicted_dice, quality
 
 EXACT = {"optimism": 0.0, "review_below": 0.5}
 
@@ -38,7 +38,7 @@ def test_the_score_is_freed_of_optimism_and_knows_its_lowest_cases():
             "expected_dice": np.repeat(np.linspace(0.5, 0.9, 21) + 0.04, 2) + [-0.01, 0.01] * 21,
         }
     )
-    fitted = fit_quality(cases)
+    fitted = fit_predicted_dice(cases)
     assert fitted["optimism"] == pytest.approx(0.04)
     assert fitted["review_below"] == pytest.approx(0.52)  # the second of 21
     sure = np.eye(3, dtype=np.float32)[[0, 1, 2]]

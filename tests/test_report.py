@@ -87,7 +87,7 @@ def example_report(folder, cases=12, figures=2):
     ]
     scores = pd.DataFrame(
         {
-            "model": ["unet_advanced", "deep_unet_improved", "mean", AWKWARD],
+            "method": ["unet_advanced", "deep_unet_improved", "mean", AWKWARD],
             "Dice": [0.912, 0.0895, 0.93, np.nan],
             "difference": [-0.012, 0.3, -0.0002, 0.004],
             "p (Holm)": [0.00001, 0.04, 0.7, np.nan],
@@ -124,7 +124,7 @@ def example_report(folder, cases=12, figures=2):
                 "",
                 drawn[1:],
                 [
-                    Table("Scores of each model", scores, folder / "tables" / "scores.csv"),
+                    Table("Scores of each method", scores, folder / "tables" / "scores.csv"),
                     Table("Many columns", wide),
                 ],
             ),
@@ -170,7 +170,7 @@ def test_names_are_text_and_never_markup(written):
     assert "<b>" not in text and "<i>" not in text
     assert not page.attributes("b")
     shown = "".join(page.texts)
-    assert shown.count(AWKWARD) >= 5  # case, model, detail, missing, provenance
+    assert shown.count(AWKWARD) >= 5  # case, method, detail, missing, provenance
     assert f"{AWKWARD}, image with masks" in [image.get("alt") for image in page.attributes("img")]
 
 

@@ -317,7 +317,7 @@ def test_another_file_than_the_run_wrote_is_refused(stub):
     path = network_of(stub)
     stub.update_manifest(models={path.relative_to(stub.folder).as_posix(): file_sha256(path)})
     Ensemble.load(stub.folder)
-    shutil.copyfile(stub.models("deep_unet_improved", "full") / "last.keras", path)
+    shutil.copyfile(stub.methods("deep_unet_improved", "full") / "last.keras", path)
     with pytest.raises(UserError, match=r"last\.keras: damaged or of another run"):
         Ensemble.load(stub.folder)
 

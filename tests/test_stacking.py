@@ -18,7 +18,7 @@ from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
 from cardiac_seg.pipeline import stack, stages
 from cardiac_seg.pipeline.evaluate import Scores
 from cardiac_seg.pipeline.map import development_files, map_cases
-from cardiac_seg.run.meta_folder import final_model, models_of, read_combiner, read_steps
+from cardiac_seg.run.meta_folder import final_method, methods_of, read_combiner, read_steps
 from cardiac_seg.run.open import join
 from cardiac_seg.system.errors import UserError
 
@@ -106,9 +106,9 @@ def test_an_interrupted_stack_goes_on_and_ends_the_same(prepared, monkeypatch, t
         assert len(list((folder / "meta").glob("*.skops"))) == 6
     maps = read_maps(next((run.folder / "maps").iterdir()), list(MEMBERS))
     again = join(run.config, whole)
-    for model in models_of(run):
-        ((_, one, _),) = read_combiner(run, [model]).combine(maps.members, maps.image, [model])
-        ((_, two, _),) = read_combiner(again, [model]).combine(maps.members, maps.image, [model])
+    for method in methods_of(run):
+        ((_, one, _),) = read_combiner(run, [method]).combine(maps.members, maps.image, [method])
+        ((_, two, _),) = read_combiner(again, [method]).combine(maps.members, maps.image, [method])
         np.testing.assert_array_equal(one, two)
 
 
@@ -128,7 +128,7 @@ def test_learners_help_where_the_members_err_differently(prepared):
     choice = json.loads((run.meta / "choice.json").read_text())
     dice = choice["development_dice"]
     assert choice["by"] == "development"
-    assert dice[choice["model"]] == max(dice[m] for m in dice if m not in MEMBERS) > dice["mean"]
+    assert dice[choice["method"]] == max(dice[m] for m in dice if m not in MEMBERS) > dice["mean"]
     weights = json.loads((run.meta / "weighted_mean.json").read_text())
     assert weights["unet_advanced"] > weights["deep_unet_improved"]
     notes = json.loads((run.meta / "interpretation.json").read_text())
@@ -151,9 +151,9 @@ def test_the_config_may_choose_and_may_leave_out(prepared):
         stacking__choose="mean", stacking__temperature=False, stacking__learners=["logistic"]
     )
     stages.stack(run, files, cache)
-    assert final_model(run) == "mean"
+    assert final_method(run) == "mean"
     assert json.loads((run.meta / "temperature.json").read_text()) == {}
-    assert models_of(run) == [*MEMBERS, "mean", "logistic_core", "logistic"]
+    assert methods_of(run) == [*MEMBERS, "mean", "logistic_core", "logistic"]
 
 
 def test_a_changed_stacking_section_is_fitted_anew_on_the_same_maps(prepared):
@@ -204,20 +204,20 @@ def test_temperatures_of_other_members_are_refused(prepared):
         read_combiner(run, ["logistic"])
 
 
-@pytest.mark.parametrize("content", ['{"model": "oracle"}', "[]", "{"])
+@pytest.mark.parametrize("content", ['{"method": "oracle"}', "[]", "{"])
 def test_a_damaged_choice_is_named(prepared, content):
     run, *_ = prepared()
     run.meta.mkdir()
     (run.meta / "choice.json").write_text(content)
     with pytest.raises(UserError, match=r"choice\.json"):
-        final_model(run)
+        final_method(run)
 
 
 def test_a_damaged_fold_is_named(prepared):
     run, files, cache, _ = prepared(stacking__learners=["weighted_mean"])
     stages.stack(run, files, cache)
     path = run.meta / "cross_fit" / "fold1.csv"
-    for damage in (lambda: path.write_text("case,model\n"), path.unlink):
+    for damage in (lambda: path.write_text("case,method\n"), path.unlink):
         damage()
         with pytest.raises(UserError, match=r"fold1\.(csv|json): .*stack"):
             stack.cross_fitted_scores(run)
@@ -259,19 +259,21 @@ def test_the_folder_is_the_only_thing_a_stack_writes(prepared):
 
 
 def gates_of(run, monkeypatch, dice, wanted, expected):
-    """`fit_gates` for one learner from the Dice of two folds at the gates .9, .95, .98, .99."""
-    monkeypatch.setattr(stack, "GATES", (0.9, 0.95, 0.98))
+    """`fit_thresholds` for one learner from the Dice of two folds at .9, .95, .98, .99."""
+    monkeypatch.setattr(stack, "THRESHOLDS", (0.9, 0.95, 0.98))
     monkeypatch.setattr(stack, "folds_of", lambda run, files: {0: [], 1: []})
     evidence = {"cases": 2, "pixels": 1000, "acted_on": [10, 20, 30, 50]}
     (run.meta / "cross_fit").mkdir(parents=True, exist_ok=True)
     for fold in (0, 1):
         sums = {"dice": dice, "expected_dice": expected}
         sums = {key: [2 * value for value in values] for key, values in sums.items()}
-        gates = {"random_forest": evidence | sums}
-        (run.meta / "cross_fit" / f"fold{fold}.json").write_text(json.dumps({"gates": gates}))
-    stacking_section = run.config.stacking.model_copy(update={"gate": wanted})
+        thresholds = {"random_forest": evidence | sums}
+        (run.meta / "cross_fit" / f"fold{fold}.json").write_text(
+            json.dumps({"thresholds": thresholds})
+        )
+    stacking_section = run.config.stacking.model_copy(update={"threshold": wanted})
     config = run.config.model_copy(update={"stacking": stacking_section})
-    return stack.fit_gates(dataclasses.replace(run, config=config), [])["random_forest"]
+    return stack.fit_thresholds(dataclasses.replace(run, config=config), [])["random_forest"]
 
 
 SAME = [0.9, 0.9, 0.9, 0.9]
@@ -293,10 +295,10 @@ def test_a_gate_is_the_lowest_that_keeps_what_is_wanted(
     prepared, monkeypatch, dice, wanted, expected, below
 ):
     run, *_ = prepared()
-    gate = gates_of(run, monkeypatch, dice, wanted, expected)
-    assert gate["below"] == below and gate["share_before"] == 0.05
-    assert abs(gate["dice_change"]) <= 0.0005
-    assert gate["share"] == {0.9: 0.01, 0.95: 0.02, 0.98: 0.03, 0.99: 0.05}[below]
+    threshold = gates_of(run, monkeypatch, dice, wanted, expected)
+    assert threshold["below"] == below and threshold["share_before"] == 0.05
+    assert abs(threshold["dice_change"]) <= 0.0005
+    assert threshold["share"] == {0.9: 0.01, 0.95: 0.02, 0.98: 0.03, 0.99: 0.05}[below]
 
 
 @pytest.mark.parametrize(
@@ -305,9 +307,9 @@ def test_a_gate_is_the_lowest_that_keeps_what_is_wanted(
         ([0.03, 0.03, 0.02, 0.02], "logistic"),
         (
             [0.2, -0.05, 0.01, -0.03],
-            "tempered_mean",
+            "calibrated_mean",
         ),  # one patient's gain
-        ([-0.01, -0.01, -0.02, -0.01], "tempered_mean"),
+        ([-0.01, -0.01, -0.02, -0.01], "calibrated_mean"),
     ],
 )
 def test_a_combination_must_be_shown_to_be_better_than_the_mean(
@@ -318,28 +320,28 @@ def test_a_combination_must_be_shown_to_be_better_than_the_mean(
         {
             "case": f"p{i}",
             "patient": f"p{i}",
-            "model": model,
+            "method": method,
             "structure": structure,
             "dice": 0.7 + g,
         }
-        for model in models_of(run)
+        for method in methods_of(run)
         for structure in run.dataset.structures
-        for i, g in enumerate(gains if model == "logistic" else [0.0] * len(gains))
+        for i, g in enumerate(gains if method == "logistic" else [0.0] * len(gains))
     ]
     cases = pd.DataFrame(rows).assign(expected_dice=0.7)
-    pooled = {model: np.eye(4, dtype=np.int64) for model in models_of(run)}
+    pooled = {method: np.eye(4, dtype=np.int64) for method in methods_of(run)}
     monkeypatch.setattr(stack, "cross_fitted_scores", lambda _: Scores(cases, pooled, {}))
-    assert stack.choose_model(run, {})["model"] == chosen
+    assert stack.choose_method(run, {})["method"] == chosen
 
 
 def test_what_a_gate_leaves_of_the_optimism_is_known(prepared):
     run, files, cache, _ = prepared()
     stages.stack(run, files, cache)
     none = dict.fromkeys(("dice_change", "expected_dice_change"), 0.0)
-    model = stack.choose_model(run, {})["model"]
-    before = stack.choose_model(run, {model: none})["quality"]
-    gate = {model: {"dice_change": 0.001, "expected_dice_change": 0.02}}
-    after = stack.choose_model(run, gate)["quality"]
+    method = stack.choose_method(run, {})["method"]
+    before = stack.choose_method(run, {method: none})["quality"]
+    threshold = {method: {"dice_change": 0.001, "expected_dice_change": 0.02}}
+    after = stack.choose_method(run, threshold)["quality"]
     assert after["optimism"] == pytest.approx(before["optimism"] + 0.019)
 
 
@@ -348,12 +350,12 @@ def test_gated_scores_are_those_of_the_gated_masks():
     label = rng.integers(0, 3, (2, 12, 10))
     rest, learner = (rng.dirichlet([0.4] * 3, label.shape) for _ in range(2))
     confidence = rng.uniform(1 / 3, 1, label.shape)  # the mean's; the rest may be less sure
-    gates = [0.5, 0.7, 0.9, 0.99]
-    learner = np.where((confidence < gates[-1])[..., None], learner, rest)
-    scores = stack.gated_scores(label, confidence, rest, learner, gates)
+    thresholds = [0.5, 0.7, 0.9, 0.99]
+    learner = np.where((confidence < thresholds[-1])[..., None], learner, rest)
+    scores = stack.threshold_scores(label, confidence, rest, learner, thresholds)
     assert scores["pixels"] == label.size
-    for k, gate in enumerate(gates):
-        acted = confidence < gate
+    for k, threshold in enumerate(thresholds):
+        acted = confidence < threshold
         gated = np.where(acted[..., None], learner, rest)
         counts = confusion(label, gated.argmax(-1), 3)
         assert scores["dice"][k] == pytest.approx(np.mean(dice_from_confusion(counts)[1:]))
@@ -365,6 +367,6 @@ def test_gated_scores_are_those_of_the_gated_masks():
 def test_damaged_gates_are_named(prepared, content):
     run, files, cache, _ = prepared(stacking__learners=["logistic"])
     stages.stack(run, files, cache)
-    (run.meta / "gates.json").write_text(content)
-    with pytest.raises(UserError, match=r"gates\.json: .*stack again"):
+    (run.meta / "thresholds.json").write_text(content)
+    with pytest.raises(UserError, match=r"thresholds\.json: .*stack again"):
         read_combiner(run, ["logistic"])

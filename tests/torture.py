@@ -192,8 +192,8 @@ def _finished(run: Path) -> dict[Path, int]:
 
 def _is_trained(run: Path, last: Path) -> bool:
     manifest = run / "manifest.json"
-    models = json.loads(manifest.read_text()).get("models", {}) if manifest.is_file() else {}
-    return last.relative_to(run).as_posix() in models
+    methods = json.loads(manifest.read_text()).get("models", {}) if manifest.is_file() else {}
+    return last.relative_to(run).as_posix() in methods
 
 
 def _check_kept(run: Path, before: dict[Path, int]) -> None:

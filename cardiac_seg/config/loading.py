@@ -28,7 +28,7 @@ def load_config(path: Path, overrides: list[str] = ()) -> Config:
     for override in overrides:
         _apply_override(values, override)
     try:
-        return Config.model_validate(values)
+        return Config.model_validate(_with_todays_keys(values))
     except ValidationError as error:
         raise UserError(f"{path}: {_describe(error)}") from None
 
@@ -81,6 +81,17 @@ def _read_with_base(path: Path) -> dict:
     if "extends" in base:
         raise UserError(f"{path}: extends {base_name}, which extends another; one step is allowed")
     return _merge(base, values)
+
+
+def _with_todays_keys(values: dict) -> dict:
+    """What files of format 1 say, under today's keys (CHANGELOG.md lists the formats)."""
+    stacking = values.get("stacking")
+    if not isinstance(stacking, dict):
+        return values
+    stacking = {"threshold" if key == "gate" else key: v for key, v in stacking.items()}
+    if stacking.get("choose") == "tempered_mean":
+        stacking["choose"] = "calibrated_mean"
+    return values | {"stacking": stacking}
 
 
 def _merge(base: dict, changes: dict) -> dict:

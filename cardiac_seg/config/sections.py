@@ -201,14 +201,14 @@ class Stacking(Section):
     scheme: Literal["holdout", "out_of_fold"] = "holdout"
     deploy: Literal["refit", "fold_mean"] = "refit"  # out_of_fold: the networks in use
     learners: list[Literal[LEARNERS]] = list(LEARNERS)
-    choose: Literal["auto", "mean", "tempered_mean", *LEARNERS] = (
+    choose: Literal["auto", "mean", "calibrated_mean", *LEARNERS] = (
         "auto"  # auto: the best that is shown to be better than the mean
     )
     features: list[Literal[MORE_FEATURES]] = list(MORE_FEATURES)  # beside the core
     context_mm: list[Positive] = Field([2.0, 5.0, 10.0], min_length=1)  # Gaussian sigmas
     act_below: Annotated[Number, Field(gt=0, le=1)] = 0.99  # mean's confidence; 1: everywhere
-    # Learners act where the mean is less sure than a gate, fitted so that these stay as good.
-    gate: Literal["probabilities", "masks", "none"] = "probabilities"  # none: all of act_below
+    # Learners act where the mean is less sure than a threshold, fitted so that these stay as good.
+    threshold: Literal["probabilities", "masks", "none"] = "probabilities"  # none: all of act_below
     temperature: Switch = True  # calibrate each member's map first
     pixels_per_case: Count = 1000
     random_forest: RandomForest = RandomForest()
@@ -220,9 +220,9 @@ class Stacking(Section):
             values = getattr(self, key)
             if len(set(values)) != len(values):
                 raise ValueError(f"{key}: {values} names one twice")
-        if self.choose == "tempered_mean" and not (self.temperature and self.learners):
-            raise ValueError("choose: 'tempered_mean' needs temperature: true and a learner")
-        if self.choose not in ("auto", "mean", "tempered_mean", *self.learners):
+        if self.choose == "calibrated_mean" and not (self.temperature and self.learners):
+            raise ValueError("choose: 'calibrated_mean' needs temperature: true and a learner")
+        if self.choose not in ("auto", "mean", "calibrated_mean", *self.learners):
             raise ValueError(f"choose: '{self.choose}' is not among learners {self.learners}")
         return self
 

@@ -30,7 +30,7 @@ class Dataset:
     official_split: Callable[[Path, list[str]], dict[str, str]]
 
     @property
-    def labels(self) -> int:
+    def num_classes(self) -> int:
         """Number of classes, background included."""
         return len(self.structures) + 1
 

@@ -145,9 +145,9 @@ def case_page(
 
     Args:
         name: The case.
-        reference, mask: (slices, height, width) native labels; the mask is the model's in use.
+        reference, mask: (slices, height, width) native labels; the mask is the method's in use.
         on_grid: The slices on the network grid, with the way back.
-        probabilities: (slices, height, width, classes) of the model in use, network grid.
+        probabilities: (slices, height, width, classes) of the method in use, network grid.
         spacing: (slice, row, column) in mm.
         structures: In label order.
         dice: Structure -> Dice, for the title.

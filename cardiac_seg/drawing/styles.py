@@ -3,11 +3,11 @@
 from cardiac_seg.anatomy import COLOURS as STRUCTURE_COLOURS
 
 ERRORS = {"missed": "#56B4E9", "added": "#F0E442", "other structure": "#FFFFFF"}
-MODEL_NAMES = {
+METHOD_NAMES = {
     "unet_advanced": "U-Net advanced",
     "deep_unet_improved": "Deep U-Net improved",
     "mean": "Mean",
-    "tempered_mean": "Temperature-scaled mean",
+    "calibrated_mean": "Calibrated mean",
     "weighted_mean": "Weighted mean",
     "logistic_core": "Logistic (core)",
     "random_forest_core": "Random forest (core)",
@@ -40,12 +40,12 @@ def _line(colour: str, marker: str, linestyle: str = "-", hollow: bool = False) 
 
 
 # Keywords of `Axes.plot`. Members grey, means blue, learners purple (hollow on the core features),
-# the ensemble black: families by hue, models by lightness and marker.
-MODEL_STYLE = {
+# the ensemble black: families by hue, methods by lightness and marker.
+METHOD_STYLE = {
     "unet_advanced": _line("#B0B0B0", "o"),
     "deep_unet_improved": _line("#606060", "s"),
     "mean": _line("#56B4E9", "^"),
-    "tempered_mean": _line("#93CFF2", "v", "-."),
+    "calibrated_mean": _line("#93CFF2", "v", "-."),
     "weighted_mean": _line("#4A86A8", "<", "-."),
     "logistic_core": _line("#BFA8E0", "P", ":", hollow=True),
     "random_forest_core": _line("#9878CC", "X", ":", hollow=True),
@@ -59,7 +59,11 @@ AREAS = {"image": "whole image", "band": "band around the boundary"}
 SCORES = {  # name, what its values mean, style
     "pairwise_dice": ("Pairwise Dice", "of the members", {"color": "#E69F00"}),
     "boundary_entropy": ("Boundary entropy", "1 = uniform", {"color": "#8C6100", "ls": "--"}),
-    "predicted_quality": ("Predicted quality", "Dice to expect", {"color": "#56B4E9", "ls": "-."}),
+    "predicted_dice": (
+        "Predicted Dice",
+        "expected, less optimism",
+        {"color": "#56B4E9", "ls": "-."},
+    ),
     "oracle": ("Oracle", "", {"color": "#000000", "ls": ":"}),
     "random": ("Random", "", {"color": "#999999", "ls": ":"}),
 }

@@ -16,20 +16,20 @@ from cardiac_seg.meta.learners.learner import Learner
 from cardiac_seg.meta.temperature import temper
 
 MEAN, WEIGHTED_MEAN = "mean", "weighted_mean"
-TEMPERED_MEAN = "tempered_mean"  # of the temperature-scaled members
+CALIBRATED_MEAN = "calibrated_mean"  # of the temperature-scaled members
 CORE = "_core"  # ends the name of a learner fitted on the core features alone
 
 
 @dataclass(frozen=True)
 class Combiner:
-    """Everything fitted that turns a case's maps into the probabilities of every model.
+    """Everything fitted that turns a case's maps into the probabilities of every method.
 
     Attributes:
         members: The networks.
         features: The full feature set; learners named `..._core` take its core.
         act_below: The mean's confidence below which learners are fitted.
-        gates: Learner -> the one below which it acts, at most `act_below`, which holds where a
-            learner is not named; elsewhere the tempered mean stands.
+        thresholds: Learner -> the one below which it acts, at most `act_below`, which holds where a
+            learner is not named; elsewhere the calibrated mean stands.
         temperatures: Member -> temperature, applied before every combination but the plain mean.
         weights: Member -> share in the weighted mean; empty where it was not fitted.
         learners: Name -> learner.
@@ -41,60 +41,60 @@ class Combiner:
     temperatures: dict[str, float] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
     learners: dict[str, Learner] = field(default_factory=dict)
-    gates: dict[str, float] = field(default_factory=dict)
+    thresholds: dict[str, float] = field(default_factory=dict)
 
     def combine(
-        self, maps: dict[str, np.ndarray], image: GridImage, models: list[str]
+        self, maps: dict[str, np.ndarray], image: GridImage, methods: list[str]
     ) -> Iterator[tuple[str, np.ndarray, float]]:
-        """The probabilities of some models for one case.
+        """The probabilities of some methods for one case.
 
         Args:
             maps: Member -> (slices, height, width, classes) probabilities of the case.
             image: Its slices on the network grid, for the features.
-            models: Some of `model_names`.
+            methods: Some of `method_names`.
 
         Yields:
-            Model, (slices, height, width, classes) float32, and the seconds it would take alone,
+            Method, (slices, height, width, classes) float32, and the seconds it would take alone,
             features included.
         """
         began = time.perf_counter()
         raw = np.stack([maps[m] for m in self.members]).astype(np.float32)
         mean = raw.mean(axis=0)
         to_mean = time.perf_counter() - began
-        stacked = [m for m in models if m in self.learners]
+        stacked = [m for m in methods if m in self.learners]
         began = time.perf_counter()
-        if stacked or WEIGHTED_MEAN in models or TEMPERED_MEAN in models:
+        if stacked or WEIGHTED_MEAN in methods or CALIBRATED_MEAN in methods:
             tempered = self.temper(raw)
         if stacked:
-            gates = {m: self.gates.get(m, self.act_below) for m in stacked}
-            pixels = below(mean, max(gates.values()))
+            thresholds = {m: self.thresholds.get(m, self.act_below) for m in stacked}
+            pixels = below(mean, max(thresholds.values()))
         to_temper = time.perf_counter() - began
         to_features, features = {}, {}
-        for model in models:
-            core, shared = model.endswith(CORE), to_mean
-            if model in self.learners and core not in features:
+        for method in methods:
+            core, shared = method.endswith(CORE), to_mean
+            if method in self.learners and core not in features:
                 wanted = self.features.core() if core else self.features
                 began = time.perf_counter()
                 features[core] = pixel_features(tempered, image, pixels, wanted)
                 to_features[core] = time.perf_counter() - began
             began = time.perf_counter()
-            if model in self.members:
-                probabilities = raw[self.members.index(model)]
-            elif model == MEAN:
+            if method in self.members:
+                probabilities = raw[self.members.index(method)]
+            elif method == MEAN:
                 probabilities = mean
-            elif model == TEMPERED_MEAN:
+            elif method == CALIBRATED_MEAN:
                 probabilities = tempered.mean(axis=0)
                 shared += to_temper
-            elif model == WEIGHTED_MEAN:
+            elif method == WEIGHTED_MEAN:
                 shares = np.array([self.weights[m] for m in self.members], np.float32)
                 probabilities = np.tensordot(shares, tempered, axes=1)
                 shared += to_temper
             else:
-                own = below(mean, gates[model])
+                own = below(mean, thresholds[method])
                 probabilities = tempered.mean(axis=0)
-                probabilities[own] = self.learners[model].predict(features[core][own[pixels]])
+                probabilities[own] = self.learners[method].predict(features[core][own[pixels]])
                 shared += to_temper + to_features[core]
-            yield model, probabilities, shared + time.perf_counter() - began
+            yield method, probabilities, shared + time.perf_counter() - began
 
     def temper(self, raw: np.ndarray) -> np.ndarray:
         """Calibrated maps, (members, ..., classes) float32."""
@@ -122,11 +122,11 @@ def combination_names(members: list[str], settings: Stacking) -> list[str]:
     """The combinations that a run scores; none where there is one member."""
     if len(members) == 1:
         return []
-    tempered = [TEMPERED_MEAN] if settings.learners and settings.temperature else []
+    tempered = [CALIBRATED_MEAN] if settings.learners and settings.temperature else []
     weighted = [WEIGHTED_MEAN] if WEIGHTED_MEAN in settings.learners else []
     return [MEAN, *tempered, *weighted, *learner_names(settings)]
 
 
-def model_names(members: list[str], settings: Stacking) -> list[str]:
-    """The models that a run scores: each member, then their combinations."""
+def method_names(members: list[str], settings: Stacking) -> list[str]:
+    """The methods that a run scores: each member, then their combinations."""
     return [*members, *combination_names(members, settings)]

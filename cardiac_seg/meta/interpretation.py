@@ -10,7 +10,7 @@ MOST_PIXELS = 20_000  # for permutation importance
 
 
 def count_changes(label: np.ndarray, mean: np.ndarray, mask: np.ndarray) -> dict[str, int]:
-    """Pixels whose class a model changes against the mean.
+    """Pixels whose class a method changes against the mean.
 
     Args:
         label, mean, mask: Integer arrays of one shape: the reference and the two masks.

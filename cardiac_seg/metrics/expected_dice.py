@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-REVIEW_SHARE = 0.05  # of the development cases lie below the quality that asks for a review
+REVIEW_SHARE = 0.05  # of the development cases lie below the predicted Dice that asks for a review
 
 
 def expected_dice(probabilities: np.ndarray) -> np.ndarray:
@@ -29,8 +29,8 @@ def expected_dice(probabilities: np.ndarray) -> np.ndarray:
     return (2 * inside / np.maximum(both, np.finfo(float).tiny))[1:]
 
 
-def fit_quality(cases: pd.DataFrame) -> dict[str, float]:
-    """What turns the expected Dice of one model into a quality score with a limit.
+def fit_predicted_dice(cases: pd.DataFrame) -> dict[str, float]:
+    """What turns the expected Dice of one method into a predicted Dice with a limit for review.
 
     Args:
         cases: `case`, `dice` and `expected_dice`, a row a structure, of development cases that
@@ -38,7 +38,7 @@ def fit_quality(cases: pd.DataFrame) -> dict[str, float]:
 
     Returns:
         `optimism`: by how much the expected Dice exceeds the true one on average, for networks
-        are surer than they should be. `review_below`: the 5th percentile of the cases' quality.
+        are overconfident. `review_below`: the 5th percentile of the cases' predicted Dice.
     """
     by_case = cases.groupby("case")[["dice", "expected_dice"]].mean()
     optimism = (by_case.expected_dice - by_case.dice).mean()
@@ -46,11 +46,11 @@ def fit_quality(cases: pd.DataFrame) -> dict[str, float]:
     return {"optimism": float(optimism), "review_below": float(limit)}
 
 
-def quality(probabilities: np.ndarray, fitted: dict[str, float]) -> float:
+def predicted_dice(probabilities: np.ndarray, fitted: dict[str, float]) -> float:
     """Quality of a case from 0 to 1: the Dice to expect, mean of the structures.
 
     Args:
         probabilities: (slices, height, width, classes) floats on the network grid.
-        fitted: From `fit_quality`.
+        fitted: From `fit_predicted_dice`.
     """
     return float(np.clip(expected_dice(probabilities).mean() - fitted["optimism"], 0, 1))

@@ -1,4 +1,4 @@
-"""What patients say about models: intervals over patients, paired tests, and their correction."""
+"""What patients say about methods: intervals over patients, paired tests, and their correction."""
 
 import warnings
 

@@ -12,37 +12,37 @@ from cardiac_seg.run.folder import Run
 
 
 def choose_steps(
-    run: Run, files: list[CaseFile], combiner: Combiner, model: str
+    run: Run, files: list[CaseFile], combiner: Combiner, method: str
 ) -> dict[str, list[int]]:
     """Chooses the postprocessing steps, each for each structure, on development cases.
 
-    A step set to `auto` is kept for a structure where it does not lower the model's mean Dice,
+    A step set to `auto` is kept for a structure where it does not lower the method's mean Dice,
     after the steps before it: one that changes nothing here guards against what these cases lack.
-    The same steps then serve every model, so that models are compared fairly.
+    The same steps then serve every method, so that methods are compared fairly.
 
     Args:
         run: A run with maps of the cases.
         files: Development cases.
-        combiner: Gives the model's probabilities.
-        model: One that is not fitted on the maps: the mean, or the only member.
+        combiner: Gives the method's probabilities.
+        method: One that is not fitted on the maps: the mean, or the only member.
 
     Returns:
         Step name -> labels.
     """
-    labels = range(1, run.dataset.labels)
+    labels = range(1, run.dataset.num_classes)
     wanted = {step: getattr(run.config.predict, step) for step in STEPS}
     if "auto" not in wanted.values():
         return {step: list(labels) if wanted[step] == "on" else [] for step in STEPS}
     truths, masks = [], []
     for case, maps in cases_with_maps(run, files, "postprocessing"):
-        ((_, probabilities, _),) = combiner.combine(maps.members, maps.image, [model])
+        ((_, probabilities, _),) = combiner.combine(maps.members, maps.image, [method])
         truths.append(case.label)
         masks.append(native_mask(probabilities, maps.grid))
 
     def dice(masks: list[np.ndarray], label: int) -> np.ndarray:
         pairs = zip(truths, masks, strict=True)
         return np.array(
-            [dice_from_confusion(confusion(*p, run.dataset.labels))[label] for p in pairs]
+            [dice_from_confusion(confusion(*p, run.dataset.num_classes))[label] for p in pairs]
         )
 
     steps = {step: [] for step in STEPS}

@@ -25,11 +25,11 @@ class Scores:
     """Scores of some cases.
 
     Attributes:
-        cases: A row for each case, model and structure: Dice on the native grid, after
+        cases: A row for each case, method and structure: Dice on the native grid, after
             postprocessing, and the Dice expected from the probabilities alone, on the network grid.
-        pooled: Model -> (labels, labels) int64 pixel counts of all cases together on the network
+        pooled: Method -> (labels, labels) int64 pixel counts of all cases together on the network
             grid, before postprocessing, as published.
-        seconds: Model -> seconds from maps to probabilities, all cases together.
+        seconds: Method -> seconds from maps to probabilities, all cases together.
     """
 
     cases: pd.DataFrame
@@ -41,39 +41,39 @@ def score(
     run: Run,
     files: list[CaseFile],
     combiner: Combiner,
-    models: list[str],
+    methods: list[str],
     subset: str,
     steps: dict[str, list[int]],
     final: str | None = None,
     watch: Watch | None = None,
 ) -> Scores:
-    """Scores models on some cases.
+    """Scores methods on some cases.
 
     Args:
         run: A run with maps of the cases.
         files: The cases.
-        combiner: Gives the models' probabilities.
-        models: What to score.
+        combiner: Gives the methods' probabilities.
+        methods: What to score.
         subset: Name of the subset, for the table.
         steps: Postprocessing of the native masks.
-        final: The chosen model; with it all masks are written into the run, its own twice, and
+        final: The chosen method; with it all masks are written into the run, its own twice, and
             the reference labels beside them.
-        watch: Called with each case and all its models' probabilities.
+        watch: Called with each case and all its methods' probabilities.
     """
-    labels = run.dataset.labels
-    pooled = {model: np.zeros((labels, labels), np.int64) for model in models}
-    spent, rows = dict.fromkeys(models, 0.0), []
+    labels = run.dataset.num_classes
+    pooled = {method: np.zeros((labels, labels), np.int64) for method in methods}
+    spent, rows = dict.fromkeys(methods, 0.0), []
     for case, maps in cases_with_maps(run, files, f"score {subset}"):
-        path, by_model = case.file.relative_path, {}
+        path, by_method = case.file.relative_path, {}
         if final:
             write_mask(run.folder / "masks" / REFERENCE_MASKS / path, [case.label], case.layout)
-        for model, probabilities, seconds in combiner.combine(maps.members, maps.image, models):
-            by_model[model] = probabilities
-            spent[model] += seconds
-            pooled[model] += confusion(maps.label, probabilities.argmax(-1), labels)
+        for method, probabilities, seconds in combiner.combine(maps.members, maps.image, methods):
+            by_method[method] = probabilities
+            spent[method] += seconds
+            pooled[method] += confusion(maps.label, probabilities.argmax(-1), labels)
             mask = native_mask(probabilities, maps.grid, steps)
             if final:
-                for name in (model, FINAL_MASKS) if model == final else (model,):
+                for name in (method, FINAL_MASKS) if method == final else (method,):
                     write_mask(run.folder / "masks" / name / path, [mask], case.layout)
             dice = dice_from_confusion(confusion(case.label, mask, labels))
             expected = expected_dice(probabilities)
@@ -87,14 +87,14 @@ def score(
                         "phase": case.file.phase,
                         "group": case.file.group,
                         "part": maps.part,
-                        "model": model,
+                        "method": method,
                         "structure": structure,
                         "dice": dice[label],
                         "expected_dice": expected[label - 1],
                     }
                 )
         if watch:
-            watch(maps, by_model)
+            watch(maps, by_method)
     return Scores(pd.DataFrame(rows), pooled, spent)
 
 
@@ -130,48 +130,50 @@ def summarize(scores: Scores, structures: tuple[str, ...], control: str, seed: i
     Args:
         scores: Of the subset's cases.
         structures: Foreground structures in label order.
-        control: The model that the others are compared with.
+        control: The method that the others are compared with.
         seed: Of the bootstrap.
 
     Returns:
-        Per model: the mean over patients of each structure's Dice (a patient's value is the mean
+        Per method: the mean over patients of each structure's Dice (a patient's value is the mean
         of its cases), the mean of the structures, 95 % bootstrap intervals over patients, the
         paired difference to the control, the number of cases in which a structure was undefined
         (absent from reference and mask, left out), and the pooled scores.
     """
     cases = scores.cases
-    undefined = cases.dice.isna().groupby([cases.model, cases.structure]).sum()
-    table = cases.pivot_table("dice", "patient", ["model", "structure"], "mean", dropna=False)
-    columns = [(model, structure) for model in scores.pooled for structure in structures]
+    undefined = cases.dice.isna().groupby([cases.method, cases.structure]).sum()
+    table = cases.pivot_table("dice", "patient", ["method", "structure"], "mean", dropna=False)
+    columns = [(method, structure) for method in scores.pooled for structure in structures]
     table = table[columns].astype(np.float64)
     by_column = pd.DataFrame(bootstrap_means(table.to_numpy(), seed), columns=table.columns)
-    means = {model: table[model].mean().to_numpy() for model in scores.pooled}
-    replicates = {model: by_column[model].to_numpy() for model in scores.pooled}
-    models = {}
-    for model, counts in scores.pooled.items():
-        defined = ~np.isnan(means[model])
-        spread, mean = replicates[model], float(means[model][defined].mean())
-        models[model] = {
-            "dice_native_per_patient": dict(zip(structures, map(float, means[model]), strict=True)),
+    means = {method: table[method].mean().to_numpy() for method in scores.pooled}
+    replicates = {method: by_column[method].to_numpy() for method in scores.pooled}
+    methods = {}
+    for method, counts in scores.pooled.items():
+        defined = ~np.isnan(means[method])
+        spread, mean = replicates[method], float(means[method][defined].mean())
+        methods[method] = {
+            "dice_native_per_patient": dict(
+                zip(structures, map(float, means[method]), strict=True)
+            ),
             "mean_foreground_dice": mean,
             "interval_95": {
                 **{s: interval(spread[:, i]) for i, s in enumerate(structures)},
                 "mean_foreground_dice": interval(spread[:, defined].mean(1)),
             },
-            "undefined_cases": {s: int(undefined[model, s]) for s in structures},
+            "undefined_cases": {s: int(undefined[method, s]) for s in structures},
             "pooled_network_grid": _pooled_scores(counts),
         }
-        if model != control:
-            apart = (means[model] - means[control])[defined]
+        if method != control:
+            apart = (means[method] - means[control])[defined]
             difference = interval((spread - replicates[control])[:, defined].mean(1))
-            models[model][f"against_{control}"] = {
+            methods[method][f"against_{control}"] = {
                 "difference": float(apart.mean()),
                 "interval_95": difference,
             }
     return {
         "patients": int(cases.patient.nunique()),
         "cases": int(cases.case.nunique()),
-        "models": models,
+        "methods": methods,
     }
 
 
@@ -180,7 +182,7 @@ def cases_with_maps(
 ) -> Iterator[tuple[Case, CaseMaps]]:
     for file in bar(files, description, unit="case"):
         maps = read_maps(run.map(file.name), run.config.members)
-        yield read_case(file, run.dataset.labels), maps
+        yield read_case(file, run.dataset.num_classes), maps
 
 
 def _pooled_scores(counts: np.ndarray) -> dict:

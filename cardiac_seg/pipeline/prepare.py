@@ -37,7 +37,7 @@ def prepare(run: Run, files: list[CaseFile]) -> Cache:
             with whole_file(split_path) as partial:
                 split.to_csv(partial, index=False)
         cache = open_cache(
-            Path(config.data.cache), files, run.dataset.labels, config.preprocess, data_print
+            Path(config.data.cache), files, run.dataset.num_classes, config.preprocess, data_print
         )
         run.update_manifest(
             dataset={

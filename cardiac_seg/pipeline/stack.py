@@ -10,8 +10,8 @@ from cardiac_seg.data.case import CaseFile
 from cardiac_seg.data.split import part_patients
 from cardiac_seg.members.maps import CaseMaps, read_maps
 from cardiac_seg.meta.combine import (
+    CALIBRATED_MEAN,
     CORE,
-    TEMPERED_MEAN,
     WEIGHTED_MEAN,
     Combiner,
     below,
@@ -30,29 +30,38 @@ from cardiac_seg.meta.learners.sklearn_learner import fit_learner
 from cardiac_seg.meta.sampling import contested, draw_pixels
 from cardiac_seg.meta.temperature import fit_temperature
 from cardiac_seg.metrics.calibration import calibration_summary, count_calibration
-from cardiac_seg.metrics.expected_dice import fit_quality
+from cardiac_seg.metrics.expected_dice import fit_predicted_dice
 from cardiac_seg.metrics.overlap import dice_from_confusion
 from cardiac_seg.pipeline.evaluate import Scores, score, summarize
 from cardiac_seg.run.folder import Run
+from cardiac_seg.run.formats import read_stored, read_stored_table
 from cardiac_seg.run.meta_folder import (
     calibrated_control,
     control_of,
-    models_of,
+    methods_of,
     plain_combiner,
     read_learner,
     write_learner,
 )
 from cardiac_seg.run.metrics_file import brackets
 from cardiac_seg.system.atomic import whole_file, write_json
-from cardiac_seg.system.checked_reads import read_json
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import bar, log
 
 DEVELOPMENT = "development"  # the subset whose maps the learners are fitted on
-GATES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)  # confidences that a gate is chosen from
+THRESHOLDS = (
+    0.5,
+    0.6,
+    0.7,
+    0.8,
+    0.85,
+    0.9,
+    0.95,
+    0.98,
+)  # confidences that a threshold is chosen from
 # What is noted of a fold.
-NOTED = {"pooled", "seconds", "changes", "errors", "gates", "calibration", "importance"}
-MOST_CHANGE = {"dice": 0.0005, "expected_dice": 0.002}  # by a gate
+NOTED = {"pooled", "seconds", "changes", "errors", "thresholds", "calibration", "importance"}
+MOST_CHANGE = {"dice": 0.0005, "expected_dice": 0.002}  # by a threshold
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,7 @@ def draw_samples(run: Run, files: list[CaseFile]) -> dict[str, Sample]:
             maps.label.ravel()[index],
             raw.reshape(len(raw), -1, raw.shape[-1])[:, index],
         )
-        seen[file.name] = np.bincount(maps.label.ravel(), minlength=run.dataset.labels) > 0
+        seen[file.name] = np.bincount(maps.label.ravel(), minlength=run.dataset.num_classes) > 0
     _check_classes(run, files, seen)
     return samples
 
@@ -169,7 +178,7 @@ def cross_fit(run: Run, files: list[CaseFile], steps: dict[str, list[int]]) -> N
     for fold, held_out in folds.items():
         table, evidence_path = _fold_files(run, fold)
         scored = table.is_file() and evidence_path.is_file()
-        if scored and set(read_json(evidence_path)) >= NOTED:  # else by an earlier version
+        if scored and set(read_stored(evidence_path)) >= NOTED:  # else by an earlier version
             continue
         samples = samples or draw_samples(run, files)
         log.info("stack: fold %d of %d", fold + 1, len(folds))
@@ -177,18 +186,18 @@ def cross_fit(run: Run, files: list[CaseFile], steps: dict[str, list[int]]) -> N
         combiner = fit_combiner(run, others, samples, learner_names(run.config.stacking))
         evidence = _Evidence(combiner, control_of(run))
         scores = score(
-            run, held_out, combiner, models_of(run), DEVELOPMENT, steps, watch=evidence.add
+            run, held_out, combiner, methods_of(run), DEVELOPMENT, steps, watch=evidence.add
         )
         with whole_file(table) as partial:
             scores.cases.to_csv(partial, index=False)
         write_json(
             evidence_path,
             {
-                "pooled": {model: counts.tolist() for model, counts in scores.pooled.items()},
+                "pooled": {method: counts.tolist() for method, counts in scores.pooled.items()},
                 "seconds": scores.seconds,
                 "changes": evidence.changes,
                 "errors": evidence.errors,
-                "gates": evidence.gates,
+                "thresholds": evidence.thresholds,
                 "calibration": evidence.calibration,
                 "importance": _importance(run, held_out, samples, combiner),
             },
@@ -201,60 +210,60 @@ def cross_fitted_scores(run: Run) -> Scores:
     Raises:
         UserError: If those of a fold are missing or damaged.
     """
-    models, tables, folds = models_of(run), [], []
+    methods, tables, folds = methods_of(run), [], []
     in_folds = run.split().fold
     for fold in sorted(set(in_folds[in_folds >= 0])):
         table, evidence = _fold_files(run, fold)
         try:
-            tables.append(pd.read_csv(table, dtype={"patient": str}))
-            folds.append(read_json(evidence))
-            complete = set(tables[-1].model) == set(models) == set(folds[-1]["pooled"])
+            tables.append(read_stored_table(table, {"patient": str}, ""))
+            folds.append(read_stored(evidence))
+            complete = set(tables[-1].method) == set(methods) == set(folds[-1]["pooled"])
             complete &= set(run.dataset.structures) == set(tables[-1].structure)
             complete &= tables[-1].dice.dtype.kind == "f"
-        except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        except (UserError, ValueError, AttributeError, KeyError, TypeError):
             complete = False
         if not complete:
             raise UserError(
-                f"{table}: missing, damaged or of other models; to stack again, delete {run.meta} "
+                f"{table}: missing, damaged or of other methods; to stack again, delete {run.meta} "
                 f"and run train_ensemble.py --resume {run.folder}"
             )
     return Scores(
         pd.concat(tables),
-        {m: sum(np.array(fold["pooled"][m]) for fold in folds) for m in models},
-        {m: sum(fold["seconds"][m] for fold in folds) for m in models},
+        {m: sum(np.array(fold["pooled"][m]) for fold in folds) for m in methods},
+        {m: sum(fold["seconds"][m] for fold in folds) for m in methods},
     )
 
 
-def choose_model(run: Run, gates: dict[str, dict]) -> dict:
+def choose_method(run: Run, thresholds: dict[str, dict]) -> dict:
     """The best combination that is shown to be better than the control, or the configured one.
 
     Shown: cross-fitted over development patients, the paired 95 % interval of its Dice minus the
     control's lies above 0. Where none is, the control stands: the largest of many differences
-    within the noise is no reason to change masks. The control is the temperature-scaled mean
+    within the noise is no reason to change masks. The control is the calibrated mean
     where that is fitted, else the mean.
 
     Args:
         run: A run whose folds are scored.
-        gates: Of `fit_gates`.
+        thresholds: Of `fit_thresholds`.
 
     Returns:
-        `model`, `by` (`development` or `config`), `development_dice` of every model, and
-        `quality`, the model's `fit_quality`.
+        `method`, `by` (`development` or `config`), `development_dice` of every method, and
+        `predicted_dice`, the method's `fit_predicted_dice`.
     """
     scores, control = cross_fitted_scores(run), calibrated_control(run)
-    told = summarize(scores, run.dataset.structures, control, run.config.seed)["models"]
-    dice = {model: told[model]["mean_foreground_dice"] for model in told}
+    told = summarize(scores, run.dataset.structures, control, run.config.seed)["methods"]
+    dice = {method: told[method]["mean_foreground_dice"] for method in told}
     # The plain mean has the control's masks, all but a pixel here and there, and worse calibration.
     gains = {
-        model: values[f"against_{control}"]
-        for model, values in told.items()
-        if model not in (control, control_of(run), *run.config.members)
+        method: values[f"against_{control}"]
+        for method, values in told.items()
+        if method not in (control, control_of(run), *run.config.members)
     }
     shown = [m for m, gain in gains.items() if gain["interval_95"] and gain["interval_95"][0] > 0]
     wanted = run.config.stacking.choose
     automatic = wanted == "auto" or not gains
     # The first of equals: the simplest, as the list is ordered.
-    model = max(shown, key=dice.get, default=control) if automatic else wanted
+    method = max(shown, key=dice.get, default=control) if automatic else wanted
     if automatic and gains and not shown:
         best = max(gains, key=lambda m: gains[m]["difference"])
         log.info(
@@ -265,24 +274,24 @@ def choose_model(run: Run, gates: dict[str, dict]) -> dict:
             brackets(gains[best]["interval_95"], "+"),
         )
     cases = scores.cases
-    quality = fit_quality(cases[cases.model == model])
-    # The scores are those of acting on all of `act_below`; a gate leaves some optimism in place.
-    gate = gates.get(model, {"dice_change": 0.0, "expected_dice_change": 0.0})
-    quality["optimism"] += gate["expected_dice_change"] - gate["dice_change"]
+    expected = fit_predicted_dice(cases[cases.method == method])
+    # The scores are those of acting on all of `act_below`; a threshold leaves some optimism.
+    threshold = thresholds.get(method, {"dice_change": 0.0, "expected_dice_change": 0.0})
+    expected["optimism"] += threshold["expected_dice_change"] - threshold["dice_change"]
     return {
-        "model": model,
+        "method": method,
         "by": DEVELOPMENT if automatic else "config",
         "development_dice": dice,
-        "quality": quality,
+        "predicted_dice": expected,
     }
 
 
-def gated_scores(
+def threshold_scores(
     label: np.ndarray,
     confidence: np.ndarray,
     rest: np.ndarray,
     probabilities: np.ndarray,
-    gates: list[float],
+    thresholds: list[float],
 ) -> dict:
     """A learner's scores on one case, were it to act below each of some confidences alone.
 
@@ -290,30 +299,34 @@ def gated_scores(
         label: (slices, height, width) true classes.
         confidence: (slices, height, width) of the mean.
         rest: (slices, height, width, classes) probabilities that stand where it does not act.
-        probabilities: The same of the learner; equal to `rest` above the last gate.
-        gates: Ascending confidences.
+        probabilities: The same of the learner; equal to `rest` above the last threshold.
+        thresholds: Ascending confidences.
 
     Returns:
-        `cases` (1) and `pixels`; for each gate `acted_on` (pixels), `dice` and `expected_dice`,
+        `cases` (1), `pixels`; for each threshold `acted_on` (pixels), `dice`, `expected_dice`:
         means of the structures on the network grid.
     """
     classes = rest.shape[-1]
-    # Only pixels between two gates change from one to the next: counted by these steps.
-    edges = [np.inf if gate == 1 else gate for gate in gates]  # 1 is everywhere, see `below`
+    # Only pixels between two thresholds change from one to the next: counted by these steps.
+    edges = [
+        np.inf if threshold == 1 else threshold for threshold in thresholds
+    ]  # 1 is everywhere, see `below`
     step = np.searchsorted(edges, confidence.ravel(), side="right")
     by_rest, by_learner = (
-        _counts_by_step(label.ravel(), p.reshape(-1, classes), step, len(gates) + 1)
+        _counts_by_step(label.ravel(), p.reshape(-1, classes), step, len(thresholds) + 1)
         for p in (rest, probabilities)
     )
     dice, expected = [], []
-    for k in range(1, len(gates) + 1):
+    for k in range(1, len(thresholds) + 1):
         confused, inside, total = (
             a[:k].sum(0) + b[k:].sum(0) for a, b in zip(by_learner, by_rest, strict=True)
         )
         dice.append(float(np.nan_to_num(np.nanmean(dice_from_confusion(confused)[1:]))))
         held = confused.sum(0) + total
         expected.append(float((2 * inside / np.maximum(held, 1e-9))[1:].mean()))
-    acted_on = np.cumsum(np.bincount(step, minlength=len(gates) + 1))[: len(gates)].tolist()
+    acted_on = np.cumsum(np.bincount(step, minlength=len(thresholds) + 1))[
+        : len(thresholds)
+    ].tolist()
     return {
         "cases": 1,
         "pixels": label.size,
@@ -337,33 +350,33 @@ def _counts_by_step(
     return confused, inside, np.stack(total, axis=1)
 
 
-def fit_gates(run: Run, files: list[CaseFile]) -> dict[str, dict]:
+def fit_thresholds(run: Run, files: list[CaseFile]) -> dict[str, dict]:
     """For each learner the lowest confidence below which it must act to be as good.
 
-    Where the mean is surer, the tempered mean stands; that saves much of the learner's work.
+    Where the mean is surer, the calibrated mean stands; that saves much of the learner's work.
     Masks stay as good where the cross-fitted development Dice changes by at most .0005 against
     acting wherever the learner was fitted to (`act_below`), probabilities where the Dice that
     they let expect changes by at most .002 too. A gain counts as a change: it would say that the
-    learner had better not act, which is not for a gate to decide.
+    learner had better not act, which is not for a threshold to decide.
 
     Returns:
         Learner -> `below`; `share` of the pixels acted on, and `share_before` with `act_below`;
         `dice_change` and `expected_dice_change`.
     """
-    wanted = run.config.stacking.gate
-    folds = [read_json(_fold_files(run, fold)[1])["gates"] for fold in folds_of(run, files)]
-    gates, fitted = _gates(plain_combiner(run)), {}
+    wanted = run.config.stacking.threshold
+    folds = [read_stored(_fold_files(run, fold)[1])["thresholds"] for fold in folds_of(run, files)]
+    thresholds, fitted = _thresholds(plain_combiner(run)), {}
     for learner in folds[0]:
         sums = _added([fold[learner] for fold in folds])
         change = {key: (np.array(sums[key]) - sums[key][-1]) / sums["cases"] for key in MOST_CHANGE}
         kept = np.abs(change["dice"]) <= MOST_CHANGE["dice"]
         if wanted == "probabilities":
             kept &= np.abs(change["expected_dice"]) <= MOST_CHANGE["expected_dice"]
-        # All above must keep it too: one gate that does by chance is no rule.
-        k = min(i for i in range(len(gates)) if kept[i:].all())
-        k = len(gates) - 1 if wanted == "none" else k
+        # All above must keep it too: one threshold that does by chance is no rule.
+        k = min(i for i in range(len(thresholds)) if kept[i:].all())
+        k = len(thresholds) - 1 if wanted == "none" else k
         fitted[learner] = {
-            "below": gates[k],
+            "below": thresholds[k],
             "share": sums["acted_on"][k] / sums["pixels"],
             "share_before": sums["acted_on"][-1] / sums["pixels"],
             "dice_change": float(change["dice"][k]),
@@ -376,35 +389,35 @@ def interpretation(run: Run, files: list[CaseFile]) -> dict:
     """What the learners did on patients they were not fitted on.
 
     Returns:
-        Per model: `changes` against the control over all pixels of the network grid, with the
+        Per method: `changes` against the control over all pixels of the network grid, with the
         shares; `calibration` on the pixels where learners act; `importance` of each feature
         group in nats, mean and each fold's; of a member, `error_correlation` with the first one
         over all pixels.
     """
-    folds = [read_json(_fold_files(run, fold)[1]) for fold in folds_of(run, files)]
+    folds = [read_stored(_fold_files(run, fold)[1]) for fold in folds_of(run, files)]
     described = {}
-    for model in folds[0]["calibration"]:
-        calibration = _added([fold["calibration"][model] for fold in folds])
-        described[model] = {"calibration": calibration_summary(calibration)}
+    for method in folds[0]["calibration"]:
+        calibration = _added([fold["calibration"][method] for fold in folds])
+        described[method] = {"calibration": calibration_summary(calibration)}
     for member in folds[0]["errors"]:
         errors = _added([fold["errors"][member] for fold in folds])
         described[member]["error_correlation"] = error_correlation(errors)
-    for model in folds[0]["changes"]:
-        counts = _added([fold["changes"][model] for fold in folds])
+    for method in folds[0]["changes"]:
+        counts = _added([fold["changes"][method] for fold in folds])
         changed = max(counts["changed"], 1)
-        described[model]["changes"] = {
+        described[method]["changes"] = {
             **counts,
             "share_changed": counts["changed"] / counts["pixels"],
             "share_better": counts["better"] / changed,
             "share_worse": counts["worse"] / changed,
         }
-    for model in folds[0]["importance"]:
-        described[model]["importance"] = {
+    for method in folds[0]["importance"]:
+        described[method]["importance"] = {
             group: {
-                "mean": float(np.mean([fold["importance"][model][group] for fold in folds])),
-                "folds": [fold["importance"][model][group] for fold in folds],
+                "mean": float(np.mean([fold["importance"][method][group] for fold in folds])),
+                "folds": [fold["importance"][method][group] for fold in folds],
             }
-            for group in folds[0]["importance"][model]
+            for group in folds[0]["importance"][method]
         }
     return described
 
@@ -417,37 +430,39 @@ class _Evidence:
         self.changes: dict[str, dict] = {}
         self.errors: dict[str, dict] = {}
         self.calibration: dict[str, dict] = {}
-        self.gates: dict[str, dict] = {}
+        self.thresholds: dict[str, dict] = {}
 
-    def add(self, maps: CaseMaps, by_model: dict[str, np.ndarray]) -> None:
-        mean = by_model[self.control]
-        masks = {model: p.argmax(-1) for model, p in by_model.items()}
+    def add(self, maps: CaseMaps, by_method: dict[str, np.ndarray]) -> None:
+        mean = by_method[self.control]
+        masks = {method: p.argmax(-1) for method, p in by_method.items()}
         pixels = below(mean, self.combiner.act_below)
         first, *others = self.combiner.members
-        for model, probabilities in by_model.items():
+        for method, probabilities in by_method.items():
             counts = count_calibration(probabilities[pixels], maps.label[pixels])
-            self.calibration[model] = _added([*self._before(self.calibration, model), counts])
-            if model != self.control:
-                changed = count_changes(maps.label, masks[self.control], masks[model])
-                self.changes[model] = _added([*self._before(self.changes, model), changed])
-            if model in others:
-                errors = count_errors(maps.label, masks[first], masks[model])
-                self.errors[model] = _added([*self._before(self.errors, model), errors])
-            if model in self.combiner.learners:
-                # Not among the models where there are no temperatures: it is the mean then.
-                rest = by_model.get(TEMPERED_MEAN, mean)
-                gates = _gates(self.combiner)
-                scores = gated_scores(maps.label, mean.max(-1), rest, probabilities, gates)
-                self.gates[model] = _added([*self._before(self.gates, model), scores])
+            self.calibration[method] = _added([*self._before(self.calibration, method), counts])
+            if method != self.control:
+                changed = count_changes(maps.label, masks[self.control], masks[method])
+                self.changes[method] = _added([*self._before(self.changes, method), changed])
+            if method in others:
+                errors = count_errors(maps.label, masks[first], masks[method])
+                self.errors[method] = _added([*self._before(self.errors, method), errors])
+            if method in self.combiner.learners:
+                # Not among the methods where there are no temperatures: it is the mean then.
+                rest = by_method.get(CALIBRATED_MEAN, mean)
+                thresholds = _thresholds(self.combiner)
+                scores = threshold_scores(maps.label, mean.max(-1), rest, probabilities, thresholds)
+                self.thresholds[method] = _added([*self._before(self.thresholds, method), scores])
 
     @staticmethod
-    def _before(sums: dict[str, dict], model: str) -> list[dict]:
-        return [sums[model]] if model in sums else []
+    def _before(sums: dict[str, dict], method: str) -> list[dict]:
+        return [sums[method]] if method in sums else []
 
 
-def _gates(combiner: Combiner) -> list[float]:
-    """The gates to choose from; the last is where learners were fitted to act."""
-    return [gate for gate in GATES if gate < combiner.act_below] + [combiner.act_below]
+def _thresholds(combiner: Combiner) -> list[float]:
+    """The thresholds to choose from; the last is where learners were fitted to act."""
+    return [threshold for threshold in THRESHOLDS if threshold < combiner.act_below] + [
+        combiner.act_below
+    ]
 
 
 def _added(counts: list[dict]) -> dict:

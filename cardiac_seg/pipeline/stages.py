@@ -18,31 +18,32 @@ from cardiac_seg.pipeline.map import FOLD_MEAN, development_files, map_cases, un
 from cardiac_seg.pipeline.prepare import find_cases, prepare
 from cardiac_seg.pipeline.stack import (
     DEVELOPMENT,
-    choose_model,
+    choose_method,
     cross_fit,
     cross_fitted_scores,
     draw_samples,
     fit_combiner,
-    fit_gates,
+    fit_thresholds,
     interpretation,
 )
 from cardiac_seg.pipeline.train import train_members
 from cardiac_seg.run.environment import describe_environment
 from cardiac_seg.run.folder import RESULTS, Run
+from cardiac_seg.run.formats import read_stored
 from cardiac_seg.run.meta_folder import (
     control_of,
-    final_model,
-    models_of,
+    final_method,
+    methods_of,
     plain_combiner,
     read_combiner,
     read_steps,
     write_combiner,
-    write_gates,
+    write_thresholds,
 )
 from cardiac_seg.run.metrics_file import score_table
 from cardiac_seg.system import backend
 from cardiac_seg.system.atomic import whole_file, write_json
-from cardiac_seg.system.checked_reads import file_sha256, read_json
+from cardiac_seg.system.checked_reads import file_sha256
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import log
 
@@ -105,19 +106,19 @@ def stack(run: Run, files: list[CaseFile], cache: Cache) -> None:
             chosen = ", ".join(names[label] for label in steps[step])
             log.info("postprocessing, %s: %s", step.replace("_", " "), chosen or "none")
         cross_fit(run, development, steps)
-        gates = fit_gates(run, development)
-        write_gates(run, gates)
-        for learner, gate in gates.items():
+        thresholds = fit_thresholds(run, development)
+        write_thresholds(run, thresholds)
+        for learner, threshold in thresholds.items():
             log.info(
                 "%s acts where the mean is less sure than %.2f: %.1f %% of the pixels instead of "
                 "%.1f %%, Dice %+.4f",
                 learner,
-                gate["below"],
-                100 * gate["share"],
-                100 * gate["share_before"],
-                gate["dice_change"],
+                threshold["below"],
+                100 * threshold["share"],
+                100 * threshold["share_before"],
+                threshold["dice_change"],
             )
-        choice = choose_model(run, gates)
+        choice = choose_method(run, thresholds)
         log.info(
             "stack: %s, fitting on all %d development cases",
             run.config.stacking.scheme,
@@ -128,7 +129,7 @@ def stack(run: Run, files: list[CaseFile], cache: Cache) -> None:
         write_combiner(run, fit_combiner(run, development, samples, names, keep=True))
         write_json(run.meta / "interpretation.json", interpretation(run, development))
         write_json(run.meta / "choice.json", choice)
-        log.info("chosen by %s: %s", choice["by"], choice["model"])
+        log.info("chosen by %s: %s", choice["by"], choice["method"])
         run.update_manifest(
             models={
                 path.relative_to(run.folder).as_posix(): file_sha256(path)
@@ -142,8 +143,8 @@ def evaluate_models(run: Run, files: list[CaseFile], cache: Cache) -> None:
     if not run.is_done("stack"):
         raise UserError(f"{run.folder}: stage evaluate needs stage stack; run it first")
     with run.stage("evaluate"):
-        split, models, final = run.split(), models_of(run), final_model(run)
-        combiner = read_combiner(run, models)
+        split, methods, final = run.split(), methods_of(run), final_method(run)
+        combiner = read_combiner(run, methods)
         steps = read_steps(run)
         parts = deployed_parts(run.config)
         test = cache.of_patients(set(split.patient[split.subset == "test"]))
@@ -152,13 +153,13 @@ def evaluate_models(run: Run, files: list[CaseFile], cache: Cache) -> None:
         chosen = [file for file in files if file.name in names]
         scores = {
             DEVELOPMENT: cross_fitted_scores(run),
-            "test": score(run, chosen, combiner, models, "test", steps, final),
+            "test": score(run, chosen, combiner, methods, "test", steps, final),
         }
         with whole_file(run.folder / "test_cases.csv") as partial:
             describe_cases(chosen).to_csv(partial, index=False)
         _write_scores(run, scores, steps)
         run.update_manifest(combining=_costs(run, combiner, scores["test"]))
-        log.info("%s", score_table(read_json(run.folder / "metrics.json"), "test"))
+        log.info("%s", score_table(read_stored(run.folder / "metrics.json"), "test"))
 
 
 def _write_scores(run: Run, scores: dict[str, Scores], steps: dict) -> None:
@@ -172,8 +173,8 @@ def _write_scores(run: Run, scores: dict[str, Scores], steps: dict) -> None:
         "grid": "per patient: native grid, after postprocessing; pooled: network grid, before it",
         "postprocessing": {s: [names[label] for label in steps[s]] for s in STEPS},
         "control": control,
-        "final_model": final_model(run),
-        "chosen_by": read_json(run.meta / "choice.json").get("by", "unknown"),
+        "final_method": final_method(run),
+        "chosen_by": read_stored(run.meta / "choice.json").get("by", "unknown"),
         "subsets": {
             subset: summarize(some, structures, control, run.config.seed)
             for subset, some in scores.items()
@@ -185,7 +186,7 @@ def _write_scores(run: Run, scores: dict[str, Scores], steps: dict) -> None:
 
 
 def _costs(run: Run, combiner: Combiner, test: Scores) -> dict[str, dict]:
-    """Model -> what combining costs, for the manifest: times are no result, and vary."""
+    """Method -> what combining costs, for the manifest: times are no result, and vary."""
     cases, costs = test.cases.case.nunique(), {}
     for name, seconds in test.seconds.items():
         costs[name] = {"seconds_per_case": round(seconds / cases, 4)}

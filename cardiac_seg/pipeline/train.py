@@ -80,7 +80,7 @@ def _training_job(run: Run, cache: Cache, member: str, part: str) -> TrainingJob
         folder=run.models(member, part),
         history_path=run.history(member, part),
         tensorboard=run.folder / "tensorboard" / member / part,
-        classes=run.dataset.labels,
+        classes=run.dataset.num_classes,
         train=cases,
         validation=cache.of_patients(validation_patients),
     )

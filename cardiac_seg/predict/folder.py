@@ -8,7 +8,7 @@ from pathlib import Path
 from cardiac_seg.data.nifti import write_mask
 from cardiac_seg.drawing.overlays import overlay
 from cardiac_seg.predict.journal import Journal
-from cardiac_seg.predict.measurements import Measured, measure
+from cardiac_seg.predict.measurements import ScanMeasurements, measure
 from cardiac_seg.predict.outputs import (
     Wanted,
     check_output,
@@ -89,16 +89,18 @@ def _one_line(error: Exception, files: ScanFiles) -> str:
     return line if str(files.root) in line else f"{files.paths[0]}: {line}"
 
 
-def _predict_scan(ensemble: Ensemble, files: ScanFiles, output: Path, wanted: Wanted) -> Measured:
+def _predict_scan(
+    ensemble: Ensemble, files: ScanFiles, output: Path, wanted: Wanted
+) -> ScanMeasurements:
     """Segments one scan and writes all that is wanted of it."""
     began = time.perf_counter()
     run = ensemble.run
     scan = open_scan(files, run.dataset.modality, wanted.spacing)
     members = {member: [] for member in run.config.members if wanted.members}
-    masks, quality = [], []
+    masks, predicted_dice = [], []
     for k, phase in enumerate(_with_progress(ensemble.phases(scan, wanted.batch_size), scan)):
         masks.append(phase.mask)
-        quality.append(phase.quality)
+        predicted_dice.append(phase.predicted_dice)
         for member, own in members.items():
             own.append(ensemble.member_mask(phase, member))
         write_phase_maps(output, scan, k, phase, wanted)
@@ -106,7 +108,7 @@ def _predict_scan(ensemble: Ensemble, files: ScanFiles, output: Path, wanted: Wa
         write_mask(path_beside(output, files, f"_{member}.nii.gz"), own, scan.layout)
     rate = wanted.heart_rate or scan.heart_rate
     seconds = round(time.perf_counter() - began, 2)
-    measured = measure(scan, masks, quality, run.dataset, rate, seconds)
+    measured = measure(scan, masks, predicted_dice, run.dataset, rate, seconds)
     if scan.phases > 1:
         draw_curve(path_beside(output, files, "_curve.png"), measured)
     if wanted.overlay:

@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from cardiac_seg.predict.measurements import Measured
+from cardiac_seg.predict.measurements import ScanMeasurements
 from cardiac_seg.predict.outputs import JOURNAL, Wanted
 from cardiac_seg.predict.predictor import Ensemble
 from cardiac_seg.predict.scans import ScanFiles
@@ -19,7 +19,7 @@ class Journal:
 
     def __init__(self, output: Path, source: Path, ensemble: Ensemble, wanted: Wanted):
         self.path, self.output = output / JOURNAL, output
-        self.measured: dict[str, Measured] = {}
+        self.measured: dict[str, ScanMeasurements] = {}
         self._stamps: dict[str, list] = {}
         about = [__version__, str(source.resolve()), _fingerprint(ensemble.run), asdict(wanted)]
         head = hashlib.sha256(json.dumps(about).encode()).hexdigest()
@@ -27,7 +27,7 @@ class Journal:
         for line in lines[1:] if lines[:1] == [head] else []:
             try:
                 entry = json.loads(line)
-                measured, stamp = Measured(**entry["measured"]), entry["stamp"]
+                measured, stamp = ScanMeasurements(**entry["measured"]), entry["stamp"]
             except (ValueError, TypeError, KeyError):
                 break  # cut short by the interruption
             self.measured[measured.image], self._stamps[measured.image] = measured, stamp
@@ -40,7 +40,7 @@ class Journal:
         same = self._stamps.get(files.name) == _stamp(files)
         return same and (self.output / files.mask_path).is_file()
 
-    def add(self, files: ScanFiles, measured: Measured) -> None:
+    def add(self, files: ScanFiles, measured: ScanMeasurements) -> None:
         self.measured[files.name] = measured
         with self.path.open("a", encoding="utf-8") as journal:
             journal.write(json.dumps(self._entry(measured, _stamp(files))) + "\n")
@@ -51,7 +51,7 @@ class Journal:
             self.path.unlink()
 
     @staticmethod
-    def _entry(measured: Measured, stamp: list) -> dict:
+    def _entry(measured: ScanMeasurements, stamp: list) -> dict:
         return {"stamp": stamp, "measured": asdict(measured)}
 
 

@@ -1,4 +1,4 @@
-"""What the masks of an examination amount to: sizes, ED and ES, clinical indices, doubts."""
+"""What the masks of a study amount to: sizes, ED and ES, clinical indices, doubts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ FIELD_MM = (60.0, 700.0)  # of view, that a picture of a heart can have
 
 
 @dataclass(frozen=True)
-class Measured:
+class ScanMeasurements:
     """One scan's masks in numbers, all that summaries need; plain values, for JSON.
 
     Attributes:
         image: The scan's name.
-        examination, view, phase: Its place, see `ScanFiles`.
+        study, view, phase: Its place, see `ScanFiles`.
         phases: How many.
         shape: (slices, height, width).
         spacing: (slice, row, column) distance in mm.
         sizes: For each phase, structure -> mL in MRI, cm2 in echo.
         lv_ml: For each phase, the LV cavity's volume; in echo by discs from this view alone.
-        quality: For each phase, see `quality.quality`.
+        predicted_dice: For each phase, see `metrics.expected_dice.predicted_dice`.
         ed, es: Indices of the phases, from the largest and the smallest LV volume of a cine, or
             from the image's name; None where unknown.
         times_ms: For each phase, or None.
@@ -37,7 +37,7 @@ class Measured:
     """
 
     image: str
-    examination: str
+    study: str
     view: str
     phase: str
     phases: int
@@ -45,7 +45,7 @@ class Measured:
     spacing: tuple[float, float, float]
     sizes: list[dict[str, float]]
     lv_ml: list[float]
-    quality: list[float]
+    predicted_dice: list[float]
     ed: int | None
     es: int | None
     times_ms: list[float] | None
@@ -62,31 +62,31 @@ class Measured:
     def together(self) -> tuple[str, str]:
         """What scans that are measured together share; a cine without a view has all it needs."""
         alone = self.phases > 1 and not self.view
-        return self.examination, self.image if alone else ""
+        return self.study, self.image if alone else ""
 
     @property
-    def worst_quality(self) -> float:
-        """The quality of the worst phase that counts."""
-        return min(self.quality[k] for k in self.shown.values())
+    def worst_predicted_dice(self) -> float:
+        """The predicted Dice of the worst phase that counts."""
+        return min(self.predicted_dice[k] for k in self.shown.values())
 
 
-MaskOf = Callable[[Measured, int], np.ndarray]
+MaskOf = Callable[[ScanMeasurements, int], np.ndarray]
 
 
 def measure(
     scan: Scan,
     masks: list[np.ndarray],
-    quality: list[float],
+    predicted_dice: list[float],
     dataset: Dataset,
     heart_rate: float | None,
     seconds: float,
-) -> Measured:
+) -> ScanMeasurements:
     """Measures one scan's masks.
 
     Args:
         scan: The scan.
         masks: For each phase, (slices, height, width) uint8.
-        quality: For each phase.
+        predicted_dice: For each phase.
         dataset: Whose labels they are.
         heart_rate: Beats a minute, or None.
         seconds: What the scan took.
@@ -105,9 +105,9 @@ def measure(
     if scan.phases > 1:
         ed, es = int(np.argmax(lv_ml)), int(np.argmin(lv_ml))
     times = scan.phase_times_ms
-    return Measured(
+    return ScanMeasurements(
         scan.files.name,
-        scan.files.examination,
+        scan.files.study,
         scan.files.view,
         scan.files.phase,
         scan.phases,
@@ -115,7 +115,7 @@ def measure(
         tuple(map(float, scan.spacing)),
         sizes,
         lv_ml,
-        quality,
+        predicted_dice,
         ed,
         es,
         None if times is None else [float(t) for t in times],
@@ -141,17 +141,19 @@ def structure_sizes(
     return {s: float(inside.sum() * pixel) for s, inside in held.items()}
 
 
-def doubts(scan: Measured, indices: dict[str, float], method: str, limit: float) -> tuple[str, ...]:
+def doubts(
+    scan: ScanMeasurements, indices: dict[str, float], method: str, limit: float
+) -> tuple[str, ...]:
     """Why a person should look at a scan's masks.
 
     Args:
         scan: The scan.
-        indices, method: Of its examination, from `clinical_indices`.
-        limit: The quality below which masks are doubtful.
+        indices, method: Of its study, from `clinical_indices`.
+        limit: The predicted Dice below which masks are doubtful.
     """
     found = []
-    if scan.worst_quality < limit:
-        found.append(f"quality {scan.worst_quality:.2f} is below {limit:.2f}")
+    if scan.worst_predicted_dice < limit:
+        found.append(f"predicted Dice {scan.worst_predicted_dice:.2f} is below {limit:.2f}")
     for name, k in scan.shown.items():
         missing = [s for s, size in scan.sizes[k].items() if not size]
         found += [f"no {s} {f'at {name}' if name else ''}".strip() for s in missing]
@@ -169,9 +171,9 @@ def doubts(scan: Measured, indices: dict[str, float], method: str, limit: float)
 
 
 def clinical_indices(
-    scans: list[Measured], dataset: Dataset, mask_of: MaskOf
+    scans: list[ScanMeasurements], dataset: Dataset, mask_of: MaskOf
 ) -> tuple[dict[str, float], str]:
-    """Indices of one examination.
+    """Indices of one study.
 
     Args:
         scans: All its scans.
@@ -182,7 +184,7 @@ def clinical_indices(
         Key of `clinical.INDICES` -> value, and the method; nothing where ED and ES are unknown, or
         where two scans claim one of them.
     """
-    frames: dict[tuple[str, str], tuple[Measured, int]] = {}
+    frames: dict[tuple[str, str], tuple[ScanMeasurements, int]] = {}
     for scan in scans:
         view = scan.view if dataset.modality == "echo" else ""
         for name, k in scan.shown.items():

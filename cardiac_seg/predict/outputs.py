@@ -24,7 +24,7 @@ class Wanted:
     """What is written beside the masks, and what is said of all scans.
 
     Attributes:
-        probabilities: The softmax maps of the model in use.
+        probabilities: The softmax maps of the method in use.
         uncertainty: Their entropy.
         members: Each network's own mask.
         overlay: A picture of the structures on the image.
@@ -108,7 +108,7 @@ def write_segmentations(
         at = f"_phase{k + 1:02d}_seg.dcm" if scan.phases > 1 else "_seg.dcm"
         path = path_beside(output, scan.files, at)
         try:
-            write_seg(path, stored, scan.series, k, structures, f"cardiac_seg {ensemble.model}")
+            write_seg(path, stored, scan.series, k, structures, f"cardiac_seg {ensemble.method}")
         except UserError as error:  # the images lack what a SEG must name; the mask stands
             log.warning("%s; its mask is written without a DICOM segmentation", error)
             return

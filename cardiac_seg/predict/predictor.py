@@ -19,11 +19,17 @@ from cardiac_seg.members.inference import mean_map, predict_cases
 from cardiac_seg.members.maps import CaseMaps
 from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.metrics.calibration import relative_entropy
-from cardiac_seg.metrics.expected_dice import quality
-from cardiac_seg.predict.measurements import SIZE_UNITS, Measured, clinical_indices, doubts, measure
+from cardiac_seg.metrics.expected_dice import predicted_dice
+from cardiac_seg.predict.measurements import (
+    SIZE_UNITS,
+    ScanMeasurements,
+    clinical_indices,
+    doubts,
+    measure,
+)
 from cardiac_seg.predict.scans import Scan, find_scans, open_scan
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.meta_folder import final_model, read_combiner, read_quality, read_steps
+from cardiac_seg.run.meta_folder import final_method, read_combiner, read_predicted_dice, read_steps
 from cardiac_seg.run.networks import load_network
 from cardiac_seg.run.open import open_run
 from cardiac_seg.system import backend
@@ -37,14 +43,14 @@ class Phase:
     Attributes:
         mask: (slices, height, width) uint8 label values of the dataset on the native grid.
         maps: The members' maps and the image on the network grid.
-        probabilities: (slices, height, width, classes) float32 of the model in use, there.
-        quality: See `quality.quality`.
+        probabilities: (slices, height, width, classes) float32 of the method in use, there.
+        predicted_dice: See `metrics.expected_dice.predicted_dice`.
     """
 
     mask: np.ndarray
     maps: CaseMaps
     probabilities: np.ndarray
-    quality: float
+    predicted_dice: float
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class Prediction:
 
     scan: Scan
     phases: tuple[Phase, ...]
-    measured: Measured
+    measured: ScanMeasurements
     indices: dict[str, float]
     review: tuple[str, ...]
 
@@ -84,9 +90,9 @@ class Prediction:
         return self._of_phases(lambda phase: relative_entropy(native_probabilities(phase)))
 
     @property
-    def quality(self) -> float:
+    def predicted_dice(self) -> float:
         """The Dice to expect, of the worse of ED and ES in a cine."""
-        return self.measured.worst_quality
+        return self.measured.worst_predicted_dice
 
     def save_mask(self, path: str | Path) -> None:
         """Writes the mask as NIfTI on the scan's own grid, axes and directions as stored there."""
@@ -110,9 +116,9 @@ class Ensemble:
         self.run = run
         self.networks = networks
         self.combiner = combiner
-        self.model = final_model(run)
+        self.method = final_method(run)
         self.steps = read_steps(run)
-        self.quality = read_quality(run)
+        self.predicted_dice = read_predicted_dice(run)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Ensemble":
@@ -127,7 +133,7 @@ class Ensemble:
                 f"{run.folder}: the run is not finished; continue it with "
                 f"train_ensemble.py --resume {run.folder}"
             )
-        combiner = read_combiner(run, [final_model(run)])  # first: what fails, fails at once
+        combiner = read_combiner(run, [final_method(run)])  # first: what fails, fails at once
         networks = {
             member: [load_network(run, member, part) for part in deployed_parts(run.config)]
             for member in run.config.members
@@ -160,7 +166,7 @@ class Ensemble:
         measured = measure(
             scan,
             [phase.mask for phase in phases],
-            [phase.quality for phase in phases],
+            [phase.predicted_dice for phase in phases],
             self.run.dataset,
             heart_rate or scan.heart_rate,
             round(time.perf_counter() - began, 3),
@@ -175,7 +181,7 @@ class Ensemble:
             phases,
             measured,
             {f"{s.lower()}_{unit}": size for s, size in sizes.items()} | indices,
-            doubts(measured, indices, method, self.quality["review_below"]),
+            doubts(measured, indices, method, self.predicted_dice["review_below"]),
         )
 
     def phases(self, scan: Scan, batch_size: int | None = None) -> Iterator[Phase]:
@@ -221,9 +227,9 @@ class Ensemble:
         for member, networks in self.networks.items():
             members[member] = mean_map(list(itertools.islice(rest, len(networks))))
         case = CaseMaps(members, on_grid, "+".join(deployed_parts(self.run.config)))
-        ((_, probabilities, _),) = self.combiner.combine(case.members, case.image, [self.model])
+        ((_, probabilities, _),) = self.combiner.combine(case.members, case.image, [self.method])
         mask = native_mask(probabilities, on_grid.grid, self.steps)
-        return Phase(mask, case, probabilities, quality(probabilities, self.quality))
+        return Phase(mask, case, probabilities, predicted_dice(probabilities, self.predicted_dice))
 
 
 def even_batches(slices: int, most: int) -> int:
@@ -232,5 +238,5 @@ def even_batches(slices: int, most: int) -> int:
 
 
 def native_probabilities(phase: Phase) -> np.ndarray:
-    """(slices, height, width, classes) float32 of the model in use on the native grid."""
+    """(slices, height, width, classes) float32 of the method in use on the native grid."""
     return resample.from_grid(phase.probabilities, phase.maps.grid)

@@ -36,7 +36,7 @@ class ScanFiles:
         name: Its path under `root` without suffix, as results call it.
         paths: A NIfTI file, or the files of a DICOM series.
         root: The folder that names start from.
-        examination: What ED, ES and views of one patient share; a scan by itself is its own.
+        study: What ED, ES and views of one patient share; a scan by itself is its own.
         view: `2CH`, `4CH`, or empty where unknown.
         phase: `ED`, `ES`, or empty where unknown.
     """
@@ -44,7 +44,7 @@ class ScanFiles:
     name: str
     paths: tuple[Path, ...]
     root: Path
-    examination: str
+    study: str
     view: str = ""
     phase: str = ""
 
@@ -222,7 +222,7 @@ def _place(name: Path, folder: Path) -> tuple[str, str, str]:
         for key in ("ED", "ES"):
             if frames.get(key, "").isdigit() and int(frames[key]) == int(frame["frame"]):
                 phase = key
-        if not phase:  # its own examination: nothing says what it belongs to
+        if not phase:  # its own study: nothing says what it belongs to
             patient = name.name
     else:
         place = PLACE.fullmatch(name.name)
@@ -253,7 +253,7 @@ def _name_series(groups: list[tuple[Path, ...]], root: Path) -> list[ScanFiles]:
 def _unlike(found: list[ScanFiles]) -> list[ScanFiles]:
     """The scans, later ones of the same name renamed: results lie side by side.
 
-    A renamed scan is an examination by itself: what it would be put together with, the first is.
+    A renamed scan is a study by itself: what it would be put together with, the first is.
     """
     names, masks, scans = set(), {s.mask_path for s in found if not s.is_dicom}, []
     for scan in found:
@@ -261,7 +261,7 @@ def _unlike(found: list[ScanFiles]) -> list[ScanFiles]:
         while other.name in names or (other.is_dicom and other.mask_path in masks):
             number += 1
             name = f"{scan.name}_{number}"
-            other = replace(scan, name=name, examination=name)
+            other = replace(scan, name=name, study=name)
         names.add(other.name)
         masks.add(other.mask_path)
         scans.append(other)

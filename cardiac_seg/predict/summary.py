@@ -9,7 +9,7 @@ import pandas as pd
 
 from cardiac_seg.data.nifti import open_nifti
 from cardiac_seg.metrics.indices import EF_AS_RECORDED, INDICES
-from cardiac_seg.predict.measurements import SIZE_UNITS, Measured, clinical_indices, doubts
+from cardiac_seg.predict.measurements import SIZE_UNITS, ScanMeasurements, clinical_indices, doubts
 from cardiac_seg.predict.predictor import Ensemble
 from cardiac_seg.predict.scans import ScanFiles
 from cardiac_seg.system.atomic import whole_file, write_json
@@ -19,12 +19,12 @@ def write_summary(
     output: Path,
     ensemble: Ensemble,
     scans: list[ScanFiles],
-    measured: dict[str, Measured],
+    measured: dict[str, ScanMeasurements],
     failed: dict[str, str],
 ) -> dict[str, str]:
     """Writes `summary.csv`, a row a scan, and `summary.json`, which also has the curves.
 
-    What an examination's scans tell together, as its EF, stands in the rows of all of them.
+    What a study's scans tell together, as its EF, stands in the rows of all of them.
 
     Args:
         output: Folder with the masks.
@@ -36,20 +36,18 @@ def write_summary(
     Returns:
         The scans that a person should look at, with the reasons.
     """
-    dataset, limit = ensemble.run.dataset, ensemble.quality["review_below"]
+    dataset, limit = ensemble.run.dataset, ensemble.predicted_dice["review_below"]
     paths = {scan.name: output / scan.mask_path for scan in scans}
-    examinations = defaultdict(list)
+    studies = defaultdict(list)
     for scan in scans:
         if scan.name not in failed:
-            examinations[measured[scan.name].together].append(measured[scan.name])
+            studies[measured[scan.name].together].append(measured[scan.name])
 
-    def mask_of(scan: Measured, k: int) -> np.ndarray:
+    def mask_of(scan: ScanMeasurements, k: int) -> np.ndarray:
         # Whatever the image's header says of spacing: only the labels are wanted.
         return open_nifti(paths[scan.image], dataset.modality, (1.0, 1.0, 1.0)).read(k)
 
-    together = {
-        name: clinical_indices(group, dataset, mask_of) for name, group in examinations.items()
-    }
+    together = {name: clinical_indices(group, dataset, mask_of) for name, group in studies.items()}
     rows, details = [], []
     for scan in scans:
         if scan.name in failed:
@@ -58,7 +56,7 @@ def write_summary(
             continue
         own = measured[scan.name]
         rows.append(_row(own, *together[own.together], limit, SIZE_UNITS[dataset.modality]))
-        curve = {"lv_ml": own.lv_ml, "quality": own.quality, "times_ms": own.times_ms}
+        curve = {"lv_ml": own.lv_ml, "predicted_dice": own.predicted_dice, "times_ms": own.times_ms}
         details.append(rows[-1] | ({"curve": curve} if own.phases > 1 else {}))
     columns = _columns(dataset.modality, dataset.structures)
     with whole_file(output / "summary.csv") as partial:
@@ -66,7 +64,7 @@ def write_summary(
     about = {
         "dataset": dataset.name,
         "members": ensemble.run.config.members,
-        "model": ensemble.model,
+        "method": ensemble.method,
         "review_below": round(limit, 3),
         "scans": details,
     }
@@ -75,14 +73,14 @@ def write_summary(
 
 
 def _row(
-    own: Measured, indices: dict[str, float], method: str, limit: float, unit: str
+    own: ScanMeasurements, indices: dict[str, float], method: str, limit: float, unit: str
 ) -> dict[str, object]:
     reasons = doubts(own, indices, method, limit)
     first = next(iter(own.shown.values()))
     cine = own.phases > 1
     return {
         "image": own.image,
-        "examination": own.examination,
+        "study": own.study,
         "view": own.view,
         "phase": own.phase,
         "phases": own.phases,
@@ -93,7 +91,7 @@ def _row(
         **{k: None if math.isnan(v) else round(v, 2) for k, v in indices.items()},
         "method": method,
         "heart_rate": own.heart_rate,
-        "quality": round(own.worst_quality, 3),
+        "predicted_dice": round(own.worst_predicted_dice, 3),
         "review": "yes" if reasons else "no",
         "reasons": "; ".join(reasons),
         "seconds": own.seconds,
@@ -107,8 +105,8 @@ def _columns(modality: str, structures: tuple[str, ...]) -> list[str]:
     if modality == "echo":
         known = [k for k in INDICES if k.startswith(("lv_", "cardiac_output"))]
     return [
-        *("image", "examination", "view", "phase", "phases", "slices", "ed_phase", "es_phase"),
+        *("image", "study", "view", "phase", "phases", "slices", "ed_phase", "es_phase"),
         *(f"{structure.lower()}_{unit}" for structure in structures),
         *known,
-        *("method", "heart_rate", "quality", "review", "reasons", "seconds", "error"),
+        *("method", "heart_rate", "predicted_dice", "review", "reasons", "seconds", "error"),
     ]

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from cardiac_seg.anatomy import COLOURS
-from cardiac_seg.predict.measurements import Measured
+from cardiac_seg.predict.measurements import ScanMeasurements
 from cardiac_seg.system.atomic import whole_file
 
 
-def draw_curve(path: Path, measured: Measured) -> None:
+def draw_curve(path: Path, measured: ScanMeasurements) -> None:
     """Draws the LV volume of a cine with ED and ES marked.
 
     Args:

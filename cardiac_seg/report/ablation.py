@@ -14,10 +14,10 @@ from cardiac_seg.pipeline.stack import DEVELOPMENT, draw_samples, fit_combiner, 
 from cardiac_seg.report.development import development_scores, wide
 from cardiac_seg.report.tables.comparisons import compare
 from cardiac_seg.run.folder import Run
+from cardiac_seg.run.formats import read_stored_table
 from cardiac_seg.run.meta_folder import calibrated_control, read_steps
 from cardiac_seg.run.open import open_run
 from cardiac_seg.system.atomic import whole_file
-from cardiac_seg.system.checked_reads import read_table
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import bar, log
 
@@ -39,14 +39,14 @@ def ablate(folder: Path, learner: str | None = None) -> str:
         learner: The one to vary; default the run's best on development patients.
 
     Returns:
-        Markdown: a row for each of the run's models, then for each variant.
+        Markdown: a row for each of the run's methods, then for each variant.
 
     Raises:
         UserError: If the run is not stacked, or has no such learner.
     """
     run = open_run(folder)
     stacked = development_scores(run)
-    tables = {model: wide(run, rows) for model, rows in stacked.groupby("model", sort=False)}
+    tables = {method: wide(run, rows) for method, rows in stacked.groupby("method", sort=False)}
     fitted = [m for m in run.config.stacking.learners if m != WEIGHTED_MEAN]
     if not fitted:
         raise UserError(f"{folder}: has no learners; stack it with stacking.learners first")
@@ -71,7 +71,7 @@ def ablate(folder: Path, learner: str | None = None) -> str:
             with whole_file(path) as partial:
                 rows.to_csv(partial, index=False)
         columns = dict.fromkeys(("patient", "case", "structure"), str) | {"dice": float}
-        rows = read_table(path, columns, "delete it, it is made again")
+        rows = read_stored_table(path, columns, "delete it, it is made again")
         tables[name] = wide(run, rows)
     lines = [
         f"{folder}: {base.index.get_level_values('patient').nunique()} patients, {len(base)} "

@@ -38,7 +38,7 @@ CAPTIONS = {  # file -> section, title, caption
     "dice_ensemble": (
         "overlap",
         "Dice of the ensemble",
-        f"{NATIVE} The ensemble is the model chosen on development patients.",
+        f"{NATIVE} The ensemble is the method chosen on development patients.",
     ),
     "dice_groups": (
         "overlap",

@@ -24,20 +24,20 @@ OUTSIDE = "outside"  # slices that hold no LV in the reference
 GROUPED = ("phase", "view", "group")  # columns of a score table
 
 
-def compare_development(folders: list[Path], model: str | None = None) -> str:
+def compare_development(folders: list[Path], method: str | None = None) -> str:
     """Scores runs on the development patients that all of them hold out, against the first.
 
     Args:
         folders: Runs of one dataset whose stage `stack` is done.
-        model: The model to compare; each run's control (its mean, or only member) by default.
+        method: The method to compare; each run's control (its mean, or only member) by default.
 
     Returns:
         Lines of text: a run each, with the paired difference and its 95 % bootstrap interval.
 
     Raises:
-        UserError: If a run is not stacked or lacks the model, or no patient is common.
+        UserError: If a run is not stacked or lacks the method, or no patient is common.
     """
-    tables = {folder: wide(open_run(folder), _scores(folder, model)) for folder in folders}
+    tables = {folder: wide(open_run(folder), _scores(folder, method)) for folder in folders}
     first = tables[folders[0]]
     for folder, table in tables.items():
         if list(table) != list(first):
@@ -97,7 +97,7 @@ def describe_errors(folder: Path, output: Path | None = None) -> str:
             for value, some in known.groupby(column):
                 per_patient = some[structures].groupby(level=0).mean()
                 lines.append(_line(value, per_patient.mean(), width))
-    labels = run.dataset.labels
+    labels = run.dataset.num_classes
     counts = {region: np.zeros((labels, labels), np.int64) for region in (*REGIONS, OUTSIDE)}
     worst = table.mean(axis=1).nsmallest(WORST).index.get_level_values("case")
     for case, maps, mask, probabilities in _masks(run, set(table.index.get_level_values("case"))):
@@ -133,7 +133,7 @@ def _regions(cavity: np.ndarray) -> list[tuple[str, np.ndarray]]:
 
 
 def development_scores(run: Run) -> pd.DataFrame:
-    """Cross-fitted scores of a run, a row a case, model and structure.
+    """Cross-fitted scores of a run, a row a case, method and structure.
 
     Raises:
         UserError: If the run is not stacked.
@@ -145,18 +145,20 @@ def development_scores(run: Run) -> pd.DataFrame:
     return cross_fitted_scores(run).cases
 
 
-def _scores(folder: Path, model: str | None) -> pd.DataFrame:
-    """Those of one model, by default the control."""
+def _scores(folder: Path, method: str | None) -> pd.DataFrame:
+    """Those of one method, by default the control."""
     run = open_run(folder)
     scores = development_scores(run)
-    own = scores[scores.model == (model or control_of(run))]
+    own = scores[scores.method == (method or control_of(run))]
     if own.empty:
-        raise UserError(f"{folder}: no model {model!r}, it has {', '.join(scores.model.unique())}")
+        raise UserError(
+            f"{folder}: no method {method!r}, it has {', '.join(scores.method.unique())}"
+        )
     return own
 
 
 def wide(run: Run, scores: pd.DataFrame) -> pd.DataFrame:
-    """One model's scores as ((patient, case), structure) Dice."""
+    """One method's scores as ((patient, case), structure) Dice."""
     table = scores.pivot(index=["patient", "case"], columns="structure", values="dice")
     return table[list(run.dataset.structures)]
 

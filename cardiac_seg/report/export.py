@@ -12,7 +12,7 @@ from cardiac_seg.data.split import deployed_parts
 from cardiac_seg.report.model_card import model_card
 from cardiac_seg.report.one_run import open_finished
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.meta_folder import final_model
+from cardiac_seg.run.meta_folder import final_method
 from cardiac_seg.run.networks import load_network
 from cardiac_seg.system.atomic import whole_directory, write_json, write_text
 from cardiac_seg.system.checked_reads import file_sha256
@@ -28,7 +28,7 @@ def export_run(folder: Path, output: Path) -> None:
     """Writes what `predict` and `info` need of a run, and a model card, to a new folder.
 
     The networks in use keep one output and no optimizer; their weights are rounded to float16. The
-    learner is kept if it is the model in use. No image and no map of a patient is copied.
+    learner is kept if it is the method in use. No image and no map of a patient is copied.
 
     Args:
         folder: A finished and analysed run.
@@ -51,7 +51,7 @@ def export_run(folder: Path, output: Path) -> None:
                 _write_network(load_network(run, member, part), to)
         (partial / "meta").mkdir()
         for path in sorted(run.meta.iterdir()):
-            if path.suffix == ".json" or path.stem == final_model(run):
+            if path.suffix == ".json" or path.stem == final_method(run):
                 shutil.copyfile(path, partial / "meta" / path.name)
         _write_manifest(run, partial)
         write_text(partial / "README.md", model_card(run, output))

@@ -18,7 +18,7 @@ from cardiac_seg.members.maps import read_maps
 from cardiac_seg.meta.combine import CORE, Combiner
 from cardiac_seg.metrics.boundary import BAND_MM, boundary_distance
 from cardiac_seg.metrics.calibration import BINS, count_calibration, entropy
-from cardiac_seg.metrics.expected_dice import quality
+from cardiac_seg.metrics.expected_dice import predicted_dice
 from cardiac_seg.metrics.indices import EF_AS_RECORDED, echo_indices, mri_indices
 from cardiac_seg.metrics.overlap import confusion, dice_from_confusion, overlap_metrics, thirds
 from cardiac_seg.metrics.roc import ROC_BINS, probability_bins
@@ -27,10 +27,10 @@ from cardiac_seg.metrics.volumes import volume_ml
 from cardiac_seg.run.folder import FINAL_MASKS, REFERENCE_MASKS, Run
 from cardiac_seg.run.meta_folder import (
     control_of,
-    final_model,
-    models_of,
+    final_method,
+    methods_of,
     read_combiner,
-    read_quality,
+    read_predicted_dice,
 )
 from cardiac_seg.run.open import open_run
 from cardiac_seg.system.atomic import remove_leftovers, whole_file
@@ -47,20 +47,20 @@ ECHO_INDICES = ("lv_edv_ml", "lv_esv_ml", "lv_sv_ml", "lv_ef_percent", EF_AS_REC
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One patient's measures; models in the order of `models_of`, `pixel_models` for pixels.
+class PatientMeasures:
+    """One patient's measures; methods in the order of `methods_of`, `pixel_methods` for pixels.
 
     Attributes:
-        cases: See the columns below; one row a case, model and structure.
+        cases: See the columns below; one row a case, method and structure.
         regions: tp, fp, fn of MRI cases by thirds of the slices that hold LV in the reference.
-        clinical: One row a model (`reference` among them) and index.
+        clinical: One row a method (`reference` among them) and index.
         quality: One row a case: agreement of the members and boundary entropy of the mask in use.
         thumbnails: (cases,) of JPEG bytes.
-        bins: (pixel models, areas, BINS, 3) pixels, summed confidence and right pixels.
-        brier: (pixel models, areas) summed squared errors of the probabilities.
-        ranked: (pixel models, classes, 2, ROC_BINS) pixels by probability of the class; first of
+        bins: (pixel methods, areas, BINS, 3) pixels, summed confidence and right pixels.
+        brier: (pixel methods, areas) summed squared errors of the probabilities.
+        ranked: (pixel methods, classes, 2, ROC_BINS) pixels by probability of the class; first of
             the others, then of the class.
-        changes: (pixel models, distances, outcomes) pixels whose class the model changes.
+        changes: (pixel methods, distances, outcomes) pixels whose class the method changes.
     """
 
     cases: pd.DataFrame
@@ -74,10 +74,10 @@ class Measured:
     changes: np.ndarray
 
 
-def pixel_models(run: Run) -> list[str]:
-    """The models whose probabilities are looked at; other learners on the core features are not."""
-    final = final_model(run)
-    return [m for m in models_of(run) if not m.endswith(CORE) or m == final]
+def pixel_methods(run: Run) -> list[str]:
+    """Methods whose probabilities are measured: of those on core features, only the final one."""
+    final = final_method(run)
+    return [m for m in methods_of(run) if not m.endswith(CORE) or m == final]
 
 
 def test_cases(run: Run) -> pd.DataFrame:
@@ -102,7 +102,7 @@ def test_cases(run: Run) -> pd.DataFrame:
     return cases
 
 
-def measure_run(run: Run, output: Path) -> list[Measured]:
+def measure_run(run: Run, output: Path) -> list[PatientMeasures]:
     """Measures the test patients in parallel; those measured earlier are read.
 
     Args:
@@ -159,7 +159,7 @@ def _measure_and_keep(run_folder: Path, cases: pd.DataFrame, output: Path, key: 
     run, combiner, final = _opened(run_folder, key)
     measured = _measure(run, combiner, final, cases, output)
     arrays = {}
-    for field in fields(Measured):
+    for field in fields(PatientMeasures):
         value = getattr(measured, field.name)
         if isinstance(value, pd.DataFrame):
             value = np.array(value.to_json(orient="split", index=False, double_precision=15))
@@ -173,7 +173,7 @@ def _measure_and_keep(run_folder: Path, cases: pd.DataFrame, output: Path, key: 
 def _opened(run_folder: Path, key: str) -> tuple[Run, Combiner, str]:
     """Learners take a second to read: once a process and state of the run."""
     run = open_run(run_folder)
-    return run, read_combiner(run, models_of(run)), final_model(run)
+    return run, read_combiner(run, methods_of(run)), final_method(run)
 
 
 def _is_measured(output: Path, cases: pd.DataFrame, key: str) -> bool:
@@ -185,22 +185,22 @@ def _is_measured(output: Path, cases: pd.DataFrame, key: str) -> bool:
         return False
 
 
-def _read(path: Path) -> tuple[str, Measured]:
+def _read(path: Path) -> tuple[str, PatientMeasures]:
     values = {}
     with np.load(path, allow_pickle=False) as stored:
-        for field in fields(Measured):
+        for field in fields(PatientMeasures):
             value = stored[field.name]
             if field.type is pd.DataFrame:
                 value = pd.read_json(io.StringIO(str(value)), orient="split", dtype=False)
             values[field.name] = value
-        return str(stored["key"]), Measured(**values)
+        return str(stored["key"]), PatientMeasures(**values)
 
 
 def _measure(
     run: Run, combiner: Combiner, final: str, cases: pd.DataFrame, output: Path
-) -> Measured:
+) -> PatientMeasures:
     """Measures one patient."""
-    models, watched, labels = models_of(run), pixel_models(run), run.dataset.labels
+    methods, watched, labels = methods_of(run), pixel_methods(run), run.dataset.num_classes
     sums = {
         "bins": np.zeros((len(watched), len(AREAS), BINS, 3)),
         "brier": np.zeros((len(watched), len(AREAS))),
@@ -209,21 +209,21 @@ def _measure(
     }
     rows, regions, unsure, thumbnails, masks_of = [], [], [], [], {}
     for case in cases.itertuples():
-        masks, spacing = _masks(run, case.path, models)
+        masks, spacing = _masks(run, case.path, methods)
         masks_of[case.view, case.phase] = masks, spacing
         maps = read_maps(run.map(case.case), run.config.members)
         probabilities = {m: p for m, p, _ in combiner.combine(maps.members, maps.image, watched)}
         _add_pixels(sums, probabilities, control_of(run), maps.label, maps.grid.spacing)
         about = {"case": case.case, "patient": case.patient, "view": case.view}
         about |= {"phase": case.phase, "group": case.group}
-        rows += _case_rows(run, masks, spacing, about, models)
-        regions += _region_rows(run, masks, about, models)
+        rows += _case_rows(run, masks, spacing, about, methods)
+        regions += _region_rows(run, masks, about, methods)
         used = probabilities[final]
         unsure.append(about | _quality(run, masks, used, maps.grid.spacing))
         dice = {
             r["structure"]: r["dice"]
             for r in rows
-            if r["case"] == case.case and r["model"] == final
+            if r["case"] == case.case and r["method"] == final
         }
         page = case_page(
             case.case,
@@ -247,14 +247,14 @@ def _measure(
                 run.dataset.structures,
             )
         )
-    return Measured(
+    return PatientMeasures(
         cases=pd.DataFrame(rows),
         regions=pd.DataFrame(
-            regions, columns=[*about, "model", "structure", "region", "tp", "fp", "fn"]
+            regions, columns=[*about, "method", "structure", "region", "tp", "fp", "fn"]
         ),
         clinical=pd.DataFrame(
             _clinical_rows(run, masks_of, cases),
-            columns=["patient", "model", "method", "index", "value"],
+            columns=["patient", "method", "volume_method", "index", "value"],
         ),
         quality=pd.DataFrame(unsure),
         thumbnails=np.array(thumbnails),
@@ -262,10 +262,10 @@ def _measure(
     )
 
 
-def _masks(run: Run, path: str, models: list[str]) -> tuple[dict[str, np.ndarray], tuple]:
+def _masks(run: Run, path: str, methods: list[str]) -> tuple[dict[str, np.ndarray], tuple]:
     """All native masks of a case, the reference among them, and the spacing."""
     masks = {}
-    for name in (REFERENCE_MASKS, FINAL_MASKS, *models):
+    for name in (REFERENCE_MASKS, FINAL_MASKS, *methods):
         try:
             masks[name], spacing = read_mask(
                 run.folder / "masks" / name / path, run.dataset.modality
@@ -273,47 +273,49 @@ def _masks(run: Run, path: str, models: list[str]) -> tuple[dict[str, np.ndarray
         except UserError as error:
             raise UserError(f"{error}; or {score_again(run)}") from None
         reference, largest = masks[REFERENCE_MASKS], masks[name].max(initial=0)
-        if masks[name].shape != reference.shape or largest >= run.dataset.labels:
+        if masks[name].shape != reference.shape or largest >= run.dataset.num_classes:
             raise UserError(
                 f"{run.folder / 'masks' / name / path}: shape {masks[name].shape} and labels up to "
-                f"{largest}, expected {reference.shape} and at most {run.dataset.labels - 1}; "
+                f"{largest}, expected {reference.shape} and at most {run.dataset.num_classes - 1}; "
                 f"{score_again(run)}"
             )
     return masks, spacing
 
 
-def _case_rows(run: Run, masks: dict, spacing: tuple, about: dict, models: list[str]) -> list[dict]:
+def _case_rows(
+    run: Run, masks: dict, spacing: tuple, about: dict, methods: list[str]
+) -> list[dict]:
     """The table `cases` of one case."""
     reference, rows = masks[REFERENCE_MASKS], []
     voxel = np.prod(spacing) / 1000 if run.dataset.modality == "mri" else np.prod(spacing[1:]) / 100
-    for model in models:
-        counts = confusion(reference, masks[model], run.dataset.labels)
+    for method in methods:
+        counts = confusion(reference, masks[method], run.dataset.num_classes)
         for label, structure in enumerate(run.dataset.structures, start=1):
             overlap = overlap_metrics(counts, label)
             size = (overlap["tp"] + overlap["fp"]) * voxel
             size_reference = (overlap["tp"] + overlap["fn"]) * voxel
             rows.append(
                 about
-                | {"model": model, "structure": structure}
+                | {"method": method, "structure": structure}
                 | overlap
-                | surface_metrics(reference == label, masks[model] == label, spacing)
+                | surface_metrics(reference == label, masks[method] == label, spacing)
                 | {"size": size, "size_reference": size_reference}
                 | {"size_difference": size - size_reference}
             )
     return rows
 
 
-def _region_rows(run: Run, masks: dict, about: dict, models: list[str]) -> list[dict]:
+def _region_rows(run: Run, masks: dict, about: dict, methods: list[str]) -> list[dict]:
     if run.dataset.modality != "mri":
         return []
     reference, rows = masks[REFERENCE_MASKS], []
     cavity = reference == run.dataset.structures.index("LV") + 1
     for region, slices in thirds(cavity).items():
-        for model in models:
-            counts = confusion(reference[slices], masks[model][slices], run.dataset.labels)
+        for method in methods:
+            counts = confusion(reference[slices], masks[method][slices], run.dataset.num_classes)
             for label, structure in enumerate(run.dataset.structures, start=1):
                 overlap = overlap_metrics(counts, label)
-                about_row = about | {"model": model, "structure": structure, "region": region}
+                about_row = about | {"method": method, "structure": structure, "region": region}
                 rows.append(about_row | {key: overlap[key] for key in ("tp", "fp", "fn")})
     return rows
 
@@ -321,21 +323,21 @@ def _region_rows(run: Run, masks: dict, about: dict, models: list[str]) -> list[
 def _quality(run: Run, masks: dict, probabilities: np.ndarray, spacing: tuple) -> dict:
     """What tells good masks from bad ones without a reference.
 
-    How far the members agree, how unsure the model in use is at its own boundary, and the quality
+    How far the members agree, how unsure the method in use is at its own boundary, and the quality
     score that `predict` gives.
     """
     pairs = itertools.combinations(run.config.members, 2)
     agreement = [
-        np.nanmean(dice_from_confusion(confusion(masks[a], masks[b], run.dataset.labels))[1:])
+        np.nanmean(dice_from_confusion(confusion(masks[a], masks[b], run.dataset.num_classes))[1:])
         for a, b in pairs
         if (masks[a] | masks[b]).any()
     ]
     near = boundary_distance(probabilities.argmax(-1), spacing) <= BAND_MM
-    unsure = entropy(probabilities[near]) / np.log(run.dataset.labels)
+    unsure = entropy(probabilities[near]) / np.log(run.dataset.num_classes)
     return {
         "pairwise_dice": float(np.mean(agreement)) if agreement else np.nan,
         "boundary_entropy": float(unsure.mean()) if near.any() else np.nan,
-        "predicted_quality": quality(probabilities, read_quality(run)),
+        "predicted_dice": predicted_dice(probabilities, read_predicted_dice(run)),
     }
 
 
@@ -372,28 +374,34 @@ def _add_pixels(
 
 
 def _clinical_rows(run: Run, masks_of: dict, cases: pd.DataFrame) -> list[dict]:
-    """Clinical indices of the patient by every model and by the reference."""
+    """Clinical indices of the patient by every method and by the reference."""
     heart_rate, rows = cases.heart_rate.iloc[0], []
-    for model in (REFERENCE_MASKS, *models_of(run)):
+    for method in (REFERENCE_MASKS, *methods_of(run)):
         if run.dataset.modality == "mri":
             volumes = {
                 phase: {
-                    structure: volume_ml(masks[model] == label, spacing)
+                    structure: volume_ml(masks[method] == label, spacing)
                     for label, structure in enumerate(run.dataset.structures, start=1)
                 }
                 for (_, phase), (masks, spacing) in masks_of.items()
             }
             rate = None if np.isnan(heart_rate) else float(heart_rate)
-            indices, method = mri_indices(volumes, rate), "voxels"
+            indices, volume_method = mri_indices(volumes, rate), "voxels"
         else:
             views = {
-                at: (masks[model][0], spacing[1:]) for at, (masks, spacing) in masks_of.items()
+                at: (masks[method][0], spacing[1:]) for at, (masks, spacing) in masks_of.items()
             }
-            indices, method = echo_indices(views)
+            indices, volume_method = echo_indices(views)
             indices = {k: indices.get(k, np.nan) for k in ECHO_INDICES}
         patient = cases.patient.iloc[0]
         rows += [
-            {"patient": patient, "model": model, "method": method, "index": k, "value": v}
+            {
+                "patient": patient,
+                "method": method,
+                "volume_method": volume_method,
+                "index": k,
+                "value": v,
+            }
             for k, v in indices.items()
         ]
     return rows

@@ -3,8 +3,8 @@
 from cardiac_seg.metrics.boundary import BAND_MM
 from cardiac_seg.metrics.statistics import LEVEL, RESAMPLES
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.meta_folder import final_model, models_of
-from cardiac_seg.system.checked_reads import read_json
+from cardiac_seg.run.formats import read_stored
+from cardiac_seg.run.meta_folder import final_method, methods_of
 
 
 def methods_paragraph(run: Run) -> str:
@@ -33,11 +33,11 @@ def methods_paragraph(run: Run) -> str:
     ]
     if len(config.members) > 1:
         lines.append(_stacking_methods(run, stacking))
-    steps = read_json(run.folder / "metrics.json")["postprocessing"]
+    steps = read_stored(run.folder / "metrics.json")["postprocessing"]
     cleaned = [f"{s.replace('_', ' ')} ({', '.join(w)})" for s, w in steps.items() if w]
     lines.append(
         "Softmax maps were resampled to each image's own grid before the argmax; postprocessing, "
-        "the same for every model and chosen on development patients: "
+        "the same for every method and chosen on development patients: "
         f"{'; '.join(cleaned) or 'none'}. "
         "Dice, IoU, precision, recall, HD95, ASSD and normalised surface Dice (1, 2, 3 mm) were "
         f"measured on the native grid with its spacing, in {_dimensions(run)}; where one mask is "
@@ -54,7 +54,7 @@ def methods_paragraph(run: Run) -> str:
 
 
 def _stacking_methods(run: Run, stacking) -> str:
-    learners = [m for m in models_of(run) if m not in run.config.members]
+    learners = [m for m in methods_of(run) if m not in run.config.members]
     scheme = {
         "holdout": "Learners were fitted on the maps of the validation patients, whom no network "
         "was trained on",
@@ -62,12 +62,12 @@ def _stacking_methods(run: Run, stacking) -> str:
         "development patients; learners were fitted on the maps of patients that their network had "
         f"not seen, and the networks in use are {_deployed(stacking.deploy)}",
     }[stacking.scheme]
-    chosen = read_json(run.meta / "choice.json").get("by", "unknown")
+    chosen = read_stored(run.meta / "choice.json").get("by", "unknown")
     how = "by the configuration" if chosen == "config" else "by cross-fitted development Dice"
     return (
         f"{scheme}. Combinations: {', '.join(learners)}; features beside probability, entropy and "
         f"confidence: {', '.join(stacking.features) or 'none'}; learners act where the mean's "
-        f"confidence is below {stacking.act_below:g}. The model in use ({final_model(run)}) was "
+        f"confidence is below {stacking.act_below:g}. The method in use ({final_method(run)}) was "
         f"chosen {how}, before any test patient was scored."
     )
 

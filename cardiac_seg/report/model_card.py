@@ -9,8 +9,8 @@ from cardiac_seg.report.results import results_table
 from cardiac_seg.report.tables.overlap import group_name
 from cardiac_seg.run.describe import describe_input
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.meta_folder import final_model
-from cardiac_seg.system.checked_reads import read_table
+from cardiac_seg.run.formats import read_stored_table
+from cardiac_seg.run.meta_folder import final_method
 
 DATA = {
     "acdc": (
@@ -69,8 +69,8 @@ Research use only; not a medical device.
 
 **Input.** {KINDS[run.dataset.modality]}: {describe_input(run)}.
 
-**Model.** {networks}, {run.config.train.epochs} epochs, stacking scheme \
-{run.config.stacking.scheme}; in use: {final_model(run)}. Weights are rounded to float16; the whole
+**Method.** {networks}, {run.config.train.epochs} epochs, stacking scheme \
+{run.config.stacking.scheme}; in use: {final_method(run)}. Weights are rounded to float16; the whole
 configuration: `config.yaml`.
 
 **Test figures**, before the rounding; per patient, native grid. Optimistic where test
@@ -79,7 +79,7 @@ docs/EXPERIMENTS.md tells.
 
 {results_table([run.folder])}
 
-**Where it fails.** The {WORST} lowest Dice values of the model in use among the test images:
+**Where it fails.** The {WORST} lowest Dice values of the method in use among the test images:
 
 {_worst(run)}
 
@@ -107,9 +107,9 @@ def _patients(run: Run) -> str:
 
 
 def _worst(run: Run) -> str:
-    columns = dict.fromkeys(("case", "group", "structure", "model", "subset"), str)
-    cases = read_table(run.folder / "cases.csv", columns | {"dice": float}, score_again(run))
-    own = cases[(cases.subset == "test") & (cases.model == final_model(run))]
+    columns = dict.fromkeys(("case", "group", "structure", "method", "subset"), str)
+    cases = read_stored_table(run.folder / "cases.csv", columns | {"dice": float}, score_again(run))
+    own = cases[(cases.subset == "test") & (cases.method == final_method(run))]
     lines = ["| image | group | structure | Dice |", "|---|---|---|---|"]
     for row in own.nsmallest(WORST, "dice").itertuples():
         lines.append(f"| {row.case} | {group_name(row.group)} | {row.structure} | {row.dice:.3f} |")

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cardiac_seg.drawing.styles import METRIC_NAMES, MODEL_NAMES
-from cardiac_seg.meta.combine import TEMPERED_MEAN
+from cardiac_seg.drawing.styles import METHOD_NAMES, METRIC_NAMES
+from cardiac_seg.meta.combine import CALIBRATED_MEAN
 from cardiac_seg.metrics.indices import INDICES
 from cardiac_seg.report import text
 from cardiac_seg.report.captions import CAPTIONS, SECTIONS
@@ -22,7 +22,7 @@ from cardiac_seg.report.figures.overlap import (
     confusion_matrices,
     dice_bars,
     dice_by_group,
-    dice_of_model,
+    dice_of_method,
     pixel_accuracies,
     roc_curves,
     surface_distances,
@@ -30,7 +30,7 @@ from cardiac_seg.report.figures.overlap import (
 from cardiac_seg.report.figures.stacking import change_bars, forest_plot, importance_dots
 from cardiac_seg.report.figures.training import training_curves
 from cardiac_seg.report.figures.uncertainty import quality_scatter, risk_coverage_curves
-from cardiac_seg.report.measure import Measured, measure_run, pixel_models, score_again
+from cardiac_seg.report.measure import PatientMeasures, measure_run, pixel_methods, score_again
 from cardiac_seg.report.methods import methods_paragraph
 from cardiac_seg.report.page import page
 from cardiac_seg.report.published import (
@@ -44,11 +44,11 @@ from cardiac_seg.report.tables.columns import ENSEMBLE, RECORDED_EF
 from cardiac_seg.report.tables.overlap import group_name
 from cardiac_seg.run.environment import package_versions
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.meta_folder import control_of, final_model, models_of
+from cardiac_seg.run.formats import read_stored
+from cardiac_seg.run.meta_folder import control_of, final_method, methods_of
 from cardiac_seg.run.metrics_file import score_table, scores_usable
 from cardiac_seg.run.open import open_run
 from cardiac_seg.system.atomic import whole_file
-from cardiac_seg.system.checked_reads import read_json
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import bar
 
@@ -107,7 +107,7 @@ def analyze_run(folder: Path, output: Path | None = None) -> str:
     page.write_report(output / "report.html", content)
     return "\n".join(
         [
-            score_table(read_json(run.folder / "metrics.json"), "test"),
+            score_table(read_stored(run.folder / "metrics.json"), "test"),
             "",
             *(f"{v.question} {v.answer}" for v in verdicts),
             *missing,
@@ -130,10 +130,10 @@ def open_finished(folder: Path) -> Run:
         raise UserError(
             f"{folder}: not finished (no metrics.json); run train_ensemble.py --resume {folder}"
         )
-    metrics = read_json(path)
+    metrics = read_stored(path)
     if isinstance(metrics, dict) and "control" not in metrics:
         raise UserError(f"{path}: written by an earlier version; train in another --run-dir")
-    if not scores_usable(metrics, control_of(run), models_of(run)):
+    if not scores_usable(metrics, control_of(run), methods_of(run)):
         raise UserError(f"{path}: of another run or changed; {score_again(run)}")
     if not {"phantom", "fingerprint"} <= set(run.manifest.get("dataset", ())):
         raise UserError(f"{folder / 'manifest.json'}: says nothing of the dataset; restore it")
@@ -167,14 +167,14 @@ def _drawings(run: Run, tables: dict[str, pd.DataFrame]) -> list[Drawing]:
     """All figures; what each draws is in a table or in the saved masks."""
     t, structures = tables, list(run.dataset.structures)
     shown = list(dict.fromkeys([*run.config.members, control_of(run), ENSEMBLE]))
-    every, watched = [*models_of(run), ENSEMBLE], [*pixel_models(run), ENSEMBLE]
-    drawn_curves = [m for m in watched if m in (*shown, TEMPERED_MEAN)]
+    every, watched = [*methods_of(run), ENSEMBLE], [*pixel_methods(run), ENSEMBLE]
+    drawn_curves = [m for m in watched if m in (*shown, CALIBRATED_MEAN)]
     against_masks = t["agreement"][t["agreement"].against != RECORDED_EF]
     ranked = samples.ranked_samples(run, t["cases"])
     typical = samples.typical_samples(run, t["cases"])
     functions = {
         "dice_test": lambda: dice_bars(t["summary"], shown, structures, t["patients"]),
-        "dice_ensemble": lambda: dice_of_model(t["summary"], structures),
+        "dice_ensemble": lambda: dice_of_method(t["summary"], structures),
         "dice_groups": lambda: dice_by_group(t["groups"], structures),
         "accuracy_distances": lambda: surface_distances(t["cases"], shown, structures),
         "confusion_test": lambda: confusion_matrices(t["confusion"], shown, structures),
@@ -215,23 +215,23 @@ def _sections(
         return page.Table(caption, tables[name] if frame is None else frame, folder / f"{name}.csv")
 
     summary = tables["summary"]
-    of_ensemble = summary[summary.model == ENSEMBLE]
+    of_ensemble = summary[summary.method == ENSEMBLE]
     wide = of_ensemble.pivot(index="metric", columns="structure", values="mean")
     order = [*run.dataset.structures, "mean"]
     wide = wide.loc[list(dict.fromkeys(of_ensemble.metric)), order].reset_index()
     dice = summary[summary.metric == "dice"].drop(columns="metric")
     unit = "mL" if run.dataset.modality == "mri" else "cm2"
-    groups = tables["groups"][tables["groups"].model == ENSEMBLE]
+    groups = tables["groups"][tables["groups"].method == ENSEMBLE]
     of_all = groups[groups.structure == "mean"].set_index(["by", "value"])
     groups = groups.pivot(index=["by", "value"], columns="structure", values="dice")
     groups = groups.loc[of_all.index].assign(**of_all[["patients", "low", "high"]])
     groups = groups[["patients", *order, "low", "high"]]
     agreement, comparisons = tables["agreement"], tables["comparisons"]
     control = control_of(run)
-    shown = agreement.model.isin([ENSEMBLE, control, "reference"])
+    shown = agreement.method.isin([ENSEMBLE, control, "reference"])
     overlap = [
         table("summary", f"Ensemble, mean over patients; size difference in {unit}", wide),
-        table("summary", "Dice of every model with 95 % intervals", dice),
+        table("summary", "Dice of every method with 95 % intervals", dice),
         table(
             "groups", "Dice of the ensemble by group; interval of the mean", groups.reset_index()
         ),
@@ -243,8 +243,8 @@ def _sections(
         )
     if len(run.config.members) > 1:
         stacking = [
-            table("models_test", "Test patients: what each model reaches and costs"),
-            table("models_development", "Development patients, cross-fitted"),
+            table("methods_test", "Test patients: what each method reaches and costs"),
+            table("methods_development", "Development patients, cross-fitted"),
             *(
                 table("comparisons", f"Paired comparisons: {name}", some)
                 for metric, name in METRIC_NAMES.items()
@@ -258,7 +258,7 @@ def _sections(
     review = [
         "review_rank",
         "case",
-        "predicted_quality",
+        "predicted_dice",
         "pairwise_dice",
         "boundary_entropy",
         "dice",
@@ -282,10 +282,12 @@ def _sections(
     return [s for s in made if s.figures or any(len(t.frame) for t in s.tables)]
 
 
-def case_rows(measured: list[Measured], tables: dict[str, pd.DataFrame]) -> list[page.CaseRow]:
+def case_rows(
+    measured: list[PatientMeasures], tables: dict[str, pd.DataFrame]
+) -> list[page.CaseRow]:
     """The report's table of cases by the ensemble, worst Dice first; pages are in `cases/`."""
-    cases = tables["cases"][tables["cases"].model == ENSEMBLE]
-    quality = tables["quality"].set_index("case").predicted_quality
+    cases = tables["cases"][tables["cases"].method == ENSEMBLE]
+    quality = tables["quality"].set_index("case").predicted_dice
     pictures = {
         name: bytes(picture)
         for m in measured
@@ -312,14 +314,14 @@ def case_rows(measured: list[Measured], tables: dict[str, pd.DataFrame]) -> list
 
 def _summary(run: Run, verdicts: list[page.Verdict], missing: list[str], methods: str) -> str:
     """`summary_report.txt`."""
-    metrics = read_json(run.folder / "metrics.json")
+    metrics = read_stored(run.folder / "metrics.json")
     lines = [f"{run.folder.resolve().name}: {run.config.data.dataset.upper()}", ""]
     lines += [score_table(metrics, "test"), ""]
     lines += ["Pooled over test pixels, network grid, before postprocessing, as published:"]
-    for model, told in metrics["subsets"]["test"]["models"].items():
+    for method, told in metrics["subsets"]["test"]["methods"].items():
         pooled = told["pooled_network_grid"]
         lines.append(
-            f"{model:<25} accuracy {pooled['accuracy']:.4f}  mean Dice of all classes "
+            f"{method:<25} accuracy {pooled['accuracy']:.4f}  mean Dice of all classes "
             f"{pooled['mean_dice']:.4f}"
         )
     lines += ["", *(f"{v.question}\n    {v.answer}. {v.detail}" for v in verdicts)]
@@ -330,7 +332,7 @@ def _summary(run: Run, verdicts: list[page.Verdict], missing: list[str], methods
 def _subtitle(run: Run, tables: dict[str, pd.DataFrame]) -> str:
     cases = tables["cases"]
     kind = "phantom " if run.manifest["dataset"]["phantom"] else ""
-    final = MODEL_NAMES.get(final_model(run), final_model(run))
+    final = METHOD_NAMES.get(final_method(run), final_method(run))
     return (
         f"{cases.patient.nunique()} {kind}test patients, {cases.case.nunique()} cases; ensemble: "
         f"{final}"

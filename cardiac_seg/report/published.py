@@ -34,20 +34,22 @@ def numerical_results(confusion: pd.DataFrame) -> dict[str, dict]:
         confusion: The table `confusion`.
 
     Returns:
-        Model -> accuracy, classification_report (scikit-learn's structure), dice_scores by label,
-        mean_dice (of all classes); the published models first. null where undefined.
+        Method -> accuracy, classification_report (scikit-learn's structure), dice_scores by label,
+        mean_dice (of all classes); the published methods first. null where undefined.
     """
-    models = list(dict.fromkeys(confusion.model))
-    named = {title: m for title, m in MEMBERS_AND_ENSEMBLE.items() if m in models}
-    named |= {model: model for model in models if model not in named.values()}
-    return {title: _results(confusion[confusion.model == model]) for title, model in named.items()}
+    methods = list(dict.fromkeys(confusion.method))
+    named = {title: m for title, m in MEMBERS_AND_ENSEMBLE.items() if m in methods}
+    named |= {method: method for method in methods if method not in named.values()}
+    return {
+        title: _results(confusion[confusion.method == method]) for title, method in named.items()
+    }
 
 
 def dice_scores(results: dict[str, dict], classes: list[str]) -> pd.DataFrame:
-    """The table `dice_scores.csv`: Model, Class, Dice_Score."""
+    """The table `dice_scores.csv`: Method, Class, Dice_Score."""
     rows = [
-        {"Model": model, "Class": name, "Dice_Score": score}
-        for model, told in results.items()
+        {"Model": method, "Class": name, "Dice_Score": score}
+        for method, told in results.items()
         for name, score in zip(classes, told["dice_scores"].values(), strict=True)
     ]
     return pd.DataFrame(rows)
@@ -83,17 +85,17 @@ def published_table(results: dict[str, dict]) -> pd.DataFrame:
     """This run beside the published figures.
 
     Returns:
-        model, quantity, here, published, difference.
+        method, quantity, here, published, difference.
     """
     rows = []
-    for title, model in MEMBERS_AND_ENSEMBLE.items():
+    for title, method in MEMBERS_AND_ENSEMBLE.items():
         if title not in results:
             continue
         told = results[title]
         here = (*told["dice_scores"].values(), told["mean_dice"], told["accuracy"])
-        for quantity, value, there in zip(QUANTITIES, here, PUBLISHED[model], strict=True):
+        for quantity, value, there in zip(QUANTITIES, here, PUBLISHED[method], strict=True):
             value = np.nan if value is None else value
-            row = {"model": model, "quantity": quantity, "here": value}
+            row = {"method": method, "quantity": quantity, "here": value}
             rows.append(row | {"published": there, "difference": value - there})
     return pd.DataFrame(rows)
 

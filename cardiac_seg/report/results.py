@@ -14,9 +14,9 @@ from cardiac_seg.report.one_run import open_finished
 from cardiac_seg.report.published import PUBLISHED, QUANTITIES
 from cardiac_seg.report.tables.columns import RECORDED_EF
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
-from cardiac_seg.run.meta_folder import final_model
+from cardiac_seg.run.formats import read_stored, read_stored_table
+from cardiac_seg.run.meta_folder import final_method
 from cardiac_seg.run.open import shared_settings
-from cardiac_seg.system.checked_reads import read_json, read_table
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 HD95 = "HD95 mm (by structure)"
@@ -67,7 +67,7 @@ OTHERS_EF = {
 
 
 def results_table(folders: list[Path]) -> str:
-    """A Markdown table for each run: test patients, native grid, every model.
+    """A Markdown table for each run: test patients, native grid, every method.
 
     Args:
         folders: Runs that `analyze_results.py` has been run on.
@@ -84,35 +84,37 @@ def results_table(folders: list[Path]) -> str:
 
 
 def _of_run(run: Run) -> str:
-    models, summary = _table(run, "models_test"), _table(run, "summary")
+    methods, summary = _table(run, "methods_test"), _table(run, "summary")
     agreement, calibration = _table(run, "agreement"), _table(run, "calibration")
-    test = read_json(run.folder / "metrics.json")["subsets"]["test"]
-    hd95 = summary[summary.metric == "hd95_mm"].set_index(["model", "structure"])["mean"]
+    test = read_stored(run.folder / "metrics.json")["subsets"]["test"]
+    hd95 = summary[summary.metric == "hd95_mm"].set_index(["method", "structure"])["mean"]
     ef = agreement[(agreement["index"] == "lv_ef_percent") & (agreement.against != RECORDED_EF)]
-    ef = ef.set_index("model")
-    band = calibration[calibration.area == "band"].set_index("model").ece
-    chosen, rows = final_model(run), []
-    for row in models.to_dict("records"):
-        model = row["model"]
-        pooled = test["models"][model]["pooled_network_grid"]["mean_dice"]
-        told = ef.loc[model] if model in ef.index else {"r": np.nan, "mae": np.nan, "bias": np.nan}
+    ef = ef.set_index("method")
+    band = calibration[calibration.area == "band"].set_index("method").ece
+    chosen, rows = final_method(run), []
+    for row in methods.to_dict("records"):
+        method = row["method"]
+        pooled = test["methods"][method]["pooled_network_grid"]["mean_dice"]
+        told = (
+            ef.loc[method] if method in ef.index else {"r": np.nan, "mae": np.nan, "bias": np.nan}
+        )
         cells = {structure: _number(row[structure], ".3f") for structure in run.dataset.structures}
         cells |= {
             "mean Dice [95 %]": _with_interval(row, "mean", ".4f"),
             "minus the mean [95 %]": _with_interval(row, "difference", "+.4f"),
-            HD95: _number(hd95.get((model, "mean")), ".2f"),
-            "band ECE": _number(band.get(model), ".3f"),
+            HD95: _number(hd95.get((method, "mean")), ".2f"),
+            "band ECE": _number(band.get(method), ".3f"),
             "LV EF r": _number(told["r"], ".3f"),
             "EF MAE": _number(told["mae"], ".1f"),
             "pooled, 4 classes": _number(pooled, ".4f"),
         }
         if cells[HD95]:
-            each = [_number(hd95.get((model, s)), ".1f") for s in run.dataset.structures]
+            each = [_number(hd95.get((method, s)), ".1f") for s in run.dataset.structures]
             cells[HD95] += f" ({', '.join(each)})"
         if bias := _number(told["bias"], "+.1f"):
             cells["EF bias ± SD"] = f"{bias} ± {told['sd']:.1f}"
-        name = f"{model.removesuffix(CORE)}, core" if model.endswith(CORE) else model
-        rows.append((f"**{name}** (chosen)" if model == chosen else name, cells))
+        name = f"{method.removesuffix(CORE)}, core" if method.endswith(CORE) else method
+        rows.append((f"**{name}** (chosen)" if method == chosen else name, cells))
     about = (
         f"{_dataset(run)}, {run.config.stacking.scheme}, {test['patients']} test patients: "
         f"`{_command(run)}`"
@@ -131,12 +133,12 @@ def _tests(run: Run) -> str:
         told = _with_interval(row, "difference", form, ("low", "high"))
         p = p_value(row["p_holm"])
         lines.append(
-            f"- {row['role']}: {METRIC_NAMES[row['metric']]}, {final_model(run)} minus "
+            f"- {row['role']}: {METRIC_NAMES[row['metric']]}, {final_method(run)} minus "
             f"{row['against']}: {told}, p {p} (Holm), **{row['verdict']}**"
         )
     if lines and "primary" not in set(comparisons.role):
-        lines.insert(0, f"- no primary test: {final_model(run)} is the control itself")
-    recorded = agreement[agreement.against == RECORDED_EF].set_index("model")
+        lines.insert(0, f"- no primary test: {final_method(run)} is the control itself")
+    recorded = agreement[agreement.against == RECORDED_EF].set_index("method")
     told = recorded.loc[REFERENCE_MASKS] if REFERENCE_MASKS in recorded.index else None
     if told is not None and not np.isnan(told["mae"]):
         lines.append(
@@ -156,19 +158,19 @@ def _published(dataset: str, structures: tuple[str, ...]) -> str:
     rows = [(who, dict(zip(names, told, strict=True))) for who, told in OTHERS[dataset].items()]
     rows += OTHERS_EF[dataset].items()
     if dataset == "camus":
-        for model, values in PUBLISHED.items():
+        for method, values in PUBLISHED.items():
             told = dict(zip(QUANTITIES, values, strict=True))
             cells = {structure: _number(told[structure], ".3f") for structure in structures}
             cells["pooled, 4 classes"] = _number(told["mean of 4"], ".4f")
             cells["source"] = "Rahi 2025"
-            rows.append((f"{model}, published, pooled, 2CH ED", cells))
+            rows.append((f"{method}, published, pooled, 2CH ED", cells))
     about = f"{dataset.upper()}, published, on other patients: not to be compared digit by digit"
     return f"{about}\n\n{_markdown(structures, rows)}"
 
 
 def _markdown(structures: tuple[str, ...], rows: list[tuple[str, dict[str, str]]]) -> str:
     columns = [c for c in (*structures, *COLUMNS) if any(cells.get(c) for _, cells in rows)]
-    lines = ["| model | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    lines = ["| method | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name, cells in rows:
         lines.append(f"| {name} | " + " | ".join(cells.get(c, "") for c in columns) + " |")
     return "\n".join(lines)
@@ -194,7 +196,7 @@ def _with_interval(row: dict, name: str, form: str, ends: tuple[str, str] | None
 
 def _table(run: Run, name: str) -> pd.DataFrame:
     path = run.folder / "analysis" / "tables" / f"{name}.csv"
-    return read_table(path, {}, f"run analyze_results.py {run.folder} first")
+    return read_stored_table(path, {}, f"run analyze_results.py {run.folder} first")
 
 
 def _command(run: Run) -> str:

@@ -77,9 +77,9 @@ def compare_runs(folders: list[Path], output: Path) -> str:
     tables["seeds"] = _over_seeds(runs, tables["summary"])
     write_tables(tables, output / "tables")
     results = {
-        f"{name}: {model}": told
+        f"{name}: {method}": told
         for name in runs
-        for model, told in numerical_results(parts[name]["confusion"]).items()
+        for method, told in numerical_results(parts[name]["confusion"]).items()
     }
     first = next(iter(runs))
     classes = list(dict.fromkeys(parts[first]["confusion"].truth))
@@ -157,7 +157,7 @@ def _common_cases(runs: dict[str, Run], parts: dict[str, dict]) -> set[str]:
     sizes = {}
     for name in runs:
         cases = parts[name]["cases"]
-        own = cases[(cases.model == ENSEMBLE) & cases.case.isin(common)]
+        own = cases[(cases.method == ENSEMBLE) & cases.case.isin(common)]
         sizes[name] = own.set_index(["case", "structure"]).size_reference.sort_index()
     first, *others = runs
     for name in others:
@@ -171,8 +171,8 @@ def _common_cases(runs: dict[str, Run], parts: dict[str, dict]) -> set[str]:
 
 def _shown(cases: pd.DataFrame, run: Run, common: set[str]) -> pd.DataFrame:
     """The rows of the common cases, of members, control and ensemble."""
-    models = [*run.config.members, control_of(run), ENSEMBLE]
-    return cases[cases.case.isin(common) & cases.model.isin(models)].reset_index(drop=True)
+    methods = [*run.config.members, control_of(run), ENSEMBLE]
+    return cases[cases.case.isin(common) & cases.method.isin(methods)].reset_index(drop=True)
 
 
 def _stacked(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -184,14 +184,14 @@ def _stacked(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 def _comparisons(
     runs: dict[str, Run], parts: dict[str, dict], shown: dict[str, pd.DataFrame]
 ) -> pd.DataFrame:
-    """Each run's ensemble against the first run's; `model` and `against` name the runs."""
+    """Each run's ensemble against the first run's; `method` and `against` name the runs."""
     values = {}
     for name, cases in shown.items():
         calibration = parts[name]["calibration_patients"]
         values[name] = paired_values(cases, calibration[calibration.patient.isin(cases.patient)])
     first, *others = runs
     rows = [
-        {"role": "runs", "model": name, "against": first, "metric": metric}
+        {"role": "runs", "method": name, "against": first, "metric": metric}
         | compare(
             values[name][metric][ENSEMBLE],
             values[first][metric][ENSEMBLE],
@@ -207,7 +207,7 @@ def _comparisons(
 
 def _dice_rows(summary: pd.DataFrame) -> pd.DataFrame:
     of_dice = summary[(summary.metric == "dice") & (summary.structure == "mean")]
-    return of_dice[["run", "model", "mean", "low", "high", "patients"]].reset_index(drop=True)
+    return of_dice[["run", "method", "mean", "low", "high", "patients"]].reset_index(drop=True)
 
 
 def _over_seeds(runs: dict[str, Run], summary: pd.DataFrame) -> pd.DataFrame:
@@ -220,11 +220,11 @@ def _over_seeds(runs: dict[str, Run], summary: pd.DataFrame) -> pd.DataFrame:
         if len(names) < 2:
             continue
         some = summary[summary.run.isin(names)]
-        keys = ["model", "structure", "metric"]
+        keys = ["method", "structure", "metric"]
         table = some.groupby(keys, sort=False)["mean"].agg(["count", "mean", "std"]).reset_index()
         table = table.rename(columns={"count": "seeds", "std": "sd"})
         tables.append(table.assign(runs=", ".join(names)))
-    columns = ["runs", "model", "structure", "metric", "seeds", "mean", "sd"]
+    columns = ["runs", "method", "structure", "metric", "seeds", "mean", "sd"]
     return pd.concat(tables)[columns] if tables else pd.DataFrame(columns=columns)
 
 
@@ -273,7 +273,7 @@ def _missing(runs: dict[str, Run], parts: dict[str, dict], common: set[str]) -> 
 
 def _verdict(row, first: str) -> page.Verdict:
     return page.Verdict(
-        f"{row.model}: ensemble better than that of {first}?",
+        f"{row.method}: ensemble better than that of {first}?",
         f"{row.verdict}: Dice {row.difference:+.4f} {in_brackets(row)}",
         text.STATUS[row.verdict],
         f"{row.patients} patients, p {p_value(row.p)}, after Holm over all comparisons here "
@@ -283,11 +283,11 @@ def _verdict(row, first: str) -> page.Verdict:
 
 def _line(row) -> str:
     interval = "[no interval]" if pd.isna(row.low) else f"[{row.low:.3f} {row.high:.3f}]"
-    return f"{row.run:<24} {row.model:<20} {row.mean:.4f} {interval}"
+    return f"{row.run:<24} {row.method:<20} {row.mean:.4f} {interval}"
 
 
 def _drawings(runs: dict[str, Run], tables: dict[str, pd.DataFrame]) -> list[Drawing]:
-    models = list(dict.fromkeys(tables["runs"].model))
+    methods = list(dict.fromkeys(tables["runs"].method))
     caption = "Common test patients; mean Dice of the structures with 95 % bootstrap intervals."
     return [
         Drawing(
@@ -295,7 +295,7 @@ def _drawings(runs: dict[str, Run], tables: dict[str, pd.DataFrame]) -> list[Dra
             "runs",
             "Dice of the runs",
             caption,
-            lambda: run_dots(tables["runs"], models),
+            lambda: run_dots(tables["runs"], methods),
         )
     ]
 

@@ -3,15 +3,15 @@
 import numpy as np
 import pandas as pd
 
-from cardiac_seg.drawing.styles import METRIC_NAMES, MODEL_NAMES
+from cardiac_seg.drawing.styles import METHOD_NAMES, METRIC_NAMES
 from cardiac_seg.meta.combine import MEAN, WEIGHTED_MEAN
 from cardiac_seg.report.measure import test_cases
 from cardiac_seg.report.numbers import in_brackets, p_value
 from cardiac_seg.report.page.page import Verdict
 from cardiac_seg.report.tables.columns import ENSEMBLE, RECORDED_EF
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
-from cardiac_seg.run.meta_folder import calibrated_control, control_of, final_model
-from cardiac_seg.system.checked_reads import read_json
+from cardiac_seg.run.formats import read_stored
+from cardiac_seg.run.meta_folder import calibrated_control, control_of, final_method
 
 STATUS = {"better": "good", "worse": "bad", "not shown": "open"}
 FEWEST_PATIENTS = 6  # below, no signed-rank test can reach .05
@@ -19,7 +19,7 @@ FEWEST_PATIENTS = 6  # below, no signed-rank test can reach .05
 
 def verdicts(run: Run, tables: dict[str, pd.DataFrame]) -> list[Verdict]:
     """The questions of the study with plain answers."""
-    final = final_model(run)
+    final = final_method(run)
     told = [_beats(run, tables, final)] if len(run.config.members) > 1 else []
     comparisons = tables["comparisons"]
     secondary = comparisons[(comparisons.role == "secondary") & (comparisons.against != final)]
@@ -57,9 +57,9 @@ def missing(run: Run, tables: dict[str, pd.DataFrame]) -> list[str]:
         of = cases[cases.structure == structure]
         if not (of.tp + of.fn).any():
             lines.append(f"{structure}: in no reference mask of the test cases.")
-        for model in dict.fromkeys(shown):
-            some = of[of.model == model]
-            name = MODEL_NAMES.get(model, model)
+        for method in dict.fromkeys(shown):
+            some = of[of.method == method]
+            name = METHOD_NAMES.get(method, method)
             if not (some.tp + some.fp).any():
                 if (some.tp + some.fn).any():
                     lines.append(f"{structure}: never predicted by {name}; its Dice is 0.")
@@ -72,7 +72,7 @@ def missing(run: Run, tables: dict[str, pd.DataFrame]) -> list[str]:
                     "Dice 0, distances undefined and left out of their means."
                 )
             both = int(some.dice.isna().sum())
-            if both and model == ENSEMBLE:
+            if both and method == ENSEMBLE:
                 lines.append(
                     f"{structure}: absent from mask and reference in {both} of {len(some)} cases; "
                     "undefined and left out."
@@ -82,13 +82,13 @@ def missing(run: Run, tables: dict[str, pd.DataFrame]) -> list[str]:
 
 def _beats(run: Run, tables: dict, final: str) -> Verdict:
     comparisons, control = tables["comparisons"], calibrated_control(run)
-    name = MODEL_NAMES[control].lower()
+    name = METHOD_NAMES[control].lower()
     question = f"Does the meta-learner beat the {name}?"
-    by_config = read_json(run.meta / "choice.json").get("by") == "config"
+    by_config = read_stored(run.meta / "choice.json").get("by") == "config"
     explored = comparisons[comparisons.role == "exploratory"]
-    better = [MODEL_NAMES[r.model] for r in explored.itertuples() if r.verdict == "better"]
+    better = [METHOD_NAMES[r.method] for r in explored.itertuples() if r.verdict == "better"]
     others = (
-        f" Of the {len(explored)} other models, tested on the same patients and corrected for "
+        f" Of the {len(explored)} other methods, tested on the same patients and corrected for "
         f"their number, better than the mean: {', '.join(better) or 'none'}."
     )
     if final == control:
@@ -106,21 +106,21 @@ def _beats(run: Run, tables: dict, final: str) -> Verdict:
         question,
         f"{row.verdict}: Dice {row.difference:+.4f} {in_brackets(row)}",
         STATUS[row.verdict],
-        f"{MODEL_NAMES[final]}, chosen {chosen}, minus the {name}, {row.patients} test patients, "
+        f"{METHOD_NAMES[final]}, chosen {chosen}, minus the {name}, {row.patients} test patients, "
         f"Wilcoxon p {p_value(row.p)}, rank-biserial effect {row.effect:+.2f} (positive: better); "
         f"the one primary test.{others}",
     )
 
 
 def _secondary(row) -> Verdict:
-    against = MODEL_NAMES[row.against].lower()
+    against = METHOD_NAMES[row.against].lower()
     metric = METRIC_NAMES[row.metric]
     unit = " mm" if row.metric.endswith("mm") else ""
     return Verdict(
         f"{metric}: ensemble against the {against}?",
         f"{row.verdict}: {row.difference:+.4f}{unit} {in_brackets(row)}",
         STATUS[row.verdict],
-        f"{row.model_value:.4f}{unit} against {row.against_value:.4f}{unit}. Secondary; "
+        f"{row.method_value:.4f}{unit} against {row.against_value:.4f}{unit}. Secondary; "
         f"{row.patients} patients, p {p_value(row.p)}, after Holm {p_value(row.p_holm)}, effect "
         f"{row.effect:+.2f} (positive: better).",
     )
@@ -129,9 +129,9 @@ def _secondary(row) -> Verdict:
 def _quality(agreement: pd.DataFrame) -> Verdict:
     question = "Does the run know its bad cases without a reference?"
     known = agreement.set_index("score")
-    if "predicted_quality" not in known.index or np.isnan(known.spearman["predicted_quality"]):
+    if "predicted_dice" not in known.index or np.isnan(known.spearman["predicted_dice"]):
         return Verdict(question, "cannot be told from so few cases", "open")
-    row, random = known.loc["predicted_quality"], known.aurc["random"]
+    row, random = known.loc["predicted_dice"], known.aurc["random"]
     return Verdict(
         question,
         f"Spearman correlation of predicted quality with Dice: {row.spearman:.2f}, mean absolute "
@@ -148,11 +148,11 @@ def _missing_indices(run: Run, tables: dict) -> list[str]:
         lines.append("No heart rate in the data: no cardiac output.")
     if run.dataset.modality == "echo":
         told = tables["agreement"]
-        methods = clinical.groupby(["patient", "model"]).method.first().unstack()
-        reference = methods[REFERENCE_MASKS]
-        for method, count in reference[reference != "biplane"].value_counts().items():
-            lines.append(f"{count} patients: reference volumes by method '{method}'.")
-        if differ := int((methods[ENSEMBLE] != reference).sum()):
+        volume_methods = clinical.groupby(["patient", "method"]).volume_method.first().unstack()
+        reference = volume_methods[REFERENCE_MASKS]
+        for volume_method, count in reference[reference != "biplane"].value_counts().items():
+            lines.append(f"{count} patients: reference volumes by method '{volume_method}'.")
+        if differ := int((volume_methods[ENSEMBLE] != reference).sum()):
             lines.append(
                 f"{differ} patients: the ensemble's volumes come by another method than the "
                 "reference's (a view without LV), so they are left out of the agreement."
@@ -173,7 +173,7 @@ def _missing_stacking(run: Run, tables: dict) -> list[str]:
     return lines
 
 
-def _agreement(table: pd.DataFrame, model: str, index: str, against: str):
-    some = table[(table.model == model) & (table["index"] == index) & (table.against == against)]
+def _agreement(table: pd.DataFrame, method: str, index: str, against: str):
+    some = table[(table.method == method) & (table["index"] == index) & (table.against == against)]
     rows = [row for row in some.itertuples(index=False) if row.patients > 1]
     return rows[0] if rows else None

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from cardiac_seg.data.case import KINDS
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.meta_folder import control_of, final_model, models_of, read_quality
+from cardiac_seg.run.formats import read_stored
+from cardiac_seg.run.meta_folder import control_of, final_method, methods_of, read_predicted_dice
 from cardiac_seg.run.metrics_file import score_table, scores_usable
 from cardiac_seg.run.open import open_run
-from cardiac_seg.system.checked_reads import read_json
 from cardiac_seg.system.errors import UserError
 
 
@@ -25,19 +25,19 @@ def describe_run(folder: Path) -> str:
         "run": str(folder),
         "trained on": _data(run),
         "networks": ", ".join(run.config.members),
-        "model": _model(run),
+        "method": _model(run),
         "expects": f"{KINDS[run.dataset.modality]}; {describe_input(run)}",
         "labels": ", ".join(f"{k} {s}" for k, s in enumerate(("background", *labels))),
-        "quality": _quality(run),
+        "predicted Dice": _review_limit(run),
         "stages": "exported for prediction"
         if manifest.get("exported")
         else f"{', '.join(done) or 'none'} done",
         "versions": versions or "unknown",
     }
-    text = [f"{name:<11}{value}" for name, value in lines.items()]
+    text = [f"{name:<15}{value}" for name, value in lines.items()]
     if (path := folder / "metrics.json").is_file():
-        metrics = read_json(path)
-        if not scores_usable(metrics, control_of(run), models_of(run)):
+        metrics = read_stored(path)
+        if not scores_usable(metrics, control_of(run), methods_of(run)):
             raise UserError(f"{path}: of another run or changed; restore it")
         text += ["", score_table(metrics, "test")]
     return "\n".join(text)
@@ -57,7 +57,7 @@ def _data(run: Run) -> str:
 def _model(run: Run) -> str:
     if not (run.meta / "choice.json").is_file():
         return "none chosen yet"
-    return f"{final_model(run)}, stacking scheme {run.config.stacking.scheme}"
+    return f"{final_method(run)}, stacking scheme {run.config.stacking.scheme}"
 
 
 def describe_input(run: Run) -> str:
@@ -74,7 +74,7 @@ def describe_input(run: Run) -> str:
     )
 
 
-def _quality(run: Run) -> str:
+def _review_limit(run: Run) -> str:
     if not (run.meta / "choice.json").is_file():
         return "unknown yet"
-    return f"a review is asked for below {read_quality(run)['review_below']:.2f}"
+    return f"a review is asked for below {read_predicted_dice(run)['review_below']:.2f}"

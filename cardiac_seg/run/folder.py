@@ -12,6 +12,7 @@ import pandas as pd
 from cardiac_seg.config.sections import Config
 from cardiac_seg.data.registry import DATASETS, Dataset
 from cardiac_seg.run.environment import peak_memory_mib
+from cardiac_seg.run.formats import FORMAT, with_todays_methods
 from cardiac_seg.system.atomic import write_json
 from cardiac_seg.system.checked_reads import file_sha256, read_json, read_table
 from cardiac_seg.system.errors import UserError
@@ -51,7 +52,7 @@ class Run:
             UserError: If it is damaged.
         """
         path = self.folder / "manifest.json"
-        values = read_json(path) if path.exists() else {}
+        values = read_json(path) if path.exists() else {"format": FORMAT}
         usable = isinstance(values, dict) and all(
             isinstance(values.get(key, {}), dict)
             for key in ("stages", "models", "dataset", "versions", "combining")
@@ -62,6 +63,13 @@ class Run:
             raise UserError(
                 f"{path}: not as the run wrote it; restore it, or train in another --run-dir"
             )
+        if values.get("format", 1) not in range(1, FORMAT + 1):
+            raise UserError(
+                f"{path}: format {values['format']!r}, this version reads up to {FORMAT}; update "
+                "cardiac_seg"
+            )
+        if "combining" in values:
+            values["combining"] = with_todays_methods(values["combining"])
         return values
 
     def check_whole(self) -> None:

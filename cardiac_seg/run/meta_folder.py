@@ -5,14 +5,14 @@ from dataclasses import replace
 
 from cardiac_seg.masks.postprocessing import STEPS
 from cardiac_seg.meta.combine import (
+    CALIBRATED_MEAN,
     CORE,
     MEAN,
-    TEMPERED_MEAN,
     WEIGHTED_MEAN,
     Combiner,
     combination_names,
     learner_names,
-    model_names,
+    method_names,
 )
 from cardiac_seg.meta.features import feature_set
 from cardiac_seg.meta.learners.learner import Learner
@@ -23,8 +23,8 @@ from cardiac_seg.meta.learners.onnx_learner import (
     load_compiled,
 )
 from cardiac_seg.run.folder import Run
+from cardiac_seg.run.formats import THRESHOLDS_1, read_stored
 from cardiac_seg.system.atomic import write_json
-from cardiac_seg.system.checked_reads import read_json
 from cardiac_seg.system.errors import UserError, stack_again
 
 LEAST_TEMPERATURE = 1e-3  # of a file: logits are divided by it
@@ -37,60 +37,64 @@ def plain_combiner(run: Run) -> Combiner:
     return Combiner(tuple(config.members), features, config.stacking.act_below)
 
 
-def models_of(run: Run) -> list[str]:
-    """The models that a run scores."""
-    return model_names(run.config.members, run.config.stacking)
+def methods_of(run: Run) -> list[str]:
+    """The methods that a run scores."""
+    return method_names(run.config.members, run.config.stacking)
 
 
 def control_of(run: Run) -> str:
-    """The model that all others are compared with: the mean, or the only member."""
-    return MEAN if combination_names(run.config.members, run.config.stacking) else models_of(run)[0]
+    """The method that all others are compared with: the mean, or the only member."""
+    return (
+        MEAN if combination_names(run.config.members, run.config.stacking) else methods_of(run)[0]
+    )
 
 
 def calibrated_control(run: Run) -> str:
-    """What stands where no combination is shown to be better: the temperature-scaled mean."""
-    return TEMPERED_MEAN if TEMPERED_MEAN in models_of(run) else control_of(run)
+    """What stands where no combination is shown to be better: the calibrated mean."""
+    return CALIBRATED_MEAN if CALIBRATED_MEAN in methods_of(run) else control_of(run)
 
 
-def final_model(run: Run) -> str:
-    """The model whose mask is the run's answer.
+def final_method(run: Run) -> str:
+    """The method whose mask is the run's answer.
 
     Raises:
         UserError: If none has been chosen yet, or one that the run does not have.
     """
-    path, models = run.meta / "choice.json", models_of(run)
-    choice = read_json(path)
-    model = choice.get("model") if isinstance(choice, dict) else None
-    if model not in models:
+    path, methods = run.meta / "choice.json", methods_of(run)
+    choice = read_stored(path)
+    method = choice.get("method") if isinstance(choice, dict) else None
+    if method not in methods:
         raise UserError(
-            f"{path}: names {model!r} as the model in use, the run has {', '.join(models)}; "
+            f"{path}: names {method!r} as the method in use, the run has {', '.join(methods)}; "
             f"{stack_again(run.folder)}"
         )
-    return model
+    return method
 
 
-def read_quality(run: Run) -> dict[str, float]:
-    """Reads what turns probabilities of the model in use into a quality score.
+def read_predicted_dice(run: Run) -> dict[str, float]:
+    """Reads what turns probabilities of the method in use into a predicted Dice.
 
     Raises:
         UserError: If it is missing or damaged.
     """
     path = run.meta / "choice.json"
-    fitted = read_json(path).get("quality")
+    fitted = read_stored(path).get("predicted_dice")
     usable = isinstance(fitted, dict) and set(fitted) == {"optimism", "review_below"}
     if not usable or not all(isinstance(v, float) and math.isfinite(v) for v in fitted.values()):
-        raise UserError(f"{path}: no usable quality, found {fitted!r}; {stack_again(run.folder)}")
+        raise UserError(
+            f"{path}: no usable predicted_dice, found {fitted!r}; {stack_again(run.folder)}"
+        )
     return fitted
 
 
 def read_interpretation(run: Run) -> dict[str, dict]:
-    """Reads what `stacking.interpretation` found, by model.
+    """Reads what `stacking.interpretation` found, by method.
 
     Raises:
         UserError: If it is missing or damaged.
     """
     path = run.meta / "interpretation.json"
-    values = read_json(path)
+    values = read_stored(path)
     if not isinstance(values, dict) or not all(isinstance(v, dict) for v in values.values()):
         raise UserError(f"{path}: not as it was written; {stack_again(run.folder)}")
     return values
@@ -133,8 +137,8 @@ def read_steps(run: Run) -> dict[str, list[int]]:
     Raises:
         UserError: If they are missing or damaged.
     """
-    path, labels = run.meta / "postprocessing.json", set(range(1, run.dataset.labels))
-    steps = read_json(path)
+    path, labels = run.meta / "postprocessing.json", set(range(1, run.dataset.num_classes))
+    steps = read_stored(path)
     usable = isinstance(steps, dict) and set(steps) == set(STEPS)
     usable = usable and all(isinstance(v, list) for v in steps.values())
     if not usable or not all(isinstance(v, int) and v in labels for v in sum(steps.values(), [])):
@@ -162,37 +166,44 @@ def write_combiner(run: Run, combiner: Combiner) -> None:
     write_json(run.meta / "features.json", described)
 
 
-def read_combiner(run: Run, models: list[str]) -> Combiner:
-    """Reads what some models need.
+def read_combiner(run: Run, methods: list[str]) -> Combiner:
+    """Reads what some methods need.
 
     Raises:
         UserError: If a file is missing, damaged or belongs to another run.
     """
     settings = run.config.stacking
     tempered = bool(settings.learners) and settings.temperature
-    learners = [m for m in models if m in learner_names(settings)]
+    learners = [m for m in methods if m in learner_names(settings)]
     return replace(
         plain_combiner(run),
         temperatures=_by_member(run, "temperature.json", tempered, LEAST_TEMPERATURE),
         weights=_by_member(run, "weighted_mean.json", WEIGHTED_MEAN in settings.learners),
         learners={name: read_learner(run, name) for name in learners},
-        gates=_read_gates(run),
+        thresholds=_read_thresholds(run),
     )
 
 
-def write_gates(run: Run, gates: dict[str, dict]) -> None:
-    """Writes where each learner acts and what that changes, see `stacking.fit_gates`."""
-    write_json(run.meta / "gates.json", gates)
+def write_thresholds(run: Run, thresholds: dict[str, dict]) -> None:
+    """Writes where each learner acts and what that changes, see `stacking.fit_thresholds`."""
+    write_json(run.meta / "thresholds.json", thresholds)
 
 
-def _read_gates(run: Run) -> dict[str, float]:
-    path, names = run.meta / "gates.json", learner_names(run.config.stacking)
-    gates = read_json(path)
-    if not isinstance(gates, dict) or set(gates) != set(names):
+def _read_thresholds(run: Run) -> dict[str, float]:
+    path, names = run.meta / "thresholds.json", learner_names(run.config.stacking)
+    if not path.exists() and (run.meta / THRESHOLDS_1).exists():
+        path = run.meta / THRESHOLDS_1
+    thresholds = read_stored(path)
+    if not isinstance(thresholds, dict) or set(thresholds) != set(names):
         raise UserError(
-            f"{path}: expected a gate for each of {', '.join(names)}; {stack_again(run.folder)}"
+            f"{path}: expected a threshold for each of {', '.join(names)}; "
+            f"{stack_again(run.folder)}"
         )
-    below = {name: gate.get("below") for name, gate in gates.items() if isinstance(gate, dict)}
+    below = {
+        name: threshold.get("below")
+        for name, threshold in thresholds.items()
+        if isinstance(threshold, dict)
+    }
     for name in names:
         if not isinstance(below.get(name), int | float) or not 0 < below[name] <= 1:
             raise UserError(
@@ -203,7 +214,7 @@ def _read_gates(run: Run) -> dict[str, float]:
 
 def _by_member(run: Run, name: str, wanted: bool, least: float = 0.0) -> dict[str, float]:
     path, members = run.meta / name, run.config.members
-    values = read_json(path)
+    values = read_stored(path)
     usable = isinstance(values, dict) and all(
         isinstance(v, float) and least <= v < math.inf for v in values.values()
     )

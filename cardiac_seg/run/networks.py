@@ -22,10 +22,10 @@ def load_network(run: Run, member: str, part: str) -> keras.Model:
     network = read_network(path)
     size, classes = tuple(network.inputs[0].shape[1:3]), network.outputs[0].shape[-1]
     fits = size in ((None, None), tuple(run.config.preprocess.size))
-    if (network.name, classes) != (member, run.dataset.labels) or not fits:
+    if (network.name, classes) != (member, run.dataset.num_classes) or not fits:
         raise UserError(
             f"{path}: holds {network.name} of {classes} classes for images of {size}, expected "
-            f"{member} of {run.dataset.labels} classes; the file belongs to another run"
+            f"{member} of {run.dataset.num_classes} classes; the file belongs to another run"
         )
     return _for_this_hardware(network, precision)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -26,35 +27,47 @@ def check_plain(path: Path) -> None:
         raise UserError(f"{path}: no file of a run (at most {MOST_BYTES / 1e6:.0f} MB); restore it")
 
 
-def read_json(path: Path):
+def read_json(path: Path, object_hook: Callable[[dict], object] | None = None):
     """Reads a JSON file.
+
+    Args:
+        path: The file.
+        object_hook: See `json.loads`.
 
     Raises:
         UserError: If it is missing or not JSON.
     """
     check_plain(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), object_hook=object_hook)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); it may be damaged") from None
 
 
-def read_table(path: Path, columns: dict[str, type | None], advice: str) -> pd.DataFrame:
+def read_table(
+    path: Path,
+    columns: dict[str, type | None],
+    advice: str,
+    rename: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table,
+) -> pd.DataFrame:
     """Reads a CSV file.
 
     Args:
         path: The file.
         columns: What it must have, with the type that pandas would not guess.
         advice: What to do about a file that cannot be used.
+        rename: Gives the columns of earlier formats today's names.
 
     Raises:
         UserError: If it is missing, damaged or lacks a column.
     """
     check_plain(path)
     try:
-        table = pd.read_csv(path, dtype={name: kind for name, kind in columns.items() if kind})
+        table = rename(
+            pd.read_csv(path, dtype={name: kind for name, kind in columns.items() if kind})
+        )
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {advice}") from None
     except ValueError as error:  # pandas' own errors are among them

@@ -46,10 +46,10 @@ def main(folder: Path) -> None:
     patients = set(split.patient[split.fold >= 0])
     found = run.dataset.find(run.root, run.config.data.views, run.config.data.phases)
     files = [file for file in found if file.patient in patients]
-    combiner, model = plain_combiner(run), control_of(run)
+    combiner, method = plain_combiner(run), control_of(run)
     dice, volumes = defaultdict(list), defaultdict(dict)
     for case, maps in cases_with_maps(run, files, "development"):
-        ((_, probabilities, _),) = combiner.combine(maps.members, maps.image, [model])
+        ((_, probabilities, _),) = combiner.combine(maps.members, maps.image, [method])
         mask = native_mask(probabilities, maps.grid)
         masks = variants(mask)
         for name, cleaned in (masks | {"reference": case.label}).items():

@@ -5,43 +5,43 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cardiac_seg.drawing.styles import AREAS, GUIDE, MODEL_NAMES, MODEL_STYLE
+from cardiac_seg.drawing.styles import AREAS, GUIDE, METHOD_NAMES, METHOD_STYLE
 from cardiac_seg.report.figures.elements import (
     DOUBLE,
     SINGLE,
     dot_rows,
     new_axes,
     number_text,
-    present_models,
+    present_methods,
     select_rows,
     select_value,
 )
 
 
 def reliability_diagrams(
-    reliability: pd.DataFrame, calibration: pd.DataFrame, models: list[str]
+    reliability: pd.DataFrame, calibration: pd.DataFrame, methods: list[str]
 ) -> Figure | None:
-    """Accuracy against confidence in bins, a line a model, ECE in the legend.
+    """Accuracy against confidence in bins, a line a method, ECE in the legend.
 
     Args:
-        reliability: model, area, bin, pixels, confidence, accuracy.
-        calibration: model, area, ece.
-        models: Lines in order.
+        reliability: method, area, bin, pixels, confidence, accuracy.
+        calibration: method, area, ece.
+        methods: Lines in order.
     """
-    models = present_models(reliability, models)
-    if not models:
+    methods = present_methods(reliability, methods)
+    if not methods:
         return None
     areas = [a for a in AREAS if len(select_rows(reliability, area=a))]
-    width, heights = DOUBLE if len(areas) > 1 else SINGLE, [3.4, 0.25 + 0.13 * len(models)]
+    width, heights = DOUBLE if len(areas) > 1 else SINGLE, [3.4, 0.25 + 0.13 * len(methods)]
     figure, panels = new_axes(width, sum(heights), 2, len(areas), height_ratios=heights)
     uppers, lowers = np.split(panels, 2)
     for axes, below, area in zip(uppers, lowers, areas, strict=True):
         axes.plot([0, 1], [0, 1], **GUIDE)
-        for model in models:
-            rows = select_rows(reliability, model=model, area=area).sort_values("bin")
-            ece = select_value(calibration, "ece", model=model, area=area)
-            label = f"{number_text(ece, 4)}  {MODEL_NAMES[model]}"
-            axes.plot(rows.confidence, rows.accuracy, **MODEL_STYLE[model], label=label)
+        for method in methods:
+            rows = select_rows(reliability, method=method, area=area).sort_values("bin")
+            ece = select_value(calibration, "ece", method=method, area=area)
+            label = f"{number_text(ece, 4)}  {METHOD_NAMES[method]}"
+            axes.plot(rows.confidence, rows.accuracy, **METHOD_STYLE[method], label=label)
         axes.set(xlabel="Confidence", xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes.set_title(AREAS[area].capitalize())
         below.axis("off")
@@ -50,26 +50,26 @@ def reliability_diagrams(
     return figure
 
 
-def calibration_scores(calibration: pd.DataFrame, models: list[str]) -> Figure | None:
-    """Expected calibration error and Brier score of image and band, a dot a model.
+def calibration_scores(calibration: pd.DataFrame, methods: list[str]) -> Figure | None:
+    """Expected calibration error and Brier score of image and band, a dot a method.
 
     Args:
-        calibration: model, area, ece, brier.
-        models: Rows in order.
+        calibration: method, area, ece, brier.
+        methods: Rows in order.
     """
-    models = present_models(calibration, models)
-    if not models:
+    methods = present_methods(calibration, methods)
+    if not methods:
         return None
     names = {"ece": "ECE", "brier": "Brier score"}
     areas = [a for a in AREAS if len(select_rows(calibration, area=a))]
     figure, panels = new_axes(
-        DOUBLE, 0.65 + 0.16 * len(models), 1, len(names) * len(areas), sharey=True
+        DOUBLE, 0.65 + 0.16 * len(methods), 1, len(names) * len(areas), sharey=True
     )
     columns = [(score, area) for score in names for area in areas]
     for axes, (score, area) in zip(panels, columns, strict=True):
-        values = select_rows(calibration, area=area).set_index("model")[score]
-        dot_rows(axes, values, models, 4)
-        top = values.reindex(models).max()
+        values = select_rows(calibration, area=area).set_index("method")[score]
+        dot_rows(axes, values, methods, 4)
+        top = values.reindex(methods).max()
         axes.set_xlim(0, 1.1 * top if top > 0 else 1)
         axes.xaxis.set_major_locator(MaxNLocator(2))
         axes.set_title(f"{names[score]}, {area}")

@@ -19,14 +19,14 @@ from cardiac_seg.report.figures.elements import (
 
 
 def bland_altman(
-    clinical: pd.DataFrame, agreement: pd.DataFrame, model: str, indices: list[str]
+    clinical: pd.DataFrame, agreement: pd.DataFrame, method: str, indices: list[str]
 ) -> Figure | None:
-    """A model's indices against the reference's: scatter, and Bland and Altman's plot (1986).
+    """A method's indices against the reference's: scatter, and Bland and Altman's plot (1986).
 
     Args:
-        clinical: patient, model (incl. `reference`), index (keys of `INDICES`), value.
-        agreement: model, index, patients, r, bias, low, high; against the reference masks alone.
-        model: Whose.
+        clinical: patient, method (incl. `reference`), index (keys of `INDICES`), value.
+        agreement: method, index, patients, r, bias, low, high; against the reference masks alone.
+        method: Whose.
         indices: Pairs of panels in order, two pairs beside each other.
     """
     drawn = []
@@ -34,10 +34,10 @@ def bland_altman(
         rows = select_rows(clinical, index=index)
         if rows.empty:
             continue
-        wide = rows.pivot(index="patient", columns="model", values="value")
-        if {model, "reference"} <= set(wide):
-            known = wide[["reference", model]].dropna()
-            drawn += [(index, known["reference"], known[model])] if len(known) else []
+        wide = rows.pivot(index="patient", columns="method", values="value")
+        if {method, "reference"} <= set(wide):
+            known = wide[["reference", method]].dropna()
+            drawn += [(index, known["reference"], known[method])] if len(known) else []
     if not drawn:
         return None
     across = min(2, len(drawn))
@@ -48,7 +48,7 @@ def bland_altman(
     pairs = zip(panels[::2], panels[1::2], strict=True)
     for (left, right), (index, reference, measured) in zip(pairs, drawn, strict=False):
         told = {
-            column: select_value(agreement, column, model=model, index=index)
+            column: select_value(agreement, column, method=method, index=index)
             for column in ("patients", "r", "bias", "low", "high")
         }
         name, unit = INDICES[index]
@@ -57,7 +57,7 @@ def bland_altman(
         left.plot(reference, measured, **dots)
         ends = padded_range([*reference, *measured])
         left.plot(ends, ends, **GUIDE)
-        left.set(xlim=ends, ylim=ends, xlabel=f"Reference ({unit})", ylabel=f"Model ({unit})")
+        left.set(xlim=ends, ylim=ends, xlabel=f"Reference ({unit})", ylabel=f"Method ({unit})")
         text = f"{name}: r {number_text(told['r'], 3)}, n {number_text(told['patients'], 0)}"
         left.set_title(text, loc="left", pad=6)
 

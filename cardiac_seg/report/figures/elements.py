@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from cardiac_seg.drawing.styles import GUIDE, MODEL_NAMES, MODEL_STYLE
+from cardiac_seg.drawing.styles import GUIDE, METHOD_NAMES, METHOD_STYLE
 from cardiac_seg.meta.combine import CORE
 from cardiac_seg.system.atomic import whole_file
 
@@ -92,8 +92,8 @@ def select_value(table: pd.DataFrame, column: str, **wanted: str) -> float:
     return float(rows[column].iloc[0]) if len(rows) else np.nan
 
 
-def present_models(table: pd.DataFrame, models: list[str]) -> list[str]:
-    return [m for m in models if len(select_rows(table, model=m))]
+def present_methods(table: pd.DataFrame, methods: list[str]) -> list[str]:
+    return [m for m in methods if len(select_rows(table, method=m))]
 
 
 def new_axes(
@@ -123,19 +123,19 @@ def new_panels(
     return figure, list(grid.ravel()[:count])
 
 
-def dodged_models(models: list[str]) -> Iterator[tuple[str, float, float]]:
-    """Each model with the offset and the width of its bar in a group."""
-    width = 0.84 / len(models)
-    for i, model in enumerate(models):
-        yield model, (i - (len(models) - 1) / 2) * width, 0.86 * width
+def dodged_methods(methods: list[str]) -> Iterator[tuple[str, float, float]]:
+    """Each method with the offset and the width of its bar in a group."""
+    width = 0.84 / len(methods)
+    for i, method in enumerate(methods):
+        yield method, (i - (len(methods) - 1) / 2) * width, 0.86 * width
 
 
-def colour_of(model: str) -> str:
-    return MODEL_STYLE[model]["color"]
+def colour_of(method: str) -> str:
+    return METHOD_STYLE[method]["color"]
 
 
-def is_hollow(model: str) -> bool:
-    return model.endswith(CORE)
+def is_hollow(method: str) -> bool:
+    return method.endswith(CORE)
 
 
 def luminance(colour: str) -> float:
@@ -143,34 +143,34 @@ def luminance(colour: str) -> float:
     return float(np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722)))
 
 
-def fill_of(model: str) -> dict:
-    face = "white" if is_hollow(model) else colour_of(model)
-    return {"facecolor": face, "edgecolor": colour_of(model), "linewidth": 0.8}
+def fill_of(method: str) -> dict:
+    face = "white" if is_hollow(method) else colour_of(method)
+    return {"facecolor": face, "edgecolor": colour_of(method), "linewidth": 0.8}
 
 
-def draw_legend(figure: Figure, models: list[str], patches: bool = False) -> None:
+def draw_legend(figure: Figure, methods: list[str], patches: bool = False) -> None:
     handles = []
-    for model in models:
-        style = MODEL_STYLE[model]
+    for method in methods:
+        style = METHOD_STYLE[method]
         if patches:
             style = style | {"marker": "s", "linestyle": "none", "markersize": 5}
-        handles.append(Line2D([], [], **style, label=MODEL_NAMES[model]))
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(models)))
+        handles.append(Line2D([], [], **style, label=METHOD_NAMES[method]))
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(methods)))
 
 
-def interval_dot(axes: Axes, value: float, low: float, high: float, y: float, model: str) -> None:
-    axes.hlines(y, low, high, color=colour_of(model), linewidth=1.2)
-    axes.plot(value, y, **MODEL_STYLE[model] | {"linestyle": "none", "markersize": 4.5})
+def interval_dot(axes: Axes, value: float, low: float, high: float, y: float, method: str) -> None:
+    axes.hlines(y, low, high, color=colour_of(method), linewidth=1.2)
+    axes.plot(value, y, **METHOD_STYLE[method] | {"linestyle": "none", "markersize": 4.5})
 
 
-def dot_rows(axes: Axes, values: pd.Series, models: list[str], digits: int) -> None:
-    """A row a model from the top: its dot, and its value beside the axes."""
-    for y, model in enumerate(models):
-        value = values.get(model, np.nan)
-        axes.plot(value, y, **MODEL_STYLE[model] | {"linestyle": "none", "markersize": 4.5})
+def dot_rows(axes: Axes, values: pd.Series, methods: list[str], digits: int) -> None:
+    """A row a method from the top: its dot, and its value beside the axes."""
+    for y, method in enumerate(methods):
+        value = values.get(method, np.nan)
+        axes.plot(value, y, **METHOD_STYLE[method] | {"linestyle": "none", "markersize": 4.5})
         text_beside(axes, y, number_text(value, digits))
-    axes.set(yticks=range(len(models)), yticklabels=[MODEL_NAMES[m] for m in models])
-    axes.set_ylim(len(models) - 0.5, -0.5)
+    axes.set(yticks=range(len(methods)), yticklabels=[METHOD_NAMES[m] for m in methods])
+    axes.set_ylim(len(methods) - 0.5, -0.5)
     axes.grid(axis="y", **GUIDE)
     axes.xaxis.set_major_locator(MaxNLocator(3))
 

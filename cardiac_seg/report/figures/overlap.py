@@ -7,13 +7,13 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from cardiac_seg.anatomy import COLOURS
-from cardiac_seg.drawing.styles import GUIDE, MODEL_NAMES
+from cardiac_seg.drawing.styles import GUIDE, METHOD_NAMES
 from cardiac_seg.report.figures.elements import (
     DOUBLE,
     SINGLE,
     SMALL,
     colour_of,
-    dodged_models,
+    dodged_methods,
     dot_rows,
     draw_legend,
     fill_of,
@@ -23,29 +23,29 @@ from cardiac_seg.report.figures.elements import (
     new_axes,
     new_panels,
     number_text,
-    present_models,
+    present_methods,
     select_rows,
     text_beside,
 )
 
 
 def confusion_matrices(
-    confusion: pd.DataFrame, models: list[str], structures: list[str]
+    confusion: pd.DataFrame, methods: list[str], structures: list[str]
 ) -> Figure | None:
-    """Row-normalised confusion matrices in percent, a panel a model.
+    """Row-normalised confusion matrices in percent, a panel a method.
 
     Args:
-        confusion: model, truth, predicted, share.
-        models: Panels in order.
+        confusion: method, truth, predicted, share.
+        methods: Panels in order.
         structures: The dataset's, in its order.
     """
-    models = present_models(confusion, models)
-    if not models:
+    methods = present_methods(confusion, methods)
+    if not methods:
         return None
     classes = ["background", *structures]
-    figure, panels = new_panels(len(models), 1.6, 0.85, sharex=True, sharey=True)
-    for axes, model in zip(panels, models, strict=True):
-        rows = confusion[confusion.model == model]
+    figure, panels = new_panels(len(methods), 1.6, 0.85, sharex=True, sharey=True)
+    for axes, method in zip(panels, methods, strict=True):
+        rows = confusion[confusion.method == method]
         shares = rows.pivot(index="truth", columns="predicted", values="share")
         shares = shares.reindex(index=classes, columns=classes).to_numpy(float)
         # The root makes mistakes of a few percent visible.
@@ -58,34 +58,34 @@ def confusion_matrices(
         axes.set(xticks=ticks, yticks=ticks, xticklabels=classes, yticklabels=classes)
         axes.tick_params("x", rotation=90)
         axes.tick_params(length=0)
-        axes.set_title(MODEL_NAMES[model])
+        axes.set_title(METHOD_NAMES[method])
     figure.supxlabel("Predicted class")
     figure.supylabel("True class (percent of its pixels)")
     return figure
 
 
 def roc_curves(
-    roc: pd.DataFrame, auc: pd.DataFrame, models: list[str], structures: list[str]
+    roc: pd.DataFrame, auc: pd.DataFrame, methods: list[str], structures: list[str]
 ) -> Figure | None:
-    """One class against the rest, a panel a model, AUC in the legend.
+    """One class against the rest, a panel a method, AUC in the legend.
 
     The axis of false positives is logarithmic above 1e-5 and linear below: areas are near 1, and
     what differs between classes happens below a rate of 1 %.
 
     Args:
-        roc: model, class, false_positive_rate, true_positive_rate.
-        auc: model, class, auc.
-        models: Panels in order.
+        roc: method, class, false_positive_rate, true_positive_rate.
+        auc: method, class, auc.
+        methods: Panels in order.
         structures: The dataset's, in its order.
     """
-    models = present_models(roc, models)
-    if not models:
+    methods = present_methods(roc, methods)
+    if not methods:
         return None
-    figure, panels = new_panels(len(models), 1.8, sharex=True, sharey=True)
-    for axes, model in zip(panels, models, strict=True):
-        areas = select_rows(auc, model=model).set_index("class").auc if len(auc) else {}
+    figure, panels = new_panels(len(methods), 1.8, sharex=True, sharey=True)
+    for axes, method in zip(panels, methods, strict=True):
+        areas = select_rows(auc, method=method).set_index("class").auc if len(auc) else {}
         for name in ["background", *structures]:
-            curve = select_rows(roc, model=model, **{"class": name})
+            curve = select_rows(roc, method=method, **{"class": name})
             label = f"{name} {number_text(areas.get(name, np.nan), 4)}"
             rates = curve.false_positive_rate, curve.true_positive_rate
             axes.plot(*rates, color=COLOURS[name], linewidth=1, label=label)
@@ -93,7 +93,7 @@ def roc_curves(
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=[0, 1e-4, 1e-2, 1])
         axes.minorticks_off()
         axes.xaxis.set_major_formatter("{x:g}")  # powers would be set below the smallest size
-        axes.set_title(MODEL_NAMES[model])
+        axes.set_title(METHOD_NAMES[method])
         # Curves may pass below it: a background keeps the numbers legible.
         legend = axes.legend(title="AUC", loc="lower right", handlelength=1.2, labelspacing=0.25)
         legend.set(frame_on=True)
@@ -105,36 +105,36 @@ def roc_curves(
 
 def dice_bars(
     summary: pd.DataFrame,
-    models: list[str],
+    methods: list[str],
     structures: list[str],
     cases: pd.DataFrame | None = None,
 ) -> Figure | None:
-    """Dice by structure and model: bars with values, 95 % intervals, and a dot a patient.
+    """Dice by structure and method: bars with values, 95 % intervals, and a dot a patient.
 
     Args:
-        summary: model, structure (incl. `mean`), metric, mean, low, high.
-        models: Bars of a group in order.
+        summary: method, structure (incl. `mean`), metric, mean, low, high.
+        methods: Bars of a group in order.
         structures: Groups in order; `mean` is put last.
-        cases: patient, model, structure, dice; a patient's dot is the mean of its cases.
+        cases: patient, method, structure, dice; a patient's dot is the mean of its cases.
     """
     table = select_rows(summary, metric="dice")
-    models = present_models(table, models)
-    if not models:
+    methods = present_methods(table, methods)
+    if not methods:
         return None
     names = [*structures, "mean"]
     figure, (axes,) = new_axes(DOUBLE, 2.9)
-    for model, offset, width in dodged_models(models):
-        rows = select_rows(table, model=model).set_index("structure").reindex(names)
+    for method, offset, width in dodged_methods(methods):
+        rows = select_rows(table, method=method).set_index("structure").reindex(names)
         x = np.arange(len(names)) + offset
-        axes.bar(x, rows["mean"], width, **fill_of(model))
+        axes.bar(x, rows["mean"], width, **fill_of(method))
         for position, name in zip(x, structures if cases is not None else [], strict=False):
-            dice = select_rows(cases, model=model, structure=name).groupby("patient").dice.mean()
+            dice = select_rows(cases, method=method, structure=name).groupby("patient").dice.mean()
             # Side by side, or patients with like values would hide each other.
             beside = position + width * 0.6 * (np.arange(len(dice)) / max(len(dice) - 1, 1) - 0.5)
             axes.plot(beside, dice, "o", ms=1.4, mew=0.25, mfc="white", mec="black")
         whiskers = axes.vlines(x, rows.low, rows.high, color="black", linewidth=0.8, zorder=3)
         whiskers.set_path_effects([withStroke(linewidth=1.8, foreground="white")])
-        dark = not is_hollow(model) and luminance(colour_of(model)) < 0.45
+        dark = not is_hollow(method) and luminance(colour_of(method)) < 0.45
         for position, value in zip(x, rows["mean"], strict=True):
             # At the foot of the bars, where no patient's dot is.
             colour = "white" if dark and value > 0 else "black"
@@ -143,21 +143,21 @@ def dice_bars(
     axes.set(xticks=range(len(names)), xticklabels=names, ylim=(0, 1.01))
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.set_ylabel("Dice (mean over patients, 95 % interval)")
-    draw_legend(figure, models, patches=True)
+    draw_legend(figure, methods, patches=True)
     return figure
 
 
-def dice_of_model(
-    summary: pd.DataFrame, structures: list[str], model: str = "ensemble"
+def dice_of_method(
+    summary: pd.DataFrame, structures: list[str], method: str = "ensemble"
 ) -> Figure | None:
-    """Dice of one model by structure: bars, values and 95 % intervals.
+    """Dice of one method by structure: bars, values and 95 % intervals.
 
     Args:
-        summary: model, structure (incl. `mean`), metric, mean, low, high.
+        summary: method, structure (incl. `mean`), metric, mean, low, high.
         structures: Bars in order; `mean` is put last.
-        model: Whose.
+        method: Whose.
     """
-    rows = select_rows(summary, metric="dice", model=model)
+    rows = select_rows(summary, metric="dice", method=method)
     if rows.empty:
         return None
     names = [*structures, "mean"]
@@ -172,21 +172,21 @@ def dice_of_model(
         axes.text(x, top + 0.02, text, ha="center", va="bottom", fontsize=SMALL)
     axes.set(xticks=range(len(names)), xticklabels=names, ylim=(0, 1.2))
     axes.set(yticks=np.linspace(0, 1, 6), ylabel="Dice (mean over patients)")
-    axes.set_title(MODEL_NAMES[model])
+    axes.set_title(METHOD_NAMES[method])
     return figure
 
 
 def dice_by_group(
-    groups: pd.DataFrame, structures: list[str], model: str = "ensemble"
+    groups: pd.DataFrame, structures: list[str], method: str = "ensemble"
 ) -> Figure | None:
-    """Dice of one model by patient group, phase and region or view: dots, the mean printed.
+    """Dice of one method by patient group, phase and region or view: dots, the mean printed.
 
     Args:
-        groups: by, value, model, structure (incl. `mean`), dice, patients.
+        groups: by, value, method, structure (incl. `mean`), dice, patients.
         structures: The dataset's, in its order.
-        model: Whose.
+        method: Whose.
     """
-    table = select_rows(groups, model=model)
+    table = select_rows(groups, method=method)
     if table.empty:
         return None
     kinds = list(dict.fromkeys(table.by))
@@ -212,50 +212,50 @@ def dice_by_group(
         axes.set_title(f"by {kind} (patients)")
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper center", ncols=len(names))
-    figure.supxlabel(f"{MODEL_NAMES[model]}: Dice (axis does not start at 0; printed: mean)")
+    figure.supxlabel(f"{METHOD_NAMES[method]}: Dice (axis does not start at 0; printed: mean)")
     return figure
 
 
-def pixel_accuracies(accuracy: pd.DataFrame, models: list[str]) -> Figure | None:
-    """Share of pixels with the right class, a dot a model, values printed.
+def pixel_accuracies(accuracy: pd.DataFrame, methods: list[str]) -> Figure | None:
+    """Share of pixels with the right class, a dot a method, values printed.
 
     Args:
-        accuracy: model, accuracy (pooled over the test pixels, network grid).
-        models: Rows in order.
+        accuracy: method, accuracy (pooled over the test pixels, network grid).
+        methods: Rows in order.
     """
-    models = present_models(accuracy, models)
-    if not models:
+    methods = present_methods(accuracy, methods)
+    if not methods:
         return None
-    figure, (axes,) = new_axes(SINGLE, 0.55 + 0.16 * len(models))
-    dot_rows(axes, accuracy.set_index("model").accuracy, models, 4)
+    figure, (axes,) = new_axes(SINGLE, 0.55 + 0.16 * len(methods))
+    dot_rows(axes, accuracy.set_index("method").accuracy, methods, 4)
     axes.set_xlabel(f"Pixel accuracy (axis starts at {axes.get_xlim()[0]:.4f})")
     return figure
 
 
 def surface_distances(
-    cases: pd.DataFrame, models: list[str], structures: list[str]
+    cases: pd.DataFrame, methods: list[str], structures: list[str]
 ) -> Figure | None:
-    """HD95 and ASSD by structure and model: boxes over cases, undefined distances left out.
+    """HD95 and ASSD by structure and method: boxes over cases, undefined distances left out.
 
     Boxes are quartiles and median, whiskers reach at most 1.5 times the box, dots lie beyond.
 
     Args:
-        cases: model, structure, hd95_mm, assd_mm.
-        models: Boxes of a group in order.
+        cases: method, structure, hd95_mm, assd_mm.
+        methods: Boxes of a group in order.
         structures: Groups in order.
     """
     columns = {"hd95_mm": "HD95 (mm)", "assd_mm": "ASSD (mm)"}
-    models = present_models(cases, models)
-    if not models or not cases[list(columns)].notna().any(axis=None):
+    methods = present_methods(cases, methods)
+    if not methods or not cases[list(columns)].notna().any(axis=None):
         return None
     figure, panels = new_axes(DOUBLE, 3.8, 2, 1, sharex=True)
     for axes, (column, label) in zip(panels, columns.items(), strict=True):
-        for model, offset, width in dodged_models(models):
+        for method, offset, width in dodged_methods(methods):
             values = [
-                select_rows(cases, model=model, structure=s)[column].dropna() for s in structures
+                select_rows(cases, method=method, structure=s)[column].dropna() for s in structures
             ]
-            fill = fill_of(model)
-            dark = not is_hollow(model) and luminance(colour_of(model)) < 0.45
+            fill = fill_of(method)
+            dark = not is_hollow(method) and luminance(colour_of(method)) < 0.45
             axes.boxplot(
                 values,
                 positions=np.arange(len(structures)) + offset,
@@ -264,9 +264,9 @@ def surface_distances(
                 manage_ticks=False,
                 boxprops={"linewidth": 0.6} | fill,
                 medianprops={"color": "white" if dark else "black", "linewidth": 1.0},
-                whiskerprops={"linewidth": 0.6, "color": colour_of(model)},
+                whiskerprops={"linewidth": 0.6, "color": colour_of(method)},
                 capprops={"linewidth": 0},
-                flierprops={"marker": ".", "ms": 2, "mew": 0, "mfc": colour_of(model)},
+                flierprops={"marker": ".", "ms": 2, "mew": 0, "mfc": colour_of(method)},
             )
         # Logarithmic above 1 mm, or a few far outliers would press the boxes flat.
         axes.set_yscale("symlog", linthresh=1, linscale=0.6)
@@ -277,5 +277,5 @@ def surface_distances(
         axes.minorticks_off()
         axes.set_ylabel(label)
     panels[1].set_xticks(range(len(structures)), structures)
-    draw_legend(figure, models, patches=True)
+    draw_legend(figure, methods, patches=True)
     return figure

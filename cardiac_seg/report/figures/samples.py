@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from cardiac_seg.anatomy import COLOURS
 from cardiac_seg.data.case import read_mask
 from cardiac_seg.drawing import overlays
-from cardiac_seg.drawing.styles import ERRORS, MODEL_NAMES
+from cardiac_seg.drawing.styles import ERRORS, METHOD_NAMES
 from cardiac_seg.members.maps import CaseMaps, read_maps
 from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.report.figures.elements import DOUBLE, SMALL
@@ -18,7 +18,7 @@ from cardiac_seg.report.measure import test_cases
 from cardiac_seg.report.tables.columns import ENSEMBLE
 from cardiac_seg.report.tables.overlap import group_name
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
-from cardiac_seg.run.meta_folder import control_of, final_model, read_combiner
+from cardiac_seg.run.meta_folder import control_of, final_method, read_combiner
 
 HEIGHT = 300  # pixels of one tile
 
@@ -29,9 +29,9 @@ class Sample:
 
     Attributes:
         title: Why it is shown, and which it is.
-        dice: Model -> mean Dice of the structures, from the table.
+        dice: Method -> mean Dice of the structures, from the table.
         view: The slice, cropped.
-        masks: Model -> (height, width) labels in the view.
+        masks: Method -> (height, width) labels in the view.
         entropy: (height, width) of the ensemble over log C.
     """
 
@@ -44,7 +44,7 @@ class Sample:
 
 def ranked_samples(run: Run, cases: pd.DataFrame) -> list[Sample]:
     """The best, the median and the worst case by the ensemble's Dice."""
-    dice = cases[cases.model == ENSEMBLE].groupby("case").dice.mean().dropna()
+    dice = cases[cases.method == ENSEMBLE].groupby("case").dice.mean().dropna()
     ranked = dice.sort_values(ascending=False).index
     chosen = {"best": 0, "median": len(ranked) // 2, "worst": len(ranked) - 1}
     # With one or two cases, a case is shown once, under its first name.
@@ -58,7 +58,7 @@ def ranked_samples(run: Run, cases: pd.DataFrame) -> list[Sample]:
 def typical_samples(run: Run, cases: pd.DataFrame) -> list[Sample]:
     """The median case of each ACDC group, or of each view and phase, by the ensemble's Dice."""
     keys = ["group"] if run.dataset.modality == "mri" else ["view", "phase"]
-    own = cases[cases.model == ENSEMBLE].fillna(dict.fromkeys(keys, ""))
+    own = cases[cases.method == ENSEMBLE].fillna(dict.fromkeys(keys, ""))
     dice = own.groupby([*keys, "case"]).dice.mean().dropna().reset_index()
     titles = {}
     for values, some in dice.groupby(keys):
@@ -68,26 +68,26 @@ def typical_samples(run: Run, cases: pd.DataFrame) -> list[Sample]:
 
 
 def sample_figure(run: Run, samples: list[Sample]) -> Figure | None:
-    """Image, reference, each model and the ensemble's errors, a row a case."""
+    """Image, reference, each method and the ensemble's errors, a row a case."""
     if not samples:
         return None
-    models = list(dict.fromkeys([*run.config.members, control_of(run), ENSEMBLE]))
-    columns = ["image", "reference", *models, "errors"]
+    methods = list(dict.fromkeys([*run.config.members, control_of(run), ENSEMBLE]))
+    columns = ["image", "reference", *methods, "errors"]
     figure, grid = _grid(len(samples), len(columns), samples)
     for row, sample in zip(grid, samples, strict=True):
         image, structures = sample.view.image, run.dataset.structures
         shown = [overlays.grey(image), overlays.filled(image, sample.view.reference, structures)]
-        shown += [overlays.filled(image, sample.masks[m], structures) for m in models]
+        shown += [overlays.filled(image, sample.masks[m], structures) for m in methods]
         shown += [overlays.errors(image, sample.view.reference, sample.masks[ENSEMBLE])]
         for axes, picture in zip(row, shown, strict=True):
             axes.imshow(picture)
-        for axes, model in zip(row[2:], models, strict=False):
-            axes.set_xlabel(f"Dice {sample.dice[model]:.3f}", fontsize=SMALL)
+        for axes, method in zip(row[2:], methods, strict=False):
+            axes.set_xlabel(f"Dice {sample.dice[method]:.3f}", fontsize=SMALL)
         why, case = sample.title.split(": ")
         row[0].set_ylabel(why, fontsize=SMALL)
         row[0].set_xlabel(case, fontsize=SMALL)
     for axes, column in zip(grid[0], columns, strict=True):
-        title = _ensemble_title(run) if column == ENSEMBLE else MODEL_NAMES.get(column, column)
+        title = _ensemble_title(run) if column == ENSEMBLE else METHOD_NAMES.get(column, column)
         axes.set_title(title.replace(" ", "\n", 1), fontsize=SMALL)
     _legend(figure, {s: COLOURS[s] for s in run.dataset.structures} | ERRORS)
     return figure
@@ -131,10 +131,10 @@ def uncertainty_figure(run: Run, samples: list[Sample]) -> Figure | None:
 
 
 def _samples(run: Run, cases: pd.DataFrame, titles: dict[str, str]) -> list[Sample]:
-    final = final_model(run)
+    final = final_method(run)
     combiner = read_combiner(run, [final])
     paths = test_cases(run).set_index("case").path
-    dice = cases.groupby(["case", "model"]).dice.mean()
+    dice = cases.groupby(["case", "method"]).dice.mean()
     return [
         _sample(run, combiner, final, case, paths[case], title, dice[case].to_dict())
         for case, title in titles.items()
@@ -144,11 +144,13 @@ def _samples(run: Run, cases: pd.DataFrame, titles: dict[str, str]) -> list[Samp
 def _sample(
     run: Run, combiner: Combiner, final: str, case: str, path: str, title: str, dice: dict
 ) -> Sample:
-    models = [*run.config.members, control_of(run), ENSEMBLE]
+    methods = [*run.config.members, control_of(run), ENSEMBLE]
     reference, spacing = read_mask(
         run.folder / "masks" / REFERENCE_MASKS / path, run.dataset.modality
     )
-    masks = {m: read_mask(run.folder / "masks" / m / path, run.dataset.modality)[0] for m in models}
+    masks = {
+        m: read_mask(run.folder / "masks" / m / path, run.dataset.modality)[0] for m in methods
+    }
     maps: CaseMaps = read_maps(run.map(case), run.config.members)
     ((_, probabilities, _),) = combiner.combine(maps.members, maps.image, [final])
     index = overlays.worst_slice(reference, masks[ENSEMBLE])
@@ -181,4 +183,4 @@ def _legend(figure: Figure, colours: dict[str, str]) -> None:
 
 
 def _ensemble_title(run: Run) -> str:
-    return f"Ensemble ({MODEL_NAMES.get(final_model(run), final_model(run)).lower()})"
+    return f"Ensemble ({METHOD_NAMES.get(final_method(run), final_method(run)).lower()})"

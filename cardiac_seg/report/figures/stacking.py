@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from cardiac_seg.drawing.styles import BETTER, GUIDE, MODEL_NAMES, NEITHER, WORSE
+from cardiac_seg.drawing.styles import BETTER, GUIDE, METHOD_NAMES, NEITHER, WORSE
 from cardiac_seg.report.figures.elements import (
     DOUBLE,
     SMALL,
@@ -15,20 +15,20 @@ from cardiac_seg.report.figures.elements import (
     new_panels,
     number_text,
     p_text,
-    present_models,
+    present_methods,
     select_rows,
     text_beside,
 )
 
 
-def forest_plot(comparisons: pd.DataFrame, models: list[str]) -> Figure | None:
+def forest_plot(comparisons: pd.DataFrame, methods: list[str]) -> Figure | None:
     """The paired difference in Dice of every combination to the mean, with 95 % intervals.
 
-    The primary comparison is to the temperature-scaled mean where there is one, and says so.
+    The primary comparison is to the calibrated mean where there is one, and says so.
 
     Args:
-        comparisons: role, model, against, metric, difference, low, high, p_holm, verdict.
-        models: Rows in order, within primary, secondary and exploratory.
+        comparisons: role, method, against, metric, difference, low, high, p_holm, verdict.
+        methods: Rows in order, within primary, secondary and exploratory.
     """
     table = select_rows(comparisons, metric="dice")
     if table.empty:
@@ -38,8 +38,8 @@ def forest_plot(comparisons: pd.DataFrame, models: list[str]) -> Figure | None:
     rows = [
         row
         for role in roles
-        for model in models
-        for row in select_rows(table, role=role, model=model).itertuples()
+        for method in methods
+        for row in select_rows(table, role=role, method=method).itertuples()
     ]
     if not rows:
         return None
@@ -50,7 +50,7 @@ def forest_plot(comparisons: pd.DataFrame, models: list[str]) -> Figure | None:
         where = {"xycoords": "axes fraction", "textcoords": "offset points"}
         axes.annotate(heading, (1, 1), (points, 3), **where, fontsize=SMALL, weight="bold")
     for y, row in enumerate(rows):
-        interval_dot(axes, row.difference, row.low, row.high, y, row.model)
+        interval_dot(axes, row.difference, row.low, row.high, y, row.method)
         difference = (
             f"{number_text(row.difference, 4, '+')} {interval_text(row.low, row.high, 4, '+')}"
         )
@@ -58,63 +58,63 @@ def forest_plot(comparisons: pd.DataFrame, models: list[str]) -> Figure | None:
         for text, points in zip(texts, headings.values(), strict=True):
             text_beside(axes, y, text, points)
     marks = ["" if row.against == "mean" else " *" for row in rows]
-    labels = [MODEL_NAMES[row.model] + mark for row, mark in zip(rows, marks, strict=True)]
+    labels = [METHOD_NAMES[row.method] + mark for row, mark in zip(rows, marks, strict=True)]
     axes.set(yticks=range(len(rows)), yticklabels=labels)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    other = "; * minus the temperature-scaled mean's" if any(marks) else ""
+    other = "; * minus the calibrated mean's" if any(marks) else ""
     axes.set_xlabel(f"Dice minus the mean's{other} (right: better)")
     return figure
 
 
-def change_bars(changes: pd.DataFrame, models: list[str]) -> Figure | None:
-    """Pixels changed against the mean by distance to the reference boundary, a panel a model.
+def change_bars(changes: pd.DataFrame, methods: list[str]) -> Figure | None:
+    """Pixels changed against the mean by distance to the reference boundary, a panel a method.
 
     Args:
-        changes: model, distance, better, worse, neither (pixels).
-        models: Panels in order.
+        changes: method, distance, better, worse, neither (pixels).
+        methods: Panels in order.
     """
-    models = present_models(changes, models)
-    if not models:
+    methods = present_methods(changes, methods)
+    if not methods:
         return None
     distances = list(dict.fromkeys(changes.distance))
     kinds = {"better": BETTER, "worse": WORSE, "neither": NEITHER}
-    figure, panels = new_panels(len(models), 1.5, sharex=True, sharey=True)
-    for axes, model in zip(panels, models, strict=True):
-        rows = select_rows(changes, model=model).set_index("distance").reindex(distances)
+    figure, panels = new_panels(len(methods), 1.5, sharex=True, sharey=True)
+    for axes, method in zip(panels, methods, strict=True):
+        rows = select_rows(changes, method=method).set_index("distance").reindex(distances)
         for i, (kind, colour) in enumerate(kinds.items()):
             x = np.arange(len(distances)) + 0.27 * (i - 1)
             axes.bar(x, rows[kind], 0.27, color=colour, label=kind)
         axes.set_xticks(range(len(distances)), [d.removesuffix(" mm") for d in distances])
         axes.yaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.set_title(MODEL_NAMES[model])
+        axes.set_title(METHOD_NAMES[method])
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     figure.supxlabel("Distance to the reference boundary (mm)")
     figure.supylabel("Changed pixels")
     return figure
 
 
-def importance_dots(importance: pd.DataFrame, models: list[str]) -> Figure | None:
+def importance_dots(importance: pd.DataFrame, methods: list[str]) -> Figure | None:
     """Permutation importance by feature group: mean and range over the folds, a panel a learner.
 
     Args:
-        importance: model, group, mean, low, high (nats).
-        models: Panels in order.
+        importance: method, group, mean, low, high (nats).
+        methods: Panels in order.
     """
-    models = present_models(importance, models)
-    if not models:
+    methods = present_methods(importance, methods)
+    if not methods:
         return None
     groups = list(dict.fromkeys(importance.group))
-    figure, panels = new_panels(len(models), 0.6 + 0.15 * len(groups), sharey=True)
-    for axes, model in zip(panels, models, strict=True):
+    figure, panels = new_panels(len(methods), 0.6 + 0.15 * len(groups), sharey=True)
+    for axes, method in zip(panels, methods, strict=True):
         axes.axvline(0, **GUIDE)
-        for row in select_rows(importance, model=model).itertuples():
+        for row in select_rows(importance, method=method).itertuples():
             y = groups.index(row.group)
-            interval_dot(axes, row.mean, row.low, row.high, y, model)
+            interval_dot(axes, row.mean, row.low, row.high, y, method)
             text_beside(axes, y, number_text(row.mean, 4))
         axes.set(yticks=range(len(groups)), yticklabels=groups)
         axes.set_ylim(len(groups) - 0.5, -0.5)
         axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.set_title(MODEL_NAMES[model])
+        axes.set_title(METHOD_NAMES[method])
     figure.supxlabel("Growth of the log-loss when the group is shuffled (nats; line: folds)")
     return figure

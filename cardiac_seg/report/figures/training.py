@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cardiac_seg.drawing.styles import MODEL_NAMES, MODEL_STYLE
+from cardiac_seg.drawing.styles import METHOD_NAMES, METHOD_STYLE
 from cardiac_seg.report.figures.elements import DOUBLE, new_axes, select_rows
 
 
@@ -21,13 +21,13 @@ def training_curves(history: pd.DataFrame, members: list[str]) -> Figure | None:
     figure, panels = new_axes(DOUBLE, 2.3, 1, 2)
     for member in members:
         parts = list(select_rows(history, member=member).groupby("part", sort=False))
-        style = {k: MODEL_STYLE[member][k] for k in ("color", "linestyle")}
-        label = MODEL_NAMES[member] + (f" ({len(parts)} trainings)" if len(parts) > 1 else "")
+        style = {k: METHOD_STYLE[member][k] for k in ("color", "linestyle")}
+        label = METHOD_NAMES[member] + (f" ({len(parts)} trainings)" if len(parts) > 1 else "")
         for i, (_, rows) in enumerate(parts):
             for axes, column in zip(panels, ("loss", "val_dice"), strict=True):
                 name = label if i == 0 else None
                 # One epoch alone is no line.
-                dot = {"marker": MODEL_STYLE[member]["marker"], "ms": 3} if len(rows) == 1 else {}
+                dot = {"marker": METHOD_STYLE[member]["marker"], "ms": 3} if len(rows) == 1 else {}
                 axes.plot(rows.epoch, rows[column], **style, **dot, linewidth=0.8, label=name)
     panels[0].set(xlabel="Epoch", ylabel="Training loss")
     panels[1].set(xlabel="Epoch", ylabel="Validation Dice (network grid)")

@@ -19,7 +19,7 @@ def quality_scatter(quality: pd.DataFrame, quality_agreement: pd.DataFrame) -> F
     """True Dice against what predicts it without a reference, a dot a case.
 
     Args:
-        quality: dice, pairwise_dice, boundary_entropy, predicted_quality.
+        quality: dice, pairwise_dice, boundary_entropy, predicted_dice.
         quality_agreement: score, spearman, pearson.
     """
     scores = [s for s in SCORES if s in quality and quality[s].notna().any()]

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from cardiac_seg.report.measure import AREAS, Measured, pixel_models, test_cases
+from cardiac_seg.report.measure import AREAS, PatientMeasures, pixel_methods, test_cases
 from cardiac_seg.report.tables.clinical import agreement_table
 from cardiac_seg.report.tables.columns import ENSEMBLE
 from cardiac_seg.report.tables.comparisons import comparison_table
@@ -19,14 +19,14 @@ from cardiac_seg.report.tables.probabilities import (
     change_table,
     roc_tables,
 )
-from cardiac_seg.report.tables.stacking import history_table, importance_table, model_table
+from cardiac_seg.report.tables.stacking import history_table, importance_table, method_table
 from cardiac_seg.report.tables.uncertainty import quality_table, risk_coverage
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.meta_folder import control_of, final_model
-from cardiac_seg.system.checked_reads import read_json
+from cardiac_seg.run.formats import read_stored
+from cardiac_seg.run.meta_folder import control_of, final_method
 
 
-def build_tables(run: Run, measured: list[Measured]) -> dict[str, pd.DataFrame]:
+def build_tables(run: Run, measured: list[PatientMeasures]) -> dict[str, pd.DataFrame]:
     """All tables of a run.
 
     Args:
@@ -36,7 +36,7 @@ def build_tables(run: Run, measured: list[Measured]) -> dict[str, pd.DataFrame]:
     Returns:
         Name -> table; a table without rows keeps its columns where it can.
     """
-    final, metrics = final_model(run), read_json(run.folder / "metrics.json")
+    final, metrics = final_method(run), read_stored(run.folder / "metrics.json")
     cases = with_ensemble(pd.concat([m.cases for m in measured], ignore_index=True), final)
     regions = with_ensemble(pd.concat([m.regions for m in measured], ignore_index=True), final)
     pixels = _Pixels(run, measured, final)
@@ -47,7 +47,7 @@ def build_tables(run: Run, measured: list[Measured]) -> dict[str, pd.DataFrame]:
     risk, quality_agreement = risk_coverage(quality)
     roc, auc = roc_tables(pixels.ranked, ("background", *run.dataset.structures))
     reliability, calibration = calibration_tables(pixels.bins, pixels.brier, run.config.seed)
-    pooled = {m: s["pooled_network_grid"] for m, s in metrics["subsets"]["test"]["models"].items()}
+    pooled = {m: s["pooled_network_grid"] for m, s in metrics["subsets"]["test"]["methods"].items()}
     pooled[ENSEMBLE] = pooled[final]
     return {
         "cases": cases,
@@ -57,7 +57,7 @@ def build_tables(run: Run, measured: list[Measured]) -> dict[str, pd.DataFrame]:
         "comparisons": comparison_table(run, cases, pixels.calibration_patients),
         "confusion": confusion_table(pooled, ("background", *run.dataset.structures)),
         "accuracy": pd.DataFrame(
-            {"model": m, "accuracy": scores["accuracy"]} for m, scores in pooled.items()
+            {"method": m, "accuracy": scores["accuracy"]} for m, scores in pooled.items()
         ),
         "roc": roc,
         "auc": auc,
@@ -73,38 +73,40 @@ def build_tables(run: Run, measured: list[Measured]) -> dict[str, pd.DataFrame]:
         "clinical": clinical,
         "agreement": agreement_table(clinical, recorded_ef),
         **{
-            f"models_{subset}": model_table(metrics, run.manifest.get("combining", {}), subset)
+            f"methods_{subset}": method_table(metrics, run.manifest.get("combining", {}), subset)
             for subset in metrics["subsets"]
         },
     }
 
 
 def with_ensemble(table: pd.DataFrame, final: str) -> pd.DataFrame:
-    """The table with the chosen model's rows once more, as `ensemble`, last."""
-    return pd.concat([table, table[table.model == final].assign(model=ENSEMBLE)], ignore_index=True)
+    """The table with the chosen method's rows once more, as `ensemble`, last."""
+    return pd.concat(
+        [table, table[table.method == final].assign(method=ENSEMBLE)], ignore_index=True
+    )
 
 
 class _Pixels:
-    """The per-pixel measures by model; the ensemble is one of them."""
+    """The per-pixel measures by method; the ensemble is one of them."""
 
-    def __init__(self, run: Run, measured: list[Measured], final: str):
-        self.models, self.final = pixel_models(run), final
+    def __init__(self, run: Run, measured: list[PatientMeasures], final: str):
+        self.methods, self.final = pixel_methods(run), final
         self.bins = self._by_model(np.stack([m.bins for m in measured], axis=1))
         self.brier = self._by_model(np.stack([m.brier for m in measured], axis=1))
         shown = {*run.config.members, control_of(run), ENSEMBLE}
         ranked = self._by_model(sum(m.ranked for m in measured))
-        self.ranked = {model: counts for model, counts in ranked.items() if model in shown}
+        self.ranked = {method: counts for method, counts in ranked.items() if method in shown}
         changes = self._by_model(sum(m.changes for m in measured))
-        self.changes = {model: counts for model, counts in changes.items() if model not in shown}
+        self.changes = {method: counts for method, counts in changes.items() if method not in shown}
         band = AREAS.index("band")
         errors = np.array([[calibration_error(some[band]) for some in m.bins] for m in measured])
         patients = [m.cases.patient.iloc[0] for m in measured]
         self.calibration_patients = pd.DataFrame(
-            {"model": model, "patient": patient, "band_ece": value}
-            for model, values in self._by_model(errors.T).items()
+            {"method": method, "patient": patient, "band_ece": value}
+            for method, values in self._by_model(errors.T).items()
             for patient, value in zip(patients, values, strict=True)
         )
 
     def _by_model(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        named = dict(zip(self.models, values, strict=True))
+        named = dict(zip(self.methods, values, strict=True))
         return named | {ENSEMBLE: named[self.final]}

@@ -9,31 +9,31 @@ from cardiac_seg.run.folder import REFERENCE_MASKS
 
 
 def agreement_table(clinical: pd.DataFrame, recorded_ef: pd.Series) -> pd.DataFrame:
-    """Clinical indices of models against the reference masks, and of both against recorded EF.
+    """Clinical indices of methods against the reference masks, and of both against recorded EF.
 
-    A patient counts where a model's volumes come by the same method as the reference's (a model
+    A patient counts where a method's volumes come by the same method as the reference's (a method
     that misses a view's cavity has monoplane ones). The reference's own row against the recorded
     EF is the oracle: what masks without any error would reach.
 
     Args:
-        clinical: patient, model, method, index, value.
+        clinical: patient, method, volume_method, index, value.
         recorded_ef: By patient, percent; NaN where there is none.
     """
-    columns = ["model", "against", "index", "unit", "patients", "r", "bias", "sd", "low", "high"]
-    wide = clinical.pivot_table("value", "patient", ["model", "index"], dropna=False)
-    methods = clinical.groupby(["patient", "model"]).method.first().unstack()
+    columns = ["method", "against", "index", "unit", "patients", "r", "bias", "sd", "low", "high"]
+    wide = clinical.pivot_table("value", "patient", ["method", "index"], dropna=False)
+    volume_methods = clinical.groupby(["patient", "method"]).volume_method.first().unstack()
     rows, recorded = [], recorded_ef.reindex(wide.index)
-    for model in dict.fromkeys(clinical.model):
-        same = (methods[model] == methods[REFERENCE_MASKS]).reindex(wide.index)
+    for method in dict.fromkeys(clinical.method):
+        same = (volume_methods[method] == volume_methods[REFERENCE_MASKS]).reindex(wide.index)
         for index, (_, unit) in INDICES.items():
-            if (model, index) not in wide or (REFERENCE_MASKS, index) not in wide:
+            if (method, index) not in wide or (REFERENCE_MASKS, index) not in wide:
                 continue
-            about = {"model": model, "index": index, "unit": unit}
-            if model != REFERENCE_MASKS:
+            about = {"method": method, "index": index, "unit": unit}
+            if method != REFERENCE_MASKS:
                 against = wide[REFERENCE_MASKS, index].where(same).to_numpy(float)
-                told = agreement(wide[model, index].to_numpy(float), against)
+                told = agreement(wide[method, index].to_numpy(float), against)
                 rows.append(about | {"against": "reference masks"} | told)
             if index == EF_AS_RECORDED and recorded.notna().any():
-                told = agreement(wide[model, index].to_numpy(float), recorded.to_numpy(float))
+                told = agreement(wide[method, index].to_numpy(float), recorded.to_numpy(float))
                 rows.append(about | {"against": RECORDED_EF} | told)
     return pd.DataFrame(rows, columns=[*columns, "mae"])

@@ -2,7 +2,7 @@
 
 from cardiac_seg.run.folder import FINAL_MASKS
 
-ENSEMBLE = FINAL_MASKS  # the chosen model, under the name it is published with
+ENSEMBLE = FINAL_MASKS  # the chosen method, under the name it is published with
 OVERLAP = ("dice", "iou", "precision", "recall")
 DISTANCES = ("hd95_mm", "assd_mm", "nsd_1mm", "nsd_2mm", "nsd_3mm")
 METRICS = (*OVERLAP, *DISTANCES, "size_difference")

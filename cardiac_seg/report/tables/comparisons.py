@@ -6,11 +6,11 @@ import pandas as pd
 from cardiac_seg.metrics.statistics import bootstrap_means, holm, interval, wilcoxon
 from cardiac_seg.report.tables.columns import ENSEMBLE, SMALLER_IS_BETTER
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.meta_folder import calibrated_control, control_of, final_model, models_of
+from cardiac_seg.run.meta_folder import calibrated_control, control_of, final_method, methods_of
 
 SIGNIFICANT = 0.05
 COMPARISON = [
-    *("role", "model", "against", "metric", "patients", "model_value", "against_value"),
+    *("role", "method", "against", "metric", "patients", "method_value", "against_value"),
     *("difference", "low", "high", "p", "p_holm", "effect", "verdict", "excluded"),
 ]
 
@@ -20,38 +20,38 @@ def comparison_table(
 ) -> pd.DataFrame:
     """Paired comparisons over patients; the same postprocessing on both sides.
 
-    Primary: the ensemble's Dice against that of the temperature-scaled mean (of the mean where no
+    Primary: the ensemble's Dice against that of the calibrated mean (of the mean where no
     temperature is fitted), one test. Secondary: its HD95 and band calibration error against the
-    same, and all three against the mean. Exploratory: the Dice of every other model against the
+    same, and all three against the mean. Exploratory: the Dice of every other method against the
     mean. P values are corrected (Holm) inside each role.
 
     Args:
         run: The run.
         cases: The table `cases`.
-        calibration_patients: model, patient, band_ece.
+        calibration_patients: method, patient, band_ece.
 
     Returns:
-        role, model, against, metric, patients, model_value, against_value, difference (model
-        minus control), low, high, p, p_holm, effect (positive: the model is better), verdict, see
+        role, method, against, metric, patients, method_value, against_value, difference (method
+        minus control), low, high, p, p_holm, effect (positive: the method is better), verdict, see
         `verdict`, excluded, see `compare`. No rows where there is nothing to combine.
     """
-    control, calibrated, models = control_of(run), calibrated_control(run), models_of(run)
+    control, calibrated, methods = control_of(run), calibrated_control(run), methods_of(run)
     if len(run.config.members) == 1:
         return pd.DataFrame(columns=COMPARISON)
-    final = final_model(run)
+    final = final_method(run)
     planned = [("primary", calibrated, "dice"), ("secondary", calibrated, "hd95_mm")]
     planned += [("secondary", calibrated, "band_ece")]
     if control != calibrated:
         planned += [("secondary", control, m) for m in ("dice", "hd95_mm", "band_ece")]
-    # A model is not tested against itself.
+    # A method is not tested against itself.
     tests = [(role, ENSEMBLE, against, m) for role, against, m in planned if against != final]
-    others = [m for m in models if m not in (control, final)]
+    others = [m for m in methods if m not in (control, final)]
     tests += [("exploratory", m, control, "dice") for m in others]
     values = paired_values(cases, calibration_patients)
     rows = [
-        {"role": role, "model": model, "against": against, "metric": metric}
-        | compare(values[metric][model], values[metric][against], metric, run.config.seed)
-        for role, model, against, metric in tests
+        {"role": role, "method": method, "against": against, "metric": metric}
+        | compare(values[metric][method], values[metric][against], metric, run.config.seed)
+        for role, method, against, metric in tests
     ]
     return corrected(pd.DataFrame(rows))[COMPARISON]
 
@@ -59,12 +59,12 @@ def comparison_table(
 def paired_values(
     cases: pd.DataFrame, calibration_patients: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
-    """Metric -> ((patient, case), (model, structure)) values that comparisons are made of."""
+    """Metric -> ((patient, case), (method, structure)) values that comparisons are made of."""
     calibration = calibration_patients.assign(case="all", structure="all")
     tables = {"dice": cases, "hd95_mm": cases, "band_ece": calibration}
     return {
         metric: table.pivot(
-            index=["patient", "case"], columns=["model", "structure"], values=metric
+            index=["patient", "case"], columns=["method", "structure"], values=metric
         )
         for metric, table in tables.items()
     }
@@ -86,24 +86,24 @@ def verdict(row) -> str:
     return "better" if better else "worse"
 
 
-def compare(model: pd.DataFrame, control: pd.DataFrame, metric: str, seed: int) -> dict:
+def compare(method: pd.DataFrame, control: pd.DataFrame, metric: str, seed: int) -> dict:
     """A paired comparison over patients.
 
     Args:
-        model, control: (cases, structures) values, patients the first level of the index; NaN
-            where undefined. A case counts where both are defined: a model that fails on a hard
+        method, control: (cases, structures) values, patients the first level of the index; NaN
+            where undefined. A case counts where both are defined: a method that fails on a hard
             case must not gain by leaving it out.
         metric: Says which direction is better.
         seed: Of the bootstrap.
 
     Returns:
-        patients, model_value and against_value (means over these pairs), difference (mean of a
+        patients, method_value and against_value (means over these pairs), difference (mean of a
         patient's cases, of patients, of structures), low, high, p, effect, excluded (pairs of
         which only one side is defined).
     """
-    defined = model.notna() & control.notna()
-    excluded = int((model.notna() ^ control.notna()).sum().sum())
-    sides = [some.where(defined).groupby(level=0, sort=False).mean() for some in (model, control)]
+    defined = method.notna() & control.notna()
+    excluded = int((method.notna() ^ control.notna()).sum().sum())
+    sides = [some.where(defined).groupby(level=0, sort=False).mean() for some in (method, control)]
     apart = sides[0] - sides[1]
     apart = apart.loc[:, apart.notna().any()]
     per_patient = apart.mean(axis=1).to_numpy(float)
@@ -114,7 +114,7 @@ def compare(model: pd.DataFrame, control: pd.DataFrame, metric: str, seed: int) 
     p, effect = wilcoxon(-per_patient if metric in SMALLER_IS_BETTER else per_patient)
     return {
         "patients": int((~np.isnan(per_patient)).sum()),
-        "model_value": sides[0].mean().mean(),
+        "method_value": sides[0].mean().mean(),
         "against_value": sides[1].mean().mean(),
         "difference": apart.mean().mean(),
         "low": low,

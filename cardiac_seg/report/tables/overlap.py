@@ -10,8 +10,8 @@ from cardiac_seg.run.folder import Run
 
 
 def patient_table(cases: pd.DataFrame) -> pd.DataFrame:
-    """The mean of each patient's cases, for every model, structure and metric."""
-    keys = ["model", "structure", "patient"]
+    """The mean of each patient's cases, for every method, structure and metric."""
+    keys = ["method", "structure", "patient"]
     return cases.groupby(keys, as_index=False, sort=False)[list(METRICS)].mean()
 
 
@@ -24,49 +24,49 @@ def summary_table(cases: pd.DataFrame, structures: tuple[str, ...], seed: int) -
         seed: Of the bootstrap.
 
     Returns:
-        model, structure (`mean`: of the structures), metric, mean, low, high, patients (with a
+        method, structure (`mean`: of the structures), metric, mean, low, high, patients (with a
         value), undefined_cases.
     """
     patients = patient_table(cases)
-    models = list(dict.fromkeys(cases.model))
-    wide = patients.pivot(index="patient", columns=["model", "structure"], values=list(METRICS))
-    columns = [(x, m, s) for x in METRICS for m in models for s in structures]
+    methods = list(dict.fromkeys(cases.method))
+    wide = patients.pivot(index="patient", columns=["method", "structure"], values=list(METRICS))
+    columns = [(x, m, s) for x in METRICS for m in methods for s in structures]
     wide = wide[columns].astype(float)
     means = wide.mean()
     draws = pd.DataFrame(bootstrap_means(wide.to_numpy(), seed), columns=wide.columns)
-    undefined = cases[list(METRICS)].isna().groupby([cases.model, cases.structure]).sum()
+    undefined = cases[list(METRICS)].isna().groupby([cases.method, cases.structure]).sum()
     rows = []
     for metric in METRICS:
-        for model in models:
+        for method in methods:
             for structure in structures:
-                at = (metric, model, structure)
+                at = (metric, method, structure)
                 low, high = interval(draws[at].to_numpy()) or (np.nan, np.nan)
                 rows.append(
                     {
-                        "model": model,
+                        "method": method,
                         "structure": structure,
                         "metric": metric,
                         "mean": means[at],
                         "low": low,
                         "high": high,
                         "patients": int(wide[at].notna().sum()),
-                        "undefined_cases": int(undefined.loc[(model, structure), metric]),
+                        "undefined_cases": int(undefined.loc[(method, structure), metric]),
                     }
                 )
             every = [
-                (metric, model, s) for s in structures if not np.isnan(means[metric, model, s])
+                (metric, method, s) for s in structures if not np.isnan(means[metric, method, s])
             ]
             low, high = interval(draws[every].mean(axis=1).to_numpy()) or (np.nan, np.nan)
             rows.append(
                 {
-                    "model": model,
+                    "method": method,
                     "structure": "mean",
                     "metric": metric,
                     "mean": means[every].mean(),
                     "low": low,
                     "high": high,
-                    "patients": int(wide[metric][model].notna().any(axis=1).sum()),
-                    "undefined_cases": int(undefined.loc[model, metric].sum()),
+                    "patients": int(wide[metric][method].notna().any(axis=1).sum()),
+                    "undefined_cases": int(undefined.loc[method, metric].sum()),
                 }
             )
     return pd.DataFrame(rows)
@@ -76,7 +76,7 @@ def group_table(run: Run, cases: pd.DataFrame, regions: pd.DataFrame) -> pd.Data
     """Dice by what is known of the cases: the mean over the patients of each group.
 
     Returns:
-        by, value, model, structure (`mean`: of the structures), dice, low, high, patients.
+        by, value, method, structure (`mean`: of the structures), dice, low, high, patients.
     """
     stratum = run.dataset.stratum
     known = cases.assign(**{stratum: cases.group.map(group_name)})
@@ -101,12 +101,12 @@ def group_name(group: str) -> str:
 def confusion_table(pooled: dict[str, dict], classes: tuple[str, ...]) -> pd.DataFrame:
     """Pooled confusion; `share` is of the true class's pixels (rows sum to 1)."""
     rows = []
-    for model, scores in pooled.items():
+    for method, scores in pooled.items():
         counts = np.array(scores["confusion"])
         for truth, row in zip(classes, counts, strict=True):
             share = row / row.sum() if row.sum() else np.full(len(row), np.nan)
             rows += [
-                {"model": model, "truth": truth, "predicted": c, "pixels": int(n), "share": s}
+                {"method": method, "truth": truth, "predicted": c, "pixels": int(n), "share": s}
                 for c, n, s in zip(classes, row, share, strict=True)
             ]
     return pd.DataFrame(rows)
@@ -115,16 +115,16 @@ def confusion_table(pooled: dict[str, dict], classes: tuple[str, ...]) -> pd.Dat
 def _grouped(cases: pd.DataFrame, column: str, seed: int) -> pd.DataFrame:
     """Dice by one column: mean over the patients of each group, with its interval."""
     known = cases[cases[column] != ""]
-    keys = [column, "model", "structure"]
+    keys = [column, "method", "structure"]
     wide = known.pivot_table("dice", "patient", keys, "mean", dropna=False, sort=False)
     draws = pd.DataFrame(bootstrap_means(wide.to_numpy(float), seed), columns=wide.columns)
     means, rows = wide.mean(), []
-    for value, model in dict.fromkeys((v, m) for v, m, _ in sorted(wide.columns)):
-        of = {s: [(value, model, s)] for s in dict.fromkeys(known.structure)}
+    for value, method in dict.fromkeys((v, m) for v, m, _ in sorted(wide.columns)):
+        of = {s: [(value, method, s)] for s in dict.fromkeys(known.structure)}
         of["mean"] = [one[0] for one in of.values() if not np.isnan(means[one[0]])]
         for structure, some in of.items():
             low, high = interval(draws[some].mean(axis=1).to_numpy()) or (np.nan, np.nan)
-            row = {"by": column, "value": value, "model": model, "structure": structure}
+            row = {"by": column, "value": value, "method": method, "structure": structure}
             row |= {"dice": means[some].mean(), "low": low, "high": high}
             rows.append(row | {"patients": int(wide[some].notna().any(axis=1).sum())})
     return pd.DataFrame(rows)

@@ -16,7 +16,7 @@ def roc_tables(
     """One-vs-rest ROC curves and their areas from binned probabilities.
 
     Args:
-        ranked: Model -> (classes, 2, bins) pixels by probability; others first, then the class.
+        ranked: Method -> (classes, 2, bins) pixels by probability; others first, then the class.
         classes: Names.
 
     Returns:
@@ -25,25 +25,27 @@ def roc_tables(
         the share of pairs that are in one bin.
     """
     curves, areas = [], []
-    for model, counts in ranked.items():
+    for method, counts in ranked.items():
         for name, (others, own) in zip(classes, counts, strict=True):
             false, true = (np.concatenate([[0], np.cumsum(c[::-1])]) for c in (others, own))
             if not false[-1] or not true[-1]:
-                areas.append({"model": model, "class": name, "auc": np.nan, "error_bound": np.nan})
+                areas.append(
+                    {"method": method, "class": name, "auc": np.nan, "error_bound": np.nan}
+                )
                 continue
             tied = (others / false[-1] * (own / true[-1])).sum() / 2
             fpr, tpr = false / false[-1], true / true[-1]
             auc = float(np.trapezoid(tpr, fpr))
-            areas.append({"model": model, "class": name, "auc": auc, "error_bound": tied})
+            areas.append({"method": method, "class": name, "auc": auc, "error_bound": tied})
             # Equal steps along the curve as it is drawn, over the logarithm of false positives.
             drawn = np.log10(np.maximum(fpr, 1e-6)) / 6
             length = np.concatenate([[0], np.cumsum(np.hypot(np.diff(drawn), np.diff(tpr)))])
             wanted = np.searchsorted(length, np.linspace(0, length[-1], ROC_POINTS))
             kept = np.unique(np.minimum(wanted, len(fpr) - 1))
-            curve = {"model": model, "class": name}
+            curve = {"method": method, "class": name}
             curve |= {"false_positive_rate": fpr[kept], "true_positive_rate": tpr[kept]}
             curves.append(pd.DataFrame(curve))
-    columns = ["model", "class", "false_positive_rate", "true_positive_rate"]
+    columns = ["method", "class", "false_positive_rate", "true_positive_rate"]
     curves = pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=columns)
     return curves, pd.DataFrame(areas)
 
@@ -54,29 +56,29 @@ def calibration_tables(
     """Reliability by bin of confidence, and expected calibration error and Brier score.
 
     Args:
-        bins: Model -> (patients, areas, bins, 3) pixels, summed confidence, right pixels.
-        brier: Model -> (patients, areas) summed squared errors of all classes (Brier 1950).
+        bins: Method -> (patients, areas, bins, 3) pixels, summed confidence, right pixels.
+        brier: Method -> (patients, areas) summed squared errors of all classes (Brier 1950).
         seed: Of the bootstrap.
 
     Returns:
-        The lines of a reliability diagram, and per model and area: pixels, ece, brier, each of
+        The lines of a reliability diagram, and per method and area: pixels, ece, brier, each of
         the two with its interval over patients (`ece_low`, ...). All are of the patients' pixels
         together; a patient's own calibration error is in `calibration_patients`.
     """
     lines, scores = [], []
-    for model, counts in bins.items():
+    for method, counts in bins.items():
         for area, of_patients, squares in zip(
-            AREAS, counts.swapaxes(0, 1), brier[model].T, strict=True
+            AREAS, counts.swapaxes(0, 1), brier[method].T, strict=True
         ):
             pixels, confidence, right = of_patients.sum(axis=0).T
             filled = pixels > 0
-            line = {"model": model, "area": area, "bin": np.flatnonzero(filled)}
+            line = {"method": method, "area": area, "bin": np.flatnonzero(filled)}
             line |= {"pixels": pixels[filled].astype(int)}
             line |= {"confidence": confidence[filled] / pixels[filled]}
             line |= {"accuracy": right[filled] / pixels[filled]}
             lines.append(pd.DataFrame(line))
             total = pixels.sum()
-            row = {"model": model, "area": area, "pixels": int(total)}
+            row = {"method": method, "area": area, "pixels": int(total)}
             row |= {"ece": calibration_error(of_patients.sum(axis=0))}
             row |= {"brier": squares.sum() / total if total else np.nan}
             # A draw's sums are its means times the number of patients: ratios stay.
@@ -100,11 +102,11 @@ def change_table(changes: dict[str, np.ndarray]) -> pd.DataFrame:
     bounds = zip(DISTANCES_MM[:-1], DISTANCES_MM[1:], strict=True)
     names = [f"{a:g}-{b:g} mm" if np.isfinite(b) else f"over {a:g} mm" for a, b in bounds]
     rows = []
-    for model, counts in changes.items():
+    for method, counts in changes.items():
         for name, row in zip(names, counts, strict=True):
             outcome = dict(zip(OUTCOMES, map(int, row), strict=True))
-            rows.append({"model": model, "distance": name, "changed": int(row.sum()), **outcome})
-    return pd.DataFrame(rows, columns=["model", "distance", "changed", *OUTCOMES])
+            rows.append({"method": method, "distance": name, "changed": int(row.sum()), **outcome})
+    return pd.DataFrame(rows, columns=["method", "distance", "changed", *OUTCOMES])
 
 
 def calibration_error(bins: np.ndarray) -> float:

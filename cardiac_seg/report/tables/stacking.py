@@ -30,15 +30,15 @@ def history_table(run: Run) -> pd.DataFrame:
 def importance_table(run: Run) -> pd.DataFrame:
     """Permutation importance of the feature groups, cross-fitted on development patients."""
     rows = []
-    for model, told in read_interpretation(run).items():
+    for method, told in read_interpretation(run).items():
         for group, value in told.get("importance", {}).items():
-            row = {"model": model, "group": group, "mean": value["mean"]}
+            row = {"method": method, "group": group, "mean": value["mean"]}
             rows.append(row | {"low": min(value["folds"]), "high": max(value["folds"])})
-    return pd.DataFrame(rows, columns=["model", "group", "mean", "low", "high"])
+    return pd.DataFrame(rows, columns=["method", "group", "mean", "low", "high"])
 
 
-def model_table(metrics: dict, costs: dict, subset: str) -> pd.DataFrame:
-    """One row a model: Dice with intervals, the difference to the control, and what it costs.
+def method_table(metrics: dict, costs: dict, subset: str) -> pd.DataFrame:
+    """One row a method: Dice with intervals, the difference to the control, and what it costs.
 
     Args:
         metrics: Content of `metrics.json`.
@@ -50,16 +50,16 @@ def model_table(metrics: dict, costs: dict, subset: str) -> pd.DataFrame:
         Dice per patient on the native grid, each followed by the two ends of its interval.
     """
     rows = []
-    for model, scores in metrics["subsets"][subset]["models"].items():
+    for method, scores in metrics["subsets"][subset]["methods"].items():
         values = {**scores["dice_native_per_patient"], "mean": scores["mean_foreground_dice"]}
         intervals = dict(scores["interval_95"])
         intervals["mean"] = intervals.pop("mean_foreground_dice")
         if against := scores.get(f"against_{metrics['control']}"):
             values["difference"] = against["difference"]
             intervals["difference"] = against["interval_95"]
-        row = {"model": model}
+        row = {"method": method}
         for name, value in values.items():
             low, high = intervals[name] or (np.nan, np.nan)
             row |= {name: value, f"{name}_low": low, f"{name}_high": high}
-        rows.append(row | costs.get(model, {}))
+        rows.append(row | costs.get(method, {}))
     return pd.DataFrame(rows)

@@ -8,9 +8,9 @@ from cardiac_seg.report.tables.columns import ENSEMBLE
 
 def quality_table(quality: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
     """Predicted beside true quality of each case, those to review first on top."""
-    ensemble = cases[cases.model == ENSEMBLE]
+    ensemble = cases[cases.method == ENSEMBLE]
     table = quality.assign(dice=quality.case.map(ensemble.groupby("case").dice.mean()))
-    table = table.sort_values(["predicted_quality", "case"], ignore_index=True)
+    table = table.sort_values(["predicted_dice", "case"], ignore_index=True)
     return table.assign(review_rank=table.index + 1)
 
 
@@ -29,7 +29,7 @@ def risk_coverage(quality: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     scores = {
         "pairwise_dice": known.pairwise_dice.to_numpy(float),
         "boundary_entropy": -known.boundary_entropy.to_numpy(float),
-        "predicted_quality": known.predicted_quality.to_numpy(float),
+        "predicted_dice": known.predicted_dice.to_numpy(float),
         "oracle": dice,
     }
     curves, agreed = [], []
@@ -47,7 +47,7 @@ def risk_coverage(quality: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
             for m in ("spearman", "pearson")
         )
         row = {"score": name, "spearman": spearman, "pearson": pearson}
-        if name == "predicted_quality":  # the only one that is a Dice
+        if name == "predicted_dice":  # the only one that is a Dice
             row["bias"], row["mae"] = (plain - known.dice).mean(), (plain - known.dice).abs().mean()
         agreed.append(row)
     if n:
