@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from cardiac_seg.config.loading import load_config
-from cardiac_seg.pipeline import stages
+from cardiac_seg.pipeline import maps, stages
 from cardiac_seg.pipeline.prepare import find_cases, prepare
 from cardiac_seg.report import one_run, several_runs
 from cardiac_seg.run.open import create
@@ -57,7 +57,7 @@ def make_run(folder, dataset, root, *overrides, noise=0, blind=lambda case: ()):
     cache = prepare(run, find_cases(run))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            stages,
+            maps,
             "load_network",
             lambda run, member, part: StandIn(run, cache, member, noise, blind),
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cardiac_seg.config.loading import load_config
-from cardiac_seg.pipeline import stages
+from cardiac_seg.pipeline import maps
 from cardiac_seg.pipeline.prepare import find_cases, prepare
 from cardiac_seg.pipeline.train import _training_job
 from cardiac_seg.run.open import create, join
@@ -68,7 +68,7 @@ def prepared(mri_root, tmp_path, monkeypatch):
         files = find_cases(run)
         cache, asked = prepare(run, files), []
         monkeypatch.setattr(
-            stages,
+            maps,
             "load_network",
             lambda run, member, part: StandIn(run, cache, member, part, asked),
         )

@@ -17,7 +17,7 @@ from cardiac_seg.metrics.expected_dice import expected_dice
 from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
 from cardiac_seg.pipeline import stack, stages
 from cardiac_seg.pipeline.evaluate import Scores
-from cardiac_seg.pipeline.map import development_files, map_cases
+from cardiac_seg.pipeline.maps import development_files, map_cases
 from cardiac_seg.run.meta_folder import final_method, methods_of, read_combiner, read_steps
 from cardiac_seg.run.open import join
 from cardiac_seg.system.errors import UserError

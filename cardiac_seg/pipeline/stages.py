@@ -14,7 +14,7 @@ from cardiac_seg.masks.postprocessing import STEPS
 from cardiac_seg.meta.combine import Combiner, learner_names
 from cardiac_seg.pipeline.choose import choose_steps
 from cardiac_seg.pipeline.evaluate import Scores, describe_cases, score, summarize
-from cardiac_seg.pipeline.map import FOLD_MEAN, development_files, map_cases, unseen_cases
+from cardiac_seg.pipeline.maps import FOLD_MEAN, development_files, map_cases, unseen_cases
 from cardiac_seg.pipeline.prepare import find_cases, prepare
 from cardiac_seg.pipeline.stack import (
     DEVELOPMENT,

@@ -7,7 +7,7 @@ from cardiac_seg.grid.cache import Cache, class_pixels
 from cardiac_seg.members.maps import made_by
 from cardiac_seg.members.training import TrainingJob, train
 from cardiac_seg.members.training_state import read_state
-from cardiac_seg.pipeline.map import FOLD_MEAN
+from cardiac_seg.pipeline.maps import FOLD_MEAN
 from cardiac_seg.run.folder import Run
 from cardiac_seg.system.checked_reads import file_sha256
 from cardiac_seg.system.errors import UserError
