@@ -234,7 +234,7 @@ def test_echo_has_ejection_fractions_an_oracle_and_no_regions(echo):
     wide = values.pivot(index="patient", columns="method", values="value")
     bias = agreement.bias["ensemble", "reference masks", "lv_ef_percent"]
     assert bias == pytest.approx((wide.ensemble - wide.reference).mean())
-    assert set(table(echo, "clinical").method) == {"biplane"}
+    assert set(table(echo, "clinical").volume_method) == {"biplane"}
     assert set(table(echo, "groups").by) == {"view", "phase", "image quality"}
     rows = table(echo, "cases").query("method == 'mean' and structure == 'LV'").set_index("case")
     case = names_of_cases(echo)[0]

@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from cardiac_seg.drawing.styles import COLOURS, METHOD_NAMES, METHOD_STYLE, SCORES
+from cardiac_seg.drawing.styles import CLASS_COLOURS, METHOD_NAMES, METHOD_STYLE, SCORES
 from cardiac_seg.report.figures import elements as draw
 from cardiac_seg.report.figures.calibration import calibration_scores, reliability_diagrams
 from cardiac_seg.report.figures.clinical import bland_altman
@@ -163,7 +163,7 @@ def number(table, column, **wanted):
 def test_every_model_has_a_name_and_its_own_style():
     assert list(METHOD_STYLE) == list(METHOD_NAMES)
     assert len({str(style) for style in METHOD_STYLE.values()}) == len(METHOD_NAMES)
-    structures = {colour.lower() for name, colour in COLOURS.items() if name != "mean"}
+    structures = {colour.lower() for name, colour in CLASS_COLOURS.items() if name != "mean"}
     assert not structures & {style["color"].lower() for style in METHOD_STYLE.values()}
 
 
@@ -242,7 +242,7 @@ def test_roc_curves_and_areas(figures, tables):
             curve = draw.select_rows(tables["roc"], method=method, **{"class": name})
             assert line.get_ydata().tolist() == curve.true_positive_rate.tolist()
             assert line.get_xdata().tolist() == curve.false_positive_rate.tolist()
-            assert line.get_color() == COLOURS[name]
+            assert line.get_color() == CLASS_COLOURS[name]
             area = number(tables["auc"], "auc", method=method, **{"class": name})
             assert f"{name} {area:.4f}" in texts(axes.get_legend())
 
@@ -286,7 +286,7 @@ def test_dice_of_the_ensemble_in_the_structures_colours(figures, tables):
     for name, bar, text in zip(WITH_MEAN, axes.patches, axes.texts, strict=True):
         row = table.loc[name]
         assert bar.get_height() == row["mean"]
-        assert to_hex(bar.get_facecolor()) == COLOURS[name].lower()
+        assert to_hex(bar.get_facecolor()) == CLASS_COLOURS[name].lower()
         assert text.get_text() == f"{row['mean']:.3f}\n[{row.low:.3f}, {row.high:.3f}]"
     assert [np.array(s)[:, 1].tolist() for s in intervals(axes)] == table.loc[
         WITH_MEAN, ["low", "high"]
@@ -298,7 +298,7 @@ def test_dice_by_group(figures, tables):
     table = draw.select_rows(tables["groups"], method="ensemble")
     for line, name in zip(axes.lines, WITH_MEAN, strict=True):
         values = draw.select_rows(table, structure=name).set_index("value").dice
-        assert line.get_color() == COLOURS[name]
+        assert line.get_color() == CLASS_COLOURS[name]
         assert line.get_xdata().tolist() == values[["ED", "ES"]].tolist()
     assert [t.get_text() for t in axes.texts] == [f"{v:.3f}" for v in values]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["ED (4)", "ES (4)"]
@@ -383,7 +383,7 @@ def test_bland_altman_by_hand():
     assert {t.get_text() for t in right.texts} == {"4.0", "−7.8", "15.8"}
     assert left.get_title("left") == "LV EDV: r 0.987, n 3"
     assert "mL" in left.get_xlabel() and "mL" in right.get_ylabel()
-    assert left.lines[0].get_color() == COLOURS["LV"]
+    assert left.lines[0].get_color() == CLASS_COLOURS["LV"]
 
     alone = frame(columns, ("mean", "lv_edv_ml", "mL", 1, NAN, 4, NAN, NAN, NAN))
     figure = bland_altman(clinical[clinical.patient == "a"], alone, "mean", ["lv_edv_ml"])

@@ -612,7 +612,7 @@ def test_the_reference_has_its_own_row_against_the_recorded_ef():
         for method, of in values.items()
         for patient, value in zip(recorded.index, of, strict=True)
     )
-    clinical = clinical.assign(method="biplane")
+    clinical = clinical.assign(volume_method="biplane")
     table = agreement_table(clinical, recorded).set_index(["method", "against"])
     assert list(table.index) == [
         ("reference", "recorded EF"),
@@ -643,7 +643,7 @@ def test_indices_without_a_recorded_ef_have_no_oracle():
         for m, of in (("reference", [100.0, 120.0]), ("mean", [110.0, np.nan]))
         for p, v in zip(("p1", "p2"), of, strict=True)
     )
-    clinical = clinical.assign(method="voxels")
+    clinical = clinical.assign(volume_method="voxels")
     table = agreement_table(clinical, pd.Series(np.nan, index=["p1", "p2"]))
     assert table[["method", "against", "patients"]].to_numpy().tolist() == [
         ["mean", "reference masks", 1]

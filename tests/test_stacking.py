@@ -339,9 +339,9 @@ def test_what_a_gate_leaves_of_the_optimism_is_known(prepared):
     stages.stack(run, files, cache)
     none = dict.fromkeys(("dice_change", "expected_dice_change"), 0.0)
     method = stack.choose_method(run, {})["method"]
-    before = stack.choose_method(run, {method: none})["quality"]
+    before = stack.choose_method(run, {method: none})["predicted_dice"]
     threshold = {method: {"dice_change": 0.001, "expected_dice_change": 0.02}}
-    after = stack.choose_method(run, threshold)["quality"]
+    after = stack.choose_method(run, threshold)["predicted_dice"]
     assert after["optimism"] == pytest.approx(before["optimism"] + 0.019)
 
 

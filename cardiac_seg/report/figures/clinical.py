@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cardiac_seg.anatomy import COLOURS
-from cardiac_seg.drawing.styles import DIGITS, GUIDE
+from cardiac_seg.drawing.styles import CLASS_COLOURS, DIGITS, GUIDE
 from cardiac_seg.metrics.indices import INDICES
 from cardiac_seg.report.figures.elements import (
     DOUBLE,
@@ -52,7 +51,7 @@ def bland_altman(
             for column in ("patients", "r", "bias", "low", "high")
         }
         name, unit = INDICES[index]
-        colour = COLOURS.get({"Myocardial mass": "MYO"}.get(name, name[:2]), "#000000")
+        colour = CLASS_COLOURS.get({"Myocardial mass": "MYO"}.get(name, name[:2]), "#000000")
         dots = {"marker": "o", "ms": 2.8, "ls": "none", "mfc": "none", "mew": 0.6, "color": colour}
         left.plot(reference, measured, **dots)
         ends = padded_range([*reference, *measured])

@@ -6,8 +6,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from cardiac_seg.anatomy import COLOURS
-from cardiac_seg.drawing.styles import GUIDE, METHOD_NAMES
+from cardiac_seg.drawing.styles import CLASS_COLOURS, GUIDE, METHOD_NAMES
 from cardiac_seg.report.figures.elements import (
     DOUBLE,
     SINGLE,
@@ -88,7 +87,7 @@ def roc_curves(
             curve = select_rows(roc, method=method, **{"class": name})
             label = f"{name} {number_text(areas.get(name, np.nan), 4)}"
             rates = curve.false_positive_rate, curve.true_positive_rate
-            axes.plot(*rates, color=COLOURS[name], linewidth=1, label=label)
+            axes.plot(*rates, color=CLASS_COLOURS[name], linewidth=1, label=label)
         axes.set_xscale("symlog", linthresh=1e-5, linscale=0.5)
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=[0, 1e-4, 1e-2, 1])
         axes.minorticks_off()
@@ -163,7 +162,7 @@ def dice_of_method(
     names = [*structures, "mean"]
     rows = rows.set_index("structure").reindex(names)
     figure, (axes,) = new_axes(SINGLE, 2.3)
-    axes.bar(range(len(names)), rows["mean"], 0.6, color=[COLOURS[n] for n in names])
+    axes.bar(range(len(names)), rows["mean"], 0.6, color=[CLASS_COLOURS[n] for n in names])
     whiskers = axes.vlines(range(len(names)), rows.low, rows.high, color="black", linewidth=1)
     whiskers.set_path_effects([withStroke(linewidth=2, foreground="white")])
     for x, row in enumerate(rows.itertuples()):
@@ -200,7 +199,7 @@ def dice_by_group(
             dice = select_rows(rows, structure=name).set_index("value").dice.reindex(values)
             y = np.arange(len(values)) + offset
             marker = {"marker": "D" if name == "mean" else "o", "ms": 3.5, "ls": "none"}
-            axes.plot(dice, y, color=COLOURS[name], **marker, label=name)
+            axes.plot(dice, y, color=CLASS_COLOURS[name], **marker, label=name)
             if name == "mean":
                 for row, value in enumerate(dice):
                     text_beside(axes, row + offset, number_text(value, 3))

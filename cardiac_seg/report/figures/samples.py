@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cardiac_seg.anatomy import COLOURS
 from cardiac_seg.data.case import read_mask
 from cardiac_seg.drawing import overlays
-from cardiac_seg.drawing.styles import ERRORS, METHOD_NAMES
+from cardiac_seg.drawing.styles import CLASS_COLOURS, ERRORS, METHOD_NAMES
 from cardiac_seg.members.maps import CaseMaps, read_maps
 from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.report.figures.elements import DOUBLE, SMALL
@@ -89,7 +88,7 @@ def sample_figure(run: Run, samples: list[Sample]) -> Figure | None:
     for axes, column in zip(grid[0], columns, strict=True):
         title = _ensemble_title(run) if column == ENSEMBLE else METHOD_NAMES.get(column, column)
         axes.set_title(title.replace(" ", "\n", 1), fontsize=SMALL)
-    _legend(figure, {s: COLOURS[s] for s in run.dataset.structures} | ERRORS)
+    _legend(figure, {s: CLASS_COLOURS[s] for s in run.dataset.structures} | ERRORS)
     return figure
 
 
@@ -105,7 +104,7 @@ def overlay_figure(run: Run, samples: list[Sample]) -> Figure | None:
         axes.imshow(overlays.contoured(picture, sample.masks[ENSEMBLE], structures, 2))
         axes.set_title(sample.title, fontsize=SMALL)
         axes.set_xlabel(f"Dice {sample.dice[ENSEMBLE]:.3f}", fontsize=SMALL)
-    _legend(figure, {s: COLOURS[s] for s in structures} | {"reference": "#FFFFFF"})
+    _legend(figure, {s: CLASS_COLOURS[s] for s in structures} | {"reference": "#FFFFFF"})
     return figure
 
 
@@ -126,7 +125,7 @@ def uncertainty_figure(run: Run, samples: list[Sample]) -> Figure | None:
     bar = figure.colorbar(scale, ax=grid[2], shrink=0.9, pad=0.02)
     bar.set_label("entropy / log C", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
-    _legend(figure, {s: COLOURS[s] for s in run.dataset.structures} | ERRORS)
+    _legend(figure, {s: CLASS_COLOURS[s] for s in run.dataset.structures} | ERRORS)
     return figure
 
 
