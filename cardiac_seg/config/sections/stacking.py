@@ -1,0 +1,90 @@
+"""`stacking`: the learners that combine the members' maps."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from cardiac_seg.config.sections.section import Count, Number, Positive, Section, Switch
+
+LEARNERS = ("weighted_mean", "logistic", "random_forest", "gradient_boosting")
+# The three groups every learner gets; the others are added for the full feature set.
+CORE_FEATURES = ("probability", "entropy", "confidence")
+MORE_FEATURES = ("margin", "disagreement", "context", "distance", "slices", "intensity")
+
+
+class RandomForest(Section):
+    """Leaves hold many pixels, so that a stored forest stays small."""
+
+    trees: Count = Field(100, description="number of trees")
+    min_samples_leaf: Annotated[int, Field(ge=50, strict=True)] = Field(
+        50, description="pixels per leaf, at least"
+    )
+
+
+class GradientBoosting(Section):
+    """Regularised: neighbouring pixels are alike, so few patients are few examples."""
+
+    kind: Literal["histogram", "classic"] = Field(
+        "histogram", description="scikit-learn's histogram-based or classic gradient boosting"
+    )
+    iterations: Count = Field(60, description="number of boosting iterations")
+    learning_rate: Positive = Field(0.05, description="shrinkage")
+    leaves: Annotated[int, Field(ge=2, strict=True)] = Field(7, description="leaves per tree")
+    min_samples_leaf: Annotated[int, Field(ge=50, strict=True)] = Field(
+        200, description="pixels per leaf, at least"
+    )
+    classic_pixels: Count = Field(
+        20000, description="the classic kind is slow: at most so many pixels are used"
+    )
+
+
+class Stacking(Section):
+    """How the learners that combine the members' maps are fitted, and which one is used."""
+
+    scheme: Literal["holdout", "out_of_fold"] = Field(
+        "holdout",
+        description="holdout: learners are fitted on the validation patients; out_of_fold: on all "
+        "development patients, by networks trained on the other folds",
+    )
+    deploy: Literal["refit", "fold_mean"] = Field(
+        "refit",
+        description="out_of_fold: the networks in use, one refitted on all development patients "
+        "or the mean of those of the folds",
+    )
+    learners: list[Literal[LEARNERS]] = Field(list(LEARNERS), description="methods to fit")
+    choose: Literal["auto", "mean", "calibrated_mean", *LEARNERS] = Field(
+        "auto",
+        description="the method in use; auto: the best that is shown to be better than the "
+        "calibrated mean on development patients",
+    )
+    features: list[Literal[MORE_FEATURES]] = Field(
+        list(MORE_FEATURES),
+        description="groups of pixel features beside the core (probability, entropy, confidence)",
+    )
+    context_mm: list[Positive] = Field(
+        [2.0, 5.0, 10.0], min_length=1, description="sigmas in mm of the Gaussian-smoothed context"
+    )
+    act_below: Annotated[Number, Field(gt=0, le=1)] = Field(
+        0.99, description="learners act where the mean's confidence is below; 1: everywhere"
+    )
+    threshold: Literal["probabilities", "masks", "none"] = Field(
+        "probabilities",
+        description="lower confidence threshold of each learner, fitted so that expected Dice and "
+        "Dice (masks: Dice alone) stay as good; none: `act_below` for all",
+    )
+    temperature: Switch = Field(True, description="calibrate each member's map first")
+    pixels_per_case: Count = Field(1000, description="pixels sampled from each case")
+    random_forest: RandomForest = RandomForest()
+    gradient_boosting: GradientBoosting = GradientBoosting()
+
+    @model_validator(mode="after")
+    def _check(self):
+        for key in ("learners", "features", "context_mm"):
+            values = getattr(self, key)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{key}: {values} names one twice")
+        if self.choose == "calibrated_mean" and not (self.temperature and self.learners):
+            raise ValueError("choose: 'calibrated_mean' needs temperature: true and a learner")
+        if self.choose not in ("auto", "mean", "calibrated_mean", *self.learners):
+            raise ValueError(f"choose: '{self.choose}' is not among learners {self.learners}")
+        return self

@@ -1,0 +1,75 @@
+"""`train`: how each network is fitted."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from cardiac_seg.config.sections.section import (
+    Amount,
+    BelowOne,
+    Count,
+    Number,
+    Positive,
+    Section,
+    Switch,
+    Whole,
+)
+
+
+class Train(Section):
+    """How each network is fitted."""
+
+    epochs: Count = Field(150, description="number of epochs; with early stopping, at most")
+    batch_size: Count = Field(8, description="slices per step")
+    loss: Literal["dice_ce", "ce", "weighted_ce"] = Field(
+        "dice_ce", description="cross-entropy with soft Dice, alone, or weighted by class"
+    )
+    optimizer: Literal["adamw", "adam", "sgd"] = Field(
+        "adamw",
+        description="nnU-Net's recipe: sgd, learning_rate 0.01, schedule polynomial, "
+        "weight_decay 3e-5",
+    )
+    learning_rate: Positive = Field(1e-3, description="highest learning rate")
+    weight_decay: Amount = Field(1e-4, description="adamw and sgd")
+    schedule: Literal["cosine", "polynomial", "constant"] = Field(
+        "cosine", description="course of the learning rate"
+    )
+    warmup: Amount = Field(2.0, description="epochs of linear warm-up (cosine)")
+    ema: BelowOne = Field(0.0, description="momentum of averaged weights; 0: off")
+    crop: tuple[Count, Count] | None = Field(
+        None,
+        description="height and width of crops about the heart that training sees; null: the "
+        "whole grid",
+    )
+    sampling: Literal["uniform", "class_aware"] = Field(
+        "class_aware", description="how the slices of an epoch are drawn"
+    )
+    monitor: Literal["val_dice", "val_accuracy"] = Field(
+        "val_dice", description="chooses best.keras"
+    )
+    early_stopping: Whole = Field(0, description="patience in epochs; 0: off")
+    reduce_lr: Whole = Field(0, description="patience of ReduceLROnPlateau in epochs; 0: off")
+    reduce_lr_factor: Annotated[Number, Field(gt=0, lt=1)] = Field(
+        0.5, description="factor of ReduceLROnPlateau"
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: bfloat16 where the hardware has it, else float32"
+    )
+    workers: Count = Field(
+        1, description="threads that prepare batches; the result does not depend on it"
+    )
+    tensorboard: Switch = Field(False, description="also write a TensorBoard log")
+
+    @model_validator(mode="after")
+    def _check(self):
+        if self.reduce_lr and self.schedule != "constant":
+            raise ValueError(
+                f"reduce_lr: ReduceLROnPlateau cannot work with schedule '{self.schedule}', "
+                "which sets the learning rate itself; use schedule: constant or reduce_lr: 0"
+            )
+        if self.schedule == "cosine" and self.warmup >= self.epochs:
+            raise ValueError(
+                f"warmup: {self.warmup} epochs leave none of the {self.epochs} epochs to train; "
+                "shorten it"
+            )
+        return self
