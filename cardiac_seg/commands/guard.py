@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 from cardiac_seg.system.errors import UserError
 
@@ -78,3 +79,16 @@ def parser(description: str, **options) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, **options
     )
+
+
+def script(command: ModuleType, description: str) -> Callable[[list[str] | None], int]:
+    """The `main(argv) -> exit code` of a root script that does what one command does."""
+
+    @guarded
+    def main(argv: list[str] | None = None) -> int:
+        """Runs the script; returns the exit code."""
+        arguments = parser(description)
+        command.add_arguments(arguments)
+        return command.run(arguments.parse_args(argv))
+
+    return main
