@@ -22,8 +22,8 @@ from cardiac_seg.grid.resample import GridImage
 from cardiac_seg.masks.native import native_mask
 from cardiac_seg.members.maps import CaseMaps, read_maps
 from cardiac_seg.members.networks import build_member
-from cardiac_seg.meta.combine import MEAN
 from cardiac_seg.meta.features import FeatureSet, pixel_features
+from cardiac_seg.meta.methods import MEAN
 from cardiac_seg.pipeline.prepare import find_cases
 from cardiac_seg.predict.predictor import Ensemble
 from cardiac_seg.predict.scans import ScanFiles, find_scans, open_scan

@@ -6,9 +6,10 @@ import pytest
 from cardiac_seg.config.sections import MEMBERS, Stacking
 from cardiac_seg.grid.resample import Grid, GridImage
 from cardiac_seg.members.maps import CaseMaps
-from cardiac_seg.meta.combine import Combiner, combination_names, method_names
+from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.meta.features import FeatureSet
 from cardiac_seg.meta.learners.learner import Learner
+from cardiac_seg.meta.methods import list_combinations, list_methods, names_of
 
 GRID = Grid((1, 2), (1, 2), (1, 2), (1.0, 1.0))
 FEATURES = FeatureSet(
@@ -93,7 +94,10 @@ def test_each_learner_has_a_gate_of_its_own():
 
 def test_core_learners_see_the_core_columns_alone():
     full, core = Always(), Always()
-    learners = {"logistic": Learner([], 2, 0.0, full), "logistic_core": Learner([], 2, 0.0, core)}
+    learners = {
+        "logistic": Learner(FEATURES.names, 2, 0.0, full),
+        "logistic_core": Learner(FEATURES.core().names, 2, 0.0, core),
+    }
     combiner = Combiner(MEMBERS, FEATURES, 0.99, learners=learners)
     assert [
         m for m, _, _ in combiner.combine(case().members, case().image, list(learners))
@@ -106,16 +110,16 @@ def test_core_learners_see_the_core_columns_alone():
 
 
 def test_the_models_follow_the_config():
-    assert combination_names(["unet_advanced"], Stacking(learners=[])) == []
-    assert method_names(list(MEMBERS), Stacking(learners=[])) == [*MEMBERS, "mean"]
+    assert list_combinations(["unet_advanced"], Stacking(learners=[])) == []
+    assert names_of(list_methods(list(MEMBERS), Stacking(learners=[]))) == [*MEMBERS, "mean"]
     chosen = Stacking(learners=["weighted_mean", "random_forest"])
     names = ["mean", "calibrated_mean", "weighted_mean", "random_forest_core", "random_forest"]
-    assert combination_names(list(MEMBERS), chosen) == names
+    assert names_of(list_combinations(list(MEMBERS), chosen)) == names
     untempered = chosen.model_copy(update={"temperature": False})
-    assert "calibrated_mean" not in combination_names(list(MEMBERS), untempered)
+    assert "calibrated_mean" not in names_of(list_combinations(list(MEMBERS), untempered))
     # The core features are the full set: there is no second row to report.
     core_only = Stacking(learners=["random_forest"], features=[])
-    assert combination_names(list(MEMBERS), core_only) == [
+    assert names_of(list_combinations(list(MEMBERS), core_only)) == [
         "mean",
         "calibrated_mean",
         "random_forest",

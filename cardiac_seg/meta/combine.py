@@ -9,15 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cardiac_seg.config.sections import Stacking
 from cardiac_seg.grid.resample import GridImage
 from cardiac_seg.meta.features import FeatureSet, pixel_features
 from cardiac_seg.meta.learners.learner import Learner
+from cardiac_seg.meta.methods import CALIBRATED_MEAN, MEAN, WEIGHTED_MEAN
 from cardiac_seg.meta.temperature import temper
-
-MEAN, WEIGHTED_MEAN = "mean", "weighted_mean"
-CALIBRATED_MEAN = "calibrated_mean"  # of the temperature-scaled members
-CORE = "_core"  # ends the name of a learner fitted on the core features alone
 
 
 @dataclass(frozen=True)
@@ -26,7 +22,7 @@ class Combiner:
 
     Attributes:
         members: The networks.
-        features: The full feature set; learners named `..._core` take its core.
+        features: The full feature set; a learner takes what it was fitted on, all or the core.
         act_below: The mean's confidence below which learners are fitted.
         thresholds: Learner -> the one below which it acts, at most `act_below`, which holds where a
             learner is not named; elsewhere the calibrated mean stands.
@@ -51,7 +47,7 @@ class Combiner:
         Args:
             maps: Member -> (slices, height, width, classes) probabilities of the case.
             image: Its slices on the network grid, for the features.
-            methods: Some of `method_names`.
+            methods: Names of some of `methods.list_methods`.
 
         Yields:
             Method, (slices, height, width, classes) float32, and the seconds it would take alone,
@@ -71,8 +67,9 @@ class Combiner:
         to_temper = time.perf_counter() - began
         to_features, features = {}, {}
         for method in methods:
-            core, shared = method.endswith(CORE), to_mean
-            if method in self.learners and core not in features:
+            shared = to_mean
+            core = method in stacked and self._is_core(method)
+            if method in stacked and core not in features:
                 wanted = self.features.core() if core else self.features
                 began = time.perf_counter()
                 features[core] = pixel_features(tempered, image, pixels, wanted)
@@ -96,6 +93,9 @@ class Combiner:
                 shared += to_temper + to_features[core]
             yield method, probabilities, shared + time.perf_counter() - began
 
+    def _is_core(self, learner: str) -> bool:
+        return self.learners[learner].features == self.features.core().names
+
     def temper(self, raw: np.ndarray) -> np.ndarray:
         """Calibrated maps, (members, ..., classes) float32."""
         if not self.temperatures:
@@ -110,23 +110,3 @@ def below(mean: np.ndarray, confidence: float) -> np.ndarray:
     if confidence == 1:
         return np.ones(mean.shape[:-1], bool)
     return mean.max(-1) < confidence
-
-
-def learner_names(settings: Stacking) -> list[str]:
-    """The learners of a configuration, those on the core features first."""
-    names = [name for name in settings.learners if name != WEIGHTED_MEAN]
-    return [*(name + CORE for name in names if settings.features), *names]
-
-
-def combination_names(members: list[str], settings: Stacking) -> list[str]:
-    """The combinations that a run scores; none where there is one member."""
-    if len(members) == 1:
-        return []
-    tempered = [CALIBRATED_MEAN] if settings.learners and settings.temperature else []
-    weighted = [WEIGHTED_MEAN] if WEIGHTED_MEAN in settings.learners else []
-    return [MEAN, *tempered, *weighted, *learner_names(settings)]
-
-
-def method_names(members: list[str], settings: Stacking) -> list[str]:
-    """The methods that a run scores: each member, then their combinations."""
-    return [*members, *combination_names(members, settings)]

@@ -9,14 +9,7 @@ import pandas as pd
 from cardiac_seg.data.case import CaseFile
 from cardiac_seg.data.split import part_patients
 from cardiac_seg.members.maps import CaseMaps, read_maps
-from cardiac_seg.meta.combine import (
-    CALIBRATED_MEAN,
-    CORE,
-    WEIGHTED_MEAN,
-    Combiner,
-    below,
-    learner_names,
-)
+from cardiac_seg.meta.combine import Combiner, below
 from cardiac_seg.meta.convex_weights import fit_weights
 from cardiac_seg.meta.features import pixel_features
 from cardiac_seg.meta.interpretation import (
@@ -27,6 +20,7 @@ from cardiac_seg.meta.interpretation import (
 )
 from cardiac_seg.meta.learners.learner import Learner
 from cardiac_seg.meta.learners.sklearn_learner import fit_learner
+from cardiac_seg.meta.methods import CALIBRATED_MEAN, WEIGHTED_MEAN, list_learners, names_of
 from cardiac_seg.meta.sampling import contested, draw_pixels
 from cardiac_seg.meta.temperature import fit_temperature
 from cardiac_seg.metrics.calibration import calibration_summary, count_calibration
@@ -183,7 +177,7 @@ def cross_fit(run: Run, files: list[CaseFile], steps: dict[str, list[int]]) -> N
         samples = samples or draw_samples(run, files)
         log.info("stack: fold %d of %d", fold + 1, len(folds))
         others = [file for k, group in folds.items() if k != fold for file in group]
-        combiner = fit_combiner(run, others, samples, learner_names(run.config.stacking))
+        combiner = fit_combiner(run, others, samples, names_of(list_learners(run.config.stacking)))
         evidence = _Evidence(combiner, control_of(run))
         scores = score(
             run, held_out, combiner, methods_of(run), DEVELOPMENT, steps, watch=evidence.add
@@ -560,6 +554,7 @@ def _fit_learners(
 ) -> dict[str, Learner]:
     settings, learners, pixels = run.config.stacking, {}, None
     classes = combiner.features.classes
+    methods = {method.name: method for method in list_learners(settings)}
     for name in bar(names, "fit learners", unit="learner"):
         if keep and (run.meta / f"{name}.skops").is_file():
             learners[name] = read_learner(run, name)
@@ -572,10 +567,12 @@ def _fit_learners(
                 f"{len(pixels.labels)} pixels of {len(files)} development cases, and none of "
                 f"{missing[0]}; raise it or stacking.pixels_per_case"
             )
-        wanted = combiner.features.core() if name.endswith(CORE) else combiner.features
+        wanted = combiner.features
+        if methods[name].features == "core":
+            wanted = wanted.core()
         columns = len(wanted.names)  # the core comes first
         learners[name] = fit_learner(
-            name.removesuffix(CORE),
+            methods[name].learner,
             settings,
             pixels.features[:, :columns],
             pixels.labels,
@@ -593,7 +590,8 @@ def _importance(
     run: Run, files: list[CaseFile], samples: dict[str, Sample], combiner: Combiner
 ) -> dict[str, dict[str, float]]:
     """Permutation importance of the feature groups for the learners on the full feature set."""
-    learners = {n: v for n, v in combiner.learners.items() if not n.endswith(CORE)}
+    full = [m.name for m in list_learners(run.config.stacking) if m.features == "all"]
+    learners = {name: combiner.learners[name] for name in full if name in combiner.learners}
     if not learners:
         return {}
     pixels = _collect(run, files, samples, combiner)

@@ -11,7 +11,8 @@ from cardiac_seg.data.case import CaseFile
 from cardiac_seg.data.split import deployed_parts
 from cardiac_seg.grid.cache import Cache
 from cardiac_seg.masks.postprocessing import STEPS
-from cardiac_seg.meta.combine import Combiner, learner_names
+from cardiac_seg.meta.combine import Combiner
+from cardiac_seg.meta.methods import list_learners, names_of
 from cardiac_seg.pipeline.choose import choose_steps
 from cardiac_seg.pipeline.evaluate import Scores, describe_cases, score, summarize
 from cardiac_seg.pipeline.maps import FOLD_MEAN, development_files, map_cases, unseen_cases
@@ -125,7 +126,7 @@ def stack(run: Run, files: list[CaseFile], cache: Cache) -> None:
             len(development),
         )
         samples = draw_samples(run, development)
-        names = learner_names(run.config.stacking)
+        names = names_of(list_learners(run.config.stacking))
         write_combiner(run, fit_combiner(run, development, samples, names, keep=True))
         write_json(run.meta / "interpretation.json", interpretation(run, development))
         write_json(run.meta / "choice.json", choice)

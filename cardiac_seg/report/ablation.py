@@ -8,7 +8,7 @@ import pandas as pd
 
 from cardiac_seg.config.sections import Stacking
 from cardiac_seg.data.case import CaseFile
-from cardiac_seg.meta.combine import CORE, WEIGHTED_MEAN
+from cardiac_seg.meta.methods import WEIGHTED_MEAN, list_learners
 from cardiac_seg.pipeline.evaluate import score
 from cardiac_seg.pipeline.stack import DEVELOPMENT, draw_samples, fit_combiner, folds_of
 from cardiac_seg.report.development import development_scores, wide
@@ -87,7 +87,9 @@ def ablate(folder: Path, learner: str | None = None) -> str:
         for other in (control, learner):
             same = table is tables[other]
             cells.append("" if same else _difference(table, tables[other], run.config.seed))
-        lines.append(f"| {_title(name, learner)} | " + " | ".join(cells) + " |")
+        lines.append(
+            f"| {_title(name, learner, run.config.stacking)} | " + " | ".join(cells) + " |"
+        )
     return "\n".join(lines)
 
 
@@ -148,7 +150,8 @@ def _difference(table: pd.DataFrame, other: pd.DataFrame, seed: int) -> str:
     return f"{told['difference']:+.4f} [{told['low']:+.4f} {told['high']:+.4f}]".replace("0.", ".")
 
 
-def _title(name: str, learner: str) -> str:
-    if name.endswith(CORE):
-        return f"{name.removesuffix(CORE)}, core features"
+def _title(name: str, learner: str, settings: Stacking) -> str:
+    on_core = {m.name: m.learner for m in list_learners(settings) if m.features == "core"}
+    if name in on_core:
+        return f"{on_core[name]}, core features"
     return f"**{name}**" if name == learner else name

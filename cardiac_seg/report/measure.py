@@ -15,7 +15,8 @@ import pandas as pd
 from cardiac_seg.data.case import read_mask
 from cardiac_seg.drawing.overlays import case_page, thumbnail
 from cardiac_seg.members.maps import read_maps
-from cardiac_seg.meta.combine import CORE, Combiner
+from cardiac_seg.meta.combine import Combiner
+from cardiac_seg.meta.methods import list_methods
 from cardiac_seg.metrics.boundary import BAND_MM, boundary_distance
 from cardiac_seg.metrics.calibration import BINS, count_calibration, entropy
 from cardiac_seg.metrics.expected_dice import predicted_dice
@@ -77,7 +78,8 @@ class PatientMeasures:
 def pixel_methods(run: Run) -> list[str]:
     """Methods whose probabilities are measured: of those on core features, only the final one."""
     final = final_method(run)
-    return [m for m in methods_of(run) if not m.endswith(CORE) or m == final]
+    methods = list_methods(run.config.members, run.config.stacking)
+    return [m.name for m in methods if m.features != "core" or m.name == final]
 
 
 def test_cases(run: Run) -> pd.DataFrame:

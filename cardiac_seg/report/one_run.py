@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cardiac_seg.drawing.styles import METHOD_NAMES, METRIC_NAMES
-from cardiac_seg.meta.combine import CALIBRATED_MEAN
+from cardiac_seg.meta.methods import CALIBRATED_MEAN
 from cardiac_seg.metrics.indices import INDICES
 from cardiac_seg.report import text
 from cardiac_seg.report.captions import CAPTIONS, SECTIONS

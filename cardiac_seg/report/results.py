@@ -8,7 +8,7 @@ import pandas as pd
 
 from cardiac_seg.config.loading import load_config
 from cardiac_seg.drawing.styles import METRIC_NAMES
-from cardiac_seg.meta.combine import CORE
+from cardiac_seg.meta.methods import list_methods
 from cardiac_seg.report.numbers import p_value
 from cardiac_seg.report.one_run import open_finished
 from cardiac_seg.report.published import PUBLISHED, QUANTITIES
@@ -92,6 +92,9 @@ def _of_run(run: Run) -> str:
     ef = ef.set_index("method")
     band = calibration[calibration.area == "band"].set_index("method").ece
     chosen, rows = final_method(run), []
+    listed = list_methods(run.config.members, run.config.stacking)
+    features = {m.name: m.features for m in listed}
+    learners = {m.name: m.learner for m in listed}
     for row in methods.to_dict("records"):
         method = row["method"]
         pooled = test["methods"][method]["pooled_network_grid"]["mean_dice"]
@@ -113,7 +116,8 @@ def _of_run(run: Run) -> str:
             cells[HD95] += f" ({', '.join(each)})"
         if bias := _number(told["bias"], "+.1f"):
             cells["EF bias ± SD"] = f"{bias} ± {told['sd']:.1f}"
-        name = f"{method.removesuffix(CORE)}, core" if method.endswith(CORE) else method
+        core = features[method] == "core"
+        name = f"{learners[method]}, core" if core else method
         rows.append((f"**{name}** (chosen)" if method == chosen else name, cells))
     about = (
         f"{_dataset(run)}, {run.config.stacking.scheme}, {test['patients']} test patients: "

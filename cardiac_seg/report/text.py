@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from cardiac_seg.drawing.styles import METHOD_NAMES, METRIC_NAMES
-from cardiac_seg.meta.combine import MEAN, WEIGHTED_MEAN
+from cardiac_seg.meta.methods import MEAN, WEIGHTED_MEAN
 from cardiac_seg.report.measure import test_cases
 from cardiac_seg.report.numbers import in_brackets, p_value
 from cardiac_seg.report.page.page import Verdict

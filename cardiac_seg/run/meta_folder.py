@@ -4,16 +4,7 @@ import math
 from dataclasses import replace
 
 from cardiac_seg.masks.postprocessing import STEPS
-from cardiac_seg.meta.combine import (
-    CALIBRATED_MEAN,
-    CORE,
-    MEAN,
-    WEIGHTED_MEAN,
-    Combiner,
-    combination_names,
-    learner_names,
-    method_names,
-)
+from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.meta.features import feature_set
 from cardiac_seg.meta.learners.learner import Learner
 from cardiac_seg.meta.learners.onnx_learner import (
@@ -21,6 +12,14 @@ from cardiac_seg.meta.learners.onnx_learner import (
     can_run,
     compile_learner,
     load_compiled,
+)
+from cardiac_seg.meta.methods import (
+    CALIBRATED_MEAN,
+    MEAN,
+    WEIGHTED_MEAN,
+    list_learners,
+    list_methods,
+    names_of,
 )
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import THRESHOLDS_1, read_stored
@@ -39,14 +38,13 @@ def plain_combiner(run: Run) -> Combiner:
 
 def methods_of(run: Run) -> list[str]:
     """The methods that a run scores."""
-    return method_names(run.config.members, run.config.stacking)
+    return names_of(list_methods(run.config.members, run.config.stacking))
 
 
 def control_of(run: Run) -> str:
     """The method that all others are compared with: the mean, or the only member."""
-    return (
-        MEAN if combination_names(run.config.members, run.config.stacking) else methods_of(run)[0]
-    )
+    methods = methods_of(run)
+    return MEAN if MEAN in methods else methods[0]
 
 
 def calibrated_control(run: Run) -> str:
@@ -116,7 +114,8 @@ def read_learner(run: Run, name: str) -> Learner:
         UserError: See `learners.load_learner`.
     """
     features = plain_combiner(run).features
-    wanted = features.core() if name.endswith(CORE) else features
+    method = {m.name: m for m in list_learners(run.config.stacking)}[name]
+    wanted = features.core() if method.features == "core" else features
     compiled, stored = run.meta / f"{name}.onnx", run.meta / f"{name}.skops"
     # Its graph is not looked into: only a file that the run says is its own, unchanged.
     if compiled.is_file() and run.knows(compiled) and can_run():
@@ -174,7 +173,7 @@ def read_combiner(run: Run, methods: list[str]) -> Combiner:
     """
     settings = run.config.stacking
     tempered = bool(settings.learners) and settings.temperature
-    learners = [m for m in methods if m in learner_names(settings)]
+    learners = [m for m in methods if m in names_of(list_learners(settings))]
     return replace(
         plain_combiner(run),
         temperatures=_by_member(run, "temperature.json", tempered, LEAST_TEMPERATURE),
@@ -190,7 +189,7 @@ def write_thresholds(run: Run, thresholds: dict[str, dict]) -> None:
 
 
 def _read_thresholds(run: Run) -> dict[str, float]:
-    path, names = run.meta / "thresholds.json", learner_names(run.config.stacking)
+    path, names = run.meta / "thresholds.json", names_of(list_learners(run.config.stacking))
     if not path.exists() and (run.meta / THRESHOLDS_1).exists():
         path = run.meta / THRESHOLDS_1
     thresholds = read_stored(path)

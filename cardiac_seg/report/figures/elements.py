@@ -20,7 +20,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from cardiac_seg.drawing.styles import GUIDE, METHOD_NAMES, METHOD_STYLE
-from cardiac_seg.meta.combine import CORE
 from cardiac_seg.system.atomic import whole_file
 
 SINGLE, DOUBLE = 3.3, 6.9
@@ -135,7 +134,7 @@ def colour_of(method: str) -> str:
 
 
 def is_hollow(method: str) -> bool:
-    return method.endswith(CORE)
+    return METHOD_STYLE[method]["markerfacecolor"] == "white"
 
 
 def luminance(colour: str) -> float:
