@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo install test test-browser torture hostile broken pretrained coverage audit lint clean bench bench-peers
+.PHONY: demo install test test-browser fault-injection fuzz mutation pretrained coverage audit lint clean bench bench-baselines
 
 demo: $(VENV)/installed
 	$(BIN)/python train_ensemble.py --config configs/demo.yaml
@@ -25,12 +25,12 @@ test-browser: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/browser
 
 # docs/RELIABILITY.md tells what these show. KILLS=n
-torture hostile broken: $(VENV)/installed-dev
-	PYTHONPATH=. $(BIN)/python tests/$@.py $(if $(KILLS),--kills $(KILLS))
+fault-injection fuzz mutation: $(VENV)/installed-dev
+	PYTHONPATH=. $(BIN)/python tests/campaigns/$(subst -,_,$@).py $(if $(KILLS),--kills $(KILLS))
 
 # The weights that are shipped, as they are shipped: make pretrained ACDC=/path/to/ACDC CAMUS=/path/to/CAMUS
 pretrained: $(VENV)/installed
-	PYTHONPATH=. $(BIN)/python tests/shipped.py $(if $(ACDC),--acdc $(ACDC)) $(if $(CAMUS),--camus $(CAMUS))
+	PYTHONPATH=. $(BIN)/python tests/support/shipped.py $(if $(ACDC),--acdc $(ACDC)) $(if $(CAMUS),--camus $(CAMUS))
 
 coverage: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov=cardiac_seg --cov-report=term-missing:skip-covered
@@ -54,15 +54,15 @@ bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks $(BENCH)
 
 # nnU-Net, the published networks and this project side by side. RUN="path ..." adds finished ACDC runs
-# (outputs/demo where it is there), ROUNDS=n. How torch is chosen: benchmarks/peers/requirements.txt.
-PEERS = .venv-peers
-bench-peers: $(VENV)/installed $(PEERS)/installed
-	$(BIN)/python -m benchmarks.peers $(if $(RUN),--run $(RUN)) $(if $(ROUNDS),--rounds $(ROUNDS))
+# (outputs/demo where it is there), ROUNDS=n. How torch is chosen: benchmarks/baselines/requirements.txt.
+BASELINES = .venv-baselines
+bench-baselines: $(VENV)/installed $(BASELINES)/installed
+	$(BIN)/python -m benchmarks.baselines $(if $(RUN),--run $(RUN)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-$(PEERS)/installed: benchmarks/peers/requirements.txt
-	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check torch -c $<
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+$(BASELINES)/installed: benchmarks/baselines/requirements.txt
+	$(PYTHON) -m venv $(BASELINES)
+	$(BASELINES)/bin/python -m pip install --quiet --disable-pip-version-check torch -c $<
+	$(BASELINES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	touch $@
 
 $(VENV)/installed: requirements.txt constraints.txt

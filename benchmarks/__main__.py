@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     import cardiac_seg.system.backend  # noqa: F401  before Keras, see there
 
     start_log()
-    from benchmarks import machine, subject
+    from benchmarks import machine, workload
 
     began = datetime.now(UTC)
     log.info("machine: what it is, and its highest rates")
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     args.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".work-", dir=args.output) as folder:
         bench = Bench(sizes, Path(folder).resolve(), highest, trained)
-        subject.make_patients(bench.folder)
+        workload.make_patients(bench.folder)
         for topic in args.only:
             outcomes[topic] = import_module(f"benchmarks.{TOPICS[topic]}").run(bench)
             # After each: what is measured is not lost where a later one fails.

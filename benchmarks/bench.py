@@ -110,9 +110,9 @@ class Bench:
 
     @cached_property
     def run(self) -> Path:
-        """A finished run on phantoms, see `subject.build_run`; made when first asked for."""
+        """A finished run on phantoms, see `workload.build_run`; made when first asked for."""
         log.info("making the run: random networks, learners fitted on maps that look trained")
-        measure_once("benchmarks.subject:build_run", **self.networks, extra=self.sizes.stacking)
+        measure_once("benchmarks.workload:build_run", **self.networks, extra=self.sizes.stacking)
         return self.folder / "run"
 
     def share(self, flops: float, seconds: float) -> str:

@@ -7,11 +7,11 @@ from time import perf_counter
 import keras
 
 from benchmarks.bench import Bench
-from benchmarks.subject import network_config, phantom_cache
 from benchmarks.tables import Outcome, Table, milliseconds, percent, times
 from benchmarks.timing import alternate, filling, ratios, spread
 from benchmarks.training import as_trained, steps_of
 from benchmarks.worker import Worker, prepared
+from benchmarks.workload import network_config, phantom_cache
 from cardiac_seg.members.batches import TrainingBatches
 from cardiac_seg.system.log import log
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.flops import network_flops
-from benchmarks.subject import network_config, phantom_cache, phantoms, write_networks
 from benchmarks.tables import Outcome, Table, number
 from benchmarks.timing import alternate, filling, repeated
 from benchmarks.training import CLASSES, ours
 from benchmarks.worker import Worker, prepared
+from benchmarks.workload import network_config, phantom_cache, phantoms, write_networks
 from cardiac_seg.members.inference import predict_cases
 from cardiac_seg.members.networks import build_member
 from cardiac_seg.pipeline.stages import run_stages

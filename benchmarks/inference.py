@@ -12,10 +12,10 @@ from sklearn.ensemble import RandomForestClassifier
 
 from benchmarks.bench import Bench
 from benchmarks.flops import network_flops
-from benchmarks.subject import LEARNERS, PART, new_patient, new_patient_maps
 from benchmarks.tables import Outcome, Table, number, percent, times
 from benchmarks.timing import alternate, ratios, spread
 from benchmarks.worker import Worker, prepared
+from benchmarks.workload import LEARNERS, PART, new_patient, new_patient_maps
 from cardiac_seg.data.split import part_patients
 from cardiac_seg.grid import resample
 from cardiac_seg.grid.resample import GridImage

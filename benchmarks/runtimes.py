@@ -9,10 +9,10 @@ import numpy as np
 
 from benchmarks.bench import Bench
 from benchmarks.flops import network_flops
-from benchmarks.subject import LEARNERS, PART, new_patient, new_patient_maps
 from benchmarks.tables import Outcome, Table, milliseconds, times
 from benchmarks.timing import alternate, filling, ratios, repeated
 from benchmarks.worker import Worker, prepared
+from benchmarks.workload import LEARNERS, PART, new_patient, new_patient_maps
 from cardiac_seg.grid import resample
 from cardiac_seg.members.inference import predict_cases
 from cardiac_seg.meta.features import pixel_features

@@ -10,10 +10,10 @@ import nibabel as nib
 import numpy as np
 
 from benchmarks.bench import Bench
-from benchmarks.subject import new_patient
 from benchmarks.tables import Outcome, Table
 from benchmarks.timing import spread
 from benchmarks.worker import ROOT
+from benchmarks.workload import new_patient
 from cardiac_seg.predict.scans import find_scans
 from cardiac_seg.system.log import log
 

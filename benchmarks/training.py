@@ -10,10 +10,10 @@ import numpy as np
 
 from benchmarks.bench import Bench
 from benchmarks.flops import TRAINING, network_flops
-from benchmarks.subject import PART, network_config, phantom_cache
 from benchmarks.tables import Outcome, Table, times
 from benchmarks.timing import alternate, filling, ratios
 from benchmarks.worker import Worker, prepared
+from benchmarks.workload import PART, network_config, phantom_cache
 from cardiac_seg.config.sections import Config
 from cardiac_seg.members.batches import TrainingBatches
 from cardiac_seg.members.networks import build_member

@@ -6,12 +6,13 @@ import socket
 import pytest
 from hypothesis import settings
 from sklearn import ensemble  # noqa: F401  its threads must be there to be limited
-from stacking_runs import prepared  # noqa: F401  a fixture
 from threadpoolctl import threadpool_limits
 
 # Before the test modules that import Keras: processes that they start must compute alike.
 import cardiac_seg.system.backend  # noqa: F401
+import train_ensemble
 from cardiac_seg.data.phantoms.dataset import write_phantoms
+from tests.support.stacking_runs import prepared  # noqa: F401  a fixture
 
 TINY = """
 data: {dataset: acdc, root: %s, cache: %s}
@@ -33,7 +34,7 @@ settings.register_profile("steady", deadline=None, derandomize=True, max_example
 settings.load_profile("steady")
 
 
-WHOLE_RUNS = ("test_pipeline", "test_folds", "test_training", "test_benchmarks")  # minutes each
+WHOLE_RUNS = ("test_whole_run", "test_folds", "test_training", "test_benchmarks")  # minutes each
 
 
 def pytest_collection_modifyitems(items):
@@ -102,3 +103,10 @@ def config_file(mri_root, tmp_path_factory):
     path = folder / "tiny.yaml"
     path.write_text(TINY % (mri_root, folder / "cache"))
     return path
+
+
+@pytest.fixture(scope="session")
+def finished(config_file, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    assert train_ensemble.main(["--config", str(config_file), "--run-dir", str(run)]) == 0
+    return run

@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_report import example_report
 
 from cardiac_seg.report.page.page import write_report
+from tests.support.example_report import example_report
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

@@ -1,0 +1,225 @@
+"""Configuration: defaults, `extends`, `--set`, and one-line answers to every mistake."""
+
+import subprocess
+import sys
+
+import pytest
+
+from cardiac_seg.config.loading import dump_config, load_config
+from cardiac_seg.system.errors import UserError
+from tests.support.paths import REPO
+
+ACDC = "data: {dataset: acdc, root: somewhere}\n"
+
+
+def write(folder, text, name="config.yaml"):
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def load(folder, text, *overrides):
+    return load_config(write(folder, text), list(overrides))
+
+
+def refusal(folder, text, *overrides):
+    """The message that a configuration is refused with, which is one line."""
+    with pytest.raises(UserError) as caught:
+        load(folder, text, *overrides)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_config_with_only_its_data_gets_every_default(tmp_path):
+    config = load(tmp_path, ACDC)
+    assert config.members == ["unet_advanced", "deep_unet_improved"]
+    assert (config.data.phases, config.data.phantom) == (["ED", "ES"], None)
+    assert (config.preprocess.size, config.preprocess.spacing) == ((192, 192), 1.5)
+    assert config.networks.deep_unet_improved.filters == 64
+    assert config.augment.rotation == 0 and config.train.epochs == 150
+
+
+def test_extends_changes_single_keys_of_its_base(tmp_path):
+    write(tmp_path, ACDC + "train: {epochs: 7, batch_size: 3}\nseed: 5\n", "base.yaml")
+    config = load(tmp_path, "extends: base.yaml\ntrain: {epochs: 9}\n")
+    assert (config.train.epochs, config.train.batch_size, config.seed) == (9, 3, 5)
+
+
+def test_extends_takes_one_step_only(tmp_path):
+    write(tmp_path, ACDC, "first.yaml")
+    write(tmp_path, "extends: first.yaml\n", "second.yaml")
+    assert "one step" in refusal(tmp_path, "extends: second.yaml\n")
+
+
+def test_extends_names_the_missing_base(tmp_path):
+    assert "nowhere.yaml" in refusal(tmp_path, "extends: nowhere.yaml\n")
+    assert "not a file name" in refusal(tmp_path, "extends: [a.yaml]\n")
+
+
+def test_set_overrides_nested_keys_and_reads_yaml_values(tmp_path):
+    config = load(
+        tmp_path,
+        ACDC + "train: {epochs: 7}\n",
+        "train.epochs=20",
+        "networks.unet_advanced.filters=8",
+        "preprocess.size=[64, 96]",
+        "preprocess.spacing=null",
+        "data.phantom.patients=3",
+        "data.root=a=b",
+    )
+    assert (config.train.epochs, config.networks.unet_advanced.filters) == (20, 8)
+    assert (config.preprocess.size, config.preprocess.spacing) == ((64, 96), None)
+    assert (config.data.phantom.patients, config.data.root) == (3, "a=b")
+
+
+@pytest.mark.parametrize("override", ["train.epochs", "=3", "train..epochs=3", "seed=[1"])
+def test_set_in_the_wrong_form_is_quoted_back(tmp_path, override):
+    assert f"--set {override}" in refusal(tmp_path, ACDC, override)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "allowed"),
+    [
+        ("train: {epoch: 3}", "train.epoch:", "epochs, batch_size"),
+        ("networks: {unet_advanced: {depth: 3}}", "networks.unet_advanced.depth:", "dropout"),
+        ("trian: {}", "trian:", "seed, members, data, split"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_its_path_and_the_allowed_ones(
+    tmp_path, text, key, allowed
+):
+    message = refusal(tmp_path, ACDC + text)
+    assert "config.yaml" in message and f"{key} unknown key" in message and allowed in message
+
+
+def test_an_unknown_key_of_an_optional_section_is_answered_too(tmp_path):
+    message = refusal(tmp_path, ACDC, "data.phantom.number=3")
+    assert "data.phantom.number: unknown key" in message and "patients, seed" in message
+
+
+def test_a_missing_key_says_how_to_set_it(tmp_path):
+    assert "--set data.root=" in refusal(tmp_path, "data: {dataset: acdc}")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("train.epochs=many", ["train.epochs", "'many'"]),
+        ("train.epochs=2.5", ["train.epochs", "2.5"]),
+        ("train.epochs=true", ["train.epochs", "True"]),
+        ("train.epochs=0", ["train.epochs", "0"]),
+        ("train.learning_rate=-1", ["train.learning_rate", "-1"]),
+        ("train.learning_rate=.inf", ["train.learning_rate", "inf"]),
+        ("train.learning_rate=.nan", ["train.learning_rate", "nan"]),
+        ("train.loss=hinge", ["train.loss", "'hinge'", "dice_ce"]),
+        ("data.dataset=mnist", ["data.dataset", "acdc", "camus"]),
+        ("preprocess.size=[64]", ["preprocess.size"]),
+        ("members=[]", ["members"]),
+        ("train=3", ["train", "3"]),
+    ],
+)
+def test_a_wrong_value_is_answered_with_its_key_and_what_was_found(tmp_path, override, words):
+    message = refusal(tmp_path, ACDC, override)
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["train.reduce_lr=3"], ["train.reduce_lr", "cosine"]),
+        (["train.epochs=2", "train.warmup=2"], ["train.warmup", "2"]),
+        (["data.dataset=camus", "augment.symmetry=dihedral"], ["augment.symmetry", "horizontal"]),
+        (["augment.shadow=0.1"], ["augment.shadow", "echo"]),
+        (["predict.mirror=both"], ["predict.mirror", "augment.symmetry", "none"]),
+        (["predict.mirror=both", "augment.symmetry=horizontal"], ["predict.mirror", "horizontal"]),
+        (["train.crop=[100, 96]"], ["train.crop", "multiples of 32"]),
+        (["train.crop=[96, 256]"], ["train.crop", "within preprocess.size"]),
+        (["data.dataset=camus", "augment.shadow=0.1", "train.crop=[96, 96]"], ["train.crop"]),
+        (["preprocess.size=[64, 100]"], ["preprocess.size", "100", "multiple of 32"]),
+        (["preprocess.clip=[90, 10]"], ["preprocess.clip", "below"]),
+        (["split.validation=0.5", "split.test=0.5"], ["split.validation + test"]),
+        (["split.folds=1"], ["split.folds"]),
+        (["members=[unet_advanced, unet_advanced]"], ["members", "twice"]),
+        (["members=[unet_advanced]"], ["members", "only unet_advanced", "learners: []"]),
+        (["stacking.scheme=out_of_fold", "predict.checkpoint=best"], ["fixed schedule", "last"]),
+        (["stacking.scheme=out_of_fold", "train.early_stopping=5"], ["fixed schedule"]),
+        (["stacking.learners=[logistic]", "stacking.choose=random_forest"], ["stacking.choose"]),
+        (["stacking.features=[margin, margin]"], ["stacking.features", "twice"]),
+        (["stacking.random_forest.min_samples_leaf=10"], ["min_samples_leaf", "50"]),
+        (["stacking.features=[colour]"], ["stacking.features", "colour", "disagreement"]),
+    ],
+)
+def test_an_impossible_combination_is_refused(tmp_path, overrides, words):
+    message = refusal(tmp_path, ACDC, *overrides)
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize("override", ["train.schedule=constant", "train.reduce_lr=0"])
+def test_reduce_lr_goes_with_a_constant_schedule(tmp_path, override):
+    assert load(tmp_path, ACDC, "train.reduce_lr=3", override)
+
+
+@pytest.mark.parametrize("text", ["data: [1", "a: b: c", "\tx: 1"])
+def test_invalid_yaml_names_file_and_line(tmp_path, text):
+    message = refusal(tmp_path, text)
+    assert "config.yaml: line 1: not valid YAML" in message
+
+
+def test_a_date_that_does_not_exist_is_a_mistake_like_others(tmp_path):
+    assert "config.yaml" in refusal(tmp_path, "data: {dataset: acdc, root: 2024-13-45}")
+    assert "--set" in refusal(tmp_path, ACDC, "data.root=2024-13-45")
+
+
+def test_a_file_that_is_no_mapping_or_not_there_is_named(tmp_path):
+    assert "found list" in refusal(tmp_path, "- 1\n")
+    assert "found NoneType" in refusal(tmp_path, "")
+    with pytest.raises(UserError, match="nowhere.yaml: cannot be read"):
+        load_config(tmp_path / "nowhere.yaml")
+
+
+def test_dump_then_load_gives_the_same_config(tmp_path):
+    config = load(tmp_path, ACDC, "preprocess.spacing=null", "data.phantom.seed=4", "data.root=é")
+    assert load(tmp_path, dump_config(config)) == config
+
+
+@pytest.mark.parametrize("path", sorted((REPO / "configs").glob("*.yaml")), ids=lambda p: p.name)
+def test_every_shipped_config_loads_and_survives_a_dump(tmp_path, path):
+    config = load_config(path)
+    assert load(tmp_path, dump_config(config)) == config
+
+
+def test_a_bad_config_ends_the_command_with_one_line_and_code_2(tmp_path):
+    path = write(tmp_path, ACDC + "train: {epoch: 3}\n")
+    command = [sys.executable, "train_ensemble.py", "--config", str(path)]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
+    assert "train.epoch" in done.stderr
+
+
+def test_a_bad_config_is_answered_before_anything_heavy_is_imported(tmp_path):
+    path = write(tmp_path, ACDC + "train: {epoch: 3}\n")
+    script = (
+        "import sys, train_ensemble\n"
+        "code = train_ensemble.main(['--config', sys.argv[1]])\n"
+        "heavy = {'keras', 'tensorflow', 'torch', 'jax', 'sklearn', 'cv2', 'pandas'}\n"
+        "print(code, sorted(heavy & set(sys.modules)))\n"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True)
+    assert done.stdout == "2 []\n", done.stderr
+
+
+def test_a_bare_on_or_off_is_what_it_says(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("data: {dataset: acdc, root: x}\npredict: {fill_holes: on}")
+    config = load_config(path, ["predict.largest_component=off"])
+    assert (config.predict.fill_holes, config.predict.largest_component) == ("on", "off")
+
+
+@pytest.mark.parametrize("override", ["augment.rotation=yes", "train.tensorboard=1"])
+def test_true_is_no_number_and_one_no_switch(override, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("data: {dataset: acdc, root: x}")
+    with pytest.raises(UserError, match=override.split("=")[0]):
+        load_config(path, [override])

@@ -1,0 +1,134 @@
+"""Tables in the published form, and the published figures."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import classification_report
+
+from cardiac_seg.config.loading import load_config
+from cardiac_seg.config.sections import MEMBERS
+from cardiac_seg.metrics.overlap import confusion
+from cardiac_seg.report import published
+from cardiac_seg.report.tables.overlap import confusion_table
+from cardiac_seg.run.folder import Run
+from tests.support.measured import STRUCTURES
+
+CLASSES = ("background", *STRUCTURES)
+
+
+def pixels_table(truth, predicted, methods=("mean",), classes=CLASSES):
+    counts = confusion(truth, predicted, len(classes)).tolist()
+    return confusion_table({m: {"confusion": counts} for m in methods}, classes)
+
+
+def some_pixels(seed=0, labels=4):
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(labels, 5000, p=np.array([0.7, 0.1, 0.1, 0.1][:labels]))
+    wrong = rng.random(5000) < 0.2
+    return truth, np.where(wrong, rng.integers(0, labels, 5000), truth)
+
+
+def test_rows_of_the_confusion_sum_to_one():
+    truth, predicted = some_pixels()
+    table = pixels_table(truth, predicted)
+    assert table.groupby("truth").share.sum().tolist() == pytest.approx([1] * 4)
+    row = table[(table.truth == "LV") & (table.predicted == "background")].iloc[0]
+    assert row.pixels == ((truth == 3) & (predicted == 0)).sum()
+    assert row.share == pytest.approx(row.pixels / (truth == 3).sum())
+    absent = pixels_table(np.array([0, 1]), np.array([0, 1]))
+    assert absent[absent.truth == "LV"].share.isna().all()
+
+
+def flat(values, path=""):
+    for key, value in values.items():
+        nested = isinstance(value, dict)
+        yield from flat(value, f"{path}{key}/") if nested else [(path + key, value)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_report_is_scikit_learns(seed):
+    truth, predicted = some_pixels(seed)
+    told = published.numerical_results(pixels_table(truth, predicted))["mean"]
+    expected = classification_report(truth, predicted, target_names=CLASSES, output_dict=True)
+    assert dict(flat(told["classification_report"])) == pytest.approx(dict(flat(expected)))
+    assert told["accuracy"] == pytest.approx((truth == predicted).mean())
+    assert list(told["dice_scores"]) == ["0", "1", "2", "3"]
+    f1 = [expected[name]["f1-score"] for name in CLASSES]
+    assert list(told["dice_scores"].values()) == pytest.approx(f1)
+    assert told["mean_dice"] == pytest.approx(np.mean(f1))
+
+
+def test_the_published_models_come_first_under_their_names():
+    truth, predicted = some_pixels()
+    methods = ("mean", "deep_unet_improved", "random_forest", "unet_advanced", "ensemble")
+    results = published.numerical_results(pixels_table(truth, predicted, methods))
+    assert list(results) == [*MEMBERS, "Ensemble", "mean", "random_forest"]
+    table = published.dice_scores(results, list(CLASSES))
+    assert list(table.columns) == ["Model", "Class", "Dice_Score"] and len(table) == 5 * 4
+    assert table.Class.tolist()[:4] == list(CLASSES)
+
+
+def test_what_is_undefined_is_null_and_no_part_of_a_mean():
+    truth = np.array([0, 0, 0, 1, 1, 1, 2])
+    predicted = np.array([0, 0, 1, 1, 1, 0, 0])  # 2 is missed, 3 is nowhere
+    told = published.numerical_results(pixels_table(truth, predicted))["mean"]
+    entry = told["classification_report"]["LV"]
+    assert entry == {"precision": None, "recall": None, "f1-score": None, "support": 0}
+    assert told["classification_report"]["MYO"]["precision"] is None
+    assert told["dice_scores"]["2"] == 0 and told["dice_scores"]["3"] is None
+    # 4 of (3 + 4) background pixels, 4 of (3 + 3) of class 1.
+    assert told["mean_dice"] == pytest.approx((4 / 7 + 4 / 6 + 0) / 3)
+    json.loads(json.dumps(told, allow_nan=False))
+
+
+def results_of(dice, accuracy, methods=("Ensemble",)):
+    told = {"dice_scores": {str(i): v for i, v in enumerate(dice)}, "accuracy": accuracy}
+    known = [v for v in dice if v is not None]
+    return dict.fromkeys(methods, told | {"mean_dice": float(np.mean(known))})
+
+
+def test_targets_are_met_or_missed():
+    results = results_of([0.95, 0.91, 0.79, 0.86], 0.97)
+    table = published.target_table(results, ["background", "LV", "MYO", "LA"])
+    assert [what.split()[-1] for what in table.target] == ["0.85", "0.90", "0.80", "0.95", "0.90"]
+    # Background misses: a target is more than .95, not .95.
+    assert table.met.tolist() == ["met", "met", "missed", "missed", "met"]
+    assert table.value.tolist() == pytest.approx([0.8775, 0.91, 0.79, 0.95, 0.97])
+    results = results_of([0.99, None, 0.9, 0.9], 0.97)
+    table = published.target_table(results, ["background", "LV", "MYO", "LA"])
+    assert table.met[1] == "-" and np.isnan(table.value[1])
+
+
+def test_the_published_figures_are_the_papers():
+    titles = (*MEMBERS, "Ensemble")
+    table = published.published_table(results_of([0.9, 0.8, None, 0.6], 0.95, titles))
+    there = table.pivot(index="method", columns="quantity", values="published")
+    columns = ["background", "LV", "MYO", "LA", "mean of 4", "pixel accuracy"]
+    assert there.loc["unet_advanced", columns].tolist() == [
+        *(0.9797, 0.9324, 0.8529, 0.8612, 0.9066, 0.9557)
+    ]
+    assert there.loc["deep_unet_improved", columns].tolist() == [
+        *(0.9776, 0.9251, 0.8385, 0.8497, 0.8977, 0.9512)
+    ]
+    assert there.loc["ensemble", columns].tolist() == [
+        *(0.9801, 0.9339, 0.8563, 0.8662, 0.9091, 0.9567)
+    ]
+    lv = table[(table.method == "ensemble") & (table.quantity == "LV")].iloc[0]
+    assert lv.here == 0.8 and lv.difference == pytest.approx(0.8 - 0.9339)
+    assert table[table.quantity == "MYO"].difference.isna().all()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "data", "follows"),
+    [
+        ("camus", ["data.views=[2CH]", "data.phases=[ED]"], True),
+        ("camus", ["data.phases=[ED]"], False),
+        ("camus", ["data.views=[2CH]"], False),
+        ("acdc", ["data.phases=[ED]"], False),
+    ],
+)
+def test_only_runs_on_the_published_images_stand_beside_the_paper(run, dataset, data, follows):
+    here = run(dataset=dataset)
+    config = load_config(here.folder / "config.yaml", data)
+    assert published.follows_publication(Run(here.folder, config)) is follows
