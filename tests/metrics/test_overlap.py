@@ -69,12 +69,12 @@ def test_the_summary_takes_each_patient_once():
         ("q", "q_ED", "LV", 0.7),
     ]
     cases = pd.DataFrame(rows, columns=["patient", "case", "structure", "dice"])
-    better = cases.assign(model="m", dice=cases.dice + 0.1)
+    better = cases.assign(method="m", dice=cases.dice + 0.1)
     pooled = {name: np.eye(3, dtype=np.int64) for name in ("mean", "m")}
-    scores = Scores(pd.concat([cases.assign(model="mean"), better]), pooled, {})
+    scores = Scores(pd.concat([cases.assign(method="mean"), better]), pooled, {})
     summary = summarize(scores, ("RV", "LV"), "mean", seed=0)
     assert (summary["patients"], summary["cases"]) == (2, 3)
-    model = summary["models"]["mean"]
+    model = summary["methods"]["mean"]
     assert model["dice_native_per_patient"] == pytest.approx({"RV": 0.5, "LV": 0.8})
     assert model["mean_foreground_dice"] == pytest.approx(0.65)
     assert model["undefined_cases"] == {"RV": 0, "LV": 1}
@@ -82,7 +82,7 @@ def test_the_summary_takes_each_patient_once():
     # Two patients: a draw takes p twice, q twice or both.
     assert model["interval_95"]["RV"] == pytest.approx([0.3, 0.7])
     # Paired: every patient gains the same, whoever is drawn.
-    against = summary["models"]["m"]["against_mean"]
+    against = summary["methods"]["m"]["against_mean"]
     assert against["difference"] == pytest.approx(0.1)
     assert against["interval_95"] == pytest.approx([0.1, 0.1])
     assert "against_mean" not in model
