@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+from cardiac_seg.anatomy import LV, MYO, RV, Anatomy
 from cardiac_seg.data.case import CaseFile, read_info
+from cardiac_seg.data.dataset import Dataset
+from cardiac_seg.data.modality import MRI
 from cardiac_seg.system.errors import UserError
 
 LAYOUT = "training/patient001/{Info.cfg, patient001_frame01.nii.gz, patient001_frame01_gt.nii.gz}"
 
 
-def find_acdc(root: Path, views: list[str], phases: list[str]) -> list[CaseFile]:
+def find_cases(root: Path, views: list[str], phases: list[str]) -> list[CaseFile]:
     """Lists the ED and ES volumes of every patient.
 
     Args:
@@ -35,7 +38,7 @@ def find_acdc(root: Path, views: list[str], phases: list[str]) -> list[CaseFile]
     return [_phase_case(root, folder, phase) for folder in folders for phase in phases]
 
 
-def official_acdc_split(root: Path, patients: list[str]) -> dict[str, str]:
+def official_split(root: Path, patients: list[str]) -> dict[str, str]:
     """Patient -> `train` or `test` by the folder it lies in; ACDC names no validation patients.
 
     Args:
@@ -66,6 +69,7 @@ def _phase_case(root: Path, folder: Path, phase: str) -> CaseFile:
         image_path=image,
         label_path=label,
         root=root,
+        modality=MRI,
         phase=phase,
         group=info.get("Group", ""),
         metadata=info,
@@ -79,3 +83,26 @@ def _nifti(folder: Path, stem: str) -> Path:
     raise UserError(
         f"{folder / stem}.nii.gz: missing; each phase needs its image and its _gt label"
     )
+
+
+ACDC = Dataset(
+    name="acdc",
+    modality=MRI,
+    anatomy=Anatomy((RV, MYO, LV)),
+    stratum="group",
+    stratum_titles={"RV": "abnormal RV"},  # to tell the pathology from the structure
+    find=find_cases,
+    official_split=official_split,
+    has_phantoms=True,
+    source=(
+        "ACDC, short-axis cine MRI of one hospital (Dijon, Siemens, 1.5 and 3 T). O. Bernard et "
+        'al., "Deep Learning Techniques for Automatic MRI Cardiac Multi-structures Segmentation '
+        'and Diagnosis: Is the Problem Solved?", IEEE TMI 37(11), 2018.'
+    ),
+    limits=(
+        "Short-axis stacks only, base to apex. Congenital heart disease, metal artefacts, other "
+        "vendors and late enhancement were not in the data. Masks are least sure in the RV and on "
+        "the outermost slices."
+    ),
+    licence="CC BY-NC-SA 4.0",
+)

@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+from cardiac_seg.anatomy import LA, LV, MYO, Anatomy
 from cardiac_seg.data.case import CaseFile, read_info
+from cardiac_seg.data.dataset import Dataset
+from cardiac_seg.data.modality import ECHO
 from cardiac_seg.system.errors import UserError
 
 LAYOUT = "database_nifti/patient0001/{Info_2CH.cfg, patient0001_2CH_ED[_gt].nii.gz, ...}"
 SUBSETS = {"training": "train", "validation": "validation", "testing": "test"}
 
 
-def find_camus(root: Path, views: list[str], phases: list[str]) -> list[CaseFile]:
+def find_cases(root: Path, views: list[str], phases: list[str]) -> list[CaseFile]:
     """Lists the images of every patient in the chosen views and phases.
 
     Args:
@@ -35,7 +38,7 @@ def find_camus(root: Path, views: list[str], phases: list[str]) -> list[CaseFile
     ]
 
 
-def official_camus_split(root: Path, patients: list[str]) -> dict[str, str]:
+def official_split(root: Path, patients: list[str]) -> dict[str, str]:
     """Patient -> `train`, `validation` or `test` from `database_split/subgroup_*.txt`.
 
     Args:
@@ -71,7 +74,7 @@ def _view_cases(root: Path, folder: Path, view: str, phases: list[str]) -> list[
             image_path=_existing(folder / f"{folder.name}_{view}_{phase}.nii.gz"),
             label_path=_existing(folder / f"{folder.name}_{view}_{phase}_gt.nii.gz"),
             root=root,
-            modality="echo",
+            modality=ECHO,
             view=view,
             phase=phase,
             group=info.get("ImageQuality", ""),
@@ -85,3 +88,24 @@ def _existing(path: Path) -> Path:
     if not path.is_file():
         raise UserError(f"{path}: missing; each view and phase needs its image and its _gt label")
     return path
+
+
+CAMUS = Dataset(
+    name="camus",
+    modality=ECHO,
+    anatomy=Anatomy((LV, MYO, LA)),
+    stratum="image quality",
+    find=find_cases,
+    official_split=official_split,
+    has_phantoms=True,
+    source=(
+        "CAMUS, apical echocardiography of one hospital (St Etienne, GE Vivid E95). S. Leclerc et "
+        'al., "Deep Learning for Segmentation using an Open Large-Scale Dataset in 2D '
+        'Echocardiography", IEEE TMI 38(9), 2019, doi 10.1109/TMI.2019.2900516.'
+    ),
+    limits=(
+        "Other views get masks that mean nothing. One vendor. Poor images were in the data and "
+        "score lower."
+    ),
+    licence="CC BY-NC-SA 4.0",
+)

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cardiac_seg.data.modality import MRI, Modality
 from cardiac_seg.data.nifti import Layout, Nifti, open_nifti
 from cardiac_seg.system.errors import UserError
-
-KINDS = {"mri": "short-axis cine MRI", "echo": "apical echocardiography"}  # of images, by modality
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class CaseFile:
         patient: The unit of every split and every statistic.
         image_path, label_path: Files under `root`; the label is None where there is none.
         root: The folder that `relative_path` starts from.
-        modality: `mri` or `echo`.
+        modality: How the image was made.
         view: `2CH` or `4CH` for echo, empty for MRI.
         phase: `ED`, `ES`, or empty where unknown.
         group: Stratum: ACDC's pathology group, CAMUS's image quality.
@@ -33,7 +32,7 @@ class CaseFile:
     image_path: Path
     label_path: Path | None
     root: Path
-    modality: str = "mri"
+    modality: Modality = MRI
     view: str = ""
     phase: str = ""
     group: str = ""
@@ -78,12 +77,12 @@ def read_info(path: Path) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def read_case(file: CaseFile, labels: int, with_label: bool = True) -> Case:
+def read_case(file: CaseFile, num_classes: int, with_label: bool = True) -> Case:
     """Reads one case and checks what a network would silently digest.
 
     Args:
         file: The case to read.
-        labels: Number of label values, background included; labels lie in 0 .. labels - 1.
+        num_classes: Number of label values, background included; they start at 0.
         with_label: Also reads the label, where there is one.
 
     Returns:
@@ -102,17 +101,17 @@ def read_case(file: CaseFile, labels: int, with_label: bool = True) -> Case:
     check_pixels(file.image_path, image)
     label = None
     if with_label and file.label_path is not None:
-        label = _read_label(file, nifti, labels)
+        label = _read_label(file, nifti, num_classes)
     return Case(file, image.astype(np.float32), label, nifti.spacing, nifti.layout)
 
 
-def read_cases(files: list[CaseFile], labels: int) -> Iterator[Case]:
+def read_cases(files: list[CaseFile], num_classes: int) -> Iterator[Case]:
     """Reads cases one after the other; only one is in memory."""
     for file in files:
-        yield read_case(file, labels)
+        yield read_case(file, num_classes)
 
 
-def read_mask(path: Path, modality: str) -> tuple[np.ndarray, tuple[float, float, float]]:
+def read_mask(path: Path, modality: Modality) -> tuple[np.ndarray, tuple[float, float, float]]:
     """Reads a mask of one phase that `write_mask` wrote.
 
     Returns:
@@ -137,7 +136,7 @@ def check_pixels(path: Path, planes: np.ndarray) -> None:
         raise UserError(f"{path}: the image is constant ({planes.min()}); repair or remove it")
 
 
-def _read_label(file: CaseFile, image: Nifti, labels: int) -> np.ndarray:
+def _read_label(file: CaseFile, image: Nifti, num_classes: int) -> np.ndarray:
     path = file.label_path
     label = open_nifti(path, file.modality)
     if label.layout.shape != image.layout.shape:
@@ -157,10 +156,10 @@ def _read_label(file: CaseFile, image: Nifti, labels: int) -> np.ndarray:
         )
     values = label.read()
     found = np.unique(values)
-    unknown = found[~np.isin(found, np.arange(labels))]
+    unknown = found[~np.isin(found, np.arange(num_classes))]
     if unknown.size:
         raise UserError(
-            f"{path}: label values {[v.item() for v in unknown[:5]]}; allowed are 0 to {labels - 1}"
+            f"{path}: label values {[v.item() for v in unknown[:5]]}; allowed are 0 to {num_classes - 1}"
         )
     return values.astype(np.uint8)
 

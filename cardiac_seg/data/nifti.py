@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from cardiac_seg.data.modality import Modality
 from cardiac_seg.data.orientation import AS_STORED, Orientation, find_orientation
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
@@ -99,14 +100,15 @@ class Nifti:
 
 
 def open_nifti(
-    path: Path, modality: str, spacing: tuple[float, float, float] | None = None
+    path: Path, modality: Modality, spacing: tuple[float, float, float] | None = None
 ) -> Nifti:
     """Opens a file and checks its header.
 
     Args:
         path: A `.nii` or `.nii.gz` file.
-        modality: `mri` (images, stacks, cines of stacks; turned into the canonical frame) or
-            `echo` (images, clips; they have no place in the patient and stay as they are stored).
+        modality: Of three dimensions (images, stacks, cines of stacks; turned into the canonical
+            frame) or two (images, clips; they have no place in the patient and stay as they are
+            stored).
         spacing: (slice, row, column) distance in mm instead of the header's; 0 keeps the header's.
 
     Raises:
@@ -125,11 +127,11 @@ def open_nifti(
     phases, phase_axis = _find_phases(path, shape, dtype, modality)
     _check_size(path, shape, dtype, phases)
     zooms = [abs(float(zoom)) for zoom in zooms]
-    if modality == "echo" or len(shape) == 2:
+    if modality.ndim == 2 or len(shape) == 2:
         zooms[2] = 1.0
     affine = np.asarray(image.affine, float)
     layout = Layout(shape, phases, AS_STORED, affine, header)
-    if modality == "mri":
+    if modality.ndim == 3:
         layout = replace(layout, orientation=find_orientation(affine, tuple(zooms), layout.volume))
     order = layout.orientation.order
     unit = UNITS_MM.get(header.get_xyzt_units()[0], 1.0)
@@ -140,7 +142,7 @@ def open_nifti(
             f"{path}: slice, row and column spacing {_mm(used)} in the header; expected mm, repair "
             "it or give --spacing"
         )
-    axes = [axis for axis in order if axis < min(len(shape), 2 if modality == "echo" else 3)]
+    axes = [axis for axis in order if axis < min(len(shape), modality.ndim)]
     _check_affine(path, header, affine, zooms, axes, spacing)
     return Nifti(path, layout, tuple(used), image.dataobj, phase_axis)
 
@@ -186,7 +188,7 @@ def _write(path: Path, array: np.ndarray, layout: Layout) -> None:
 
 
 def _find_phases(
-    path: Path, shape: tuple[int, ...], dtype: np.dtype, modality: str
+    path: Path, shape: tuple[int, ...], dtype: np.dtype, modality: Modality
 ) -> tuple[int, int]:
     """How many phases a file holds, and the axis they lie along."""
     more = shape[3:]
@@ -194,14 +196,12 @@ def _find_phases(
     fits = len(shape) > 1 and 0 not in shape and int(np.prod(more, dtype=int)) == phases
     fits &= set("RGB") <= set(dtype.fields) if dtype.fields else dtype.kind in "biuf"
     axis = 3 + more.index(phases) if more else 3
-    kinds = "an image (x, y), a stack (x, y, z) or a cine (x, y, z, phase) of MRI"
-    if modality == "echo":
-        kinds = "an image (x, y) or a clip (x, y, frame) of echocardiography"
-        if len(shape) > 2 and shape[2] > 1:
-            fits &= phases == 1
-            phases, axis = shape[2], 2
+    if modality.ndim == 2 and len(shape) > 2 and shape[2] > 1:
+        fits &= phases == 1
+        phases, axis = shape[2], 2
     if not fits:
-        raise UserError(f"{path}: array of shape {shape} and type {dtype}; expected {kinds}")
+        raise UserError(f"{path}: array of shape {shape} and type {dtype}; expected {modality.arrays}"
+        )
     return phases, axis
 
 

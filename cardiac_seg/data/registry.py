@@ -1,43 +1,47 @@
-"""The datasets: what their structures are called and how their files are found."""
+"""The datasets by name. A new one is a file of its own and a line here."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-
-from cardiac_seg.data.acdc import find_acdc, official_acdc_split
-from cardiac_seg.data.camus import find_camus, official_camus_split
-from cardiac_seg.data.case import CaseFile
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A dataset's conventions.
-
-    Attributes:
-        name: Name in configs.
-        modality: `mri` (stacks, native spacing kept) or `echo` (single images).
-        structures: Names of label 1, 2, 3 in that order.
-        stratum: What `CaseFile.group` means.
-        find: Lists the labelled ED and ES cases under a root folder.
-        official_split: Reads patient -> subset as the dataset's makers set it.
-    """
-
-    name: str
-    modality: str
-    structures: tuple[str, ...]
-    stratum: str
-    find: Callable[[Path, list[str], list[str]], list[CaseFile]]
-    official_split: Callable[[Path, list[str]], dict[str, str]]
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes, background included."""
-        return len(self.structures) + 1
-
+from cardiac_seg.config.sections import Config
+from cardiac_seg.data.acdc import ACDC
+from cardiac_seg.data.camus import CAMUS
+from cardiac_seg.data.dataset import Dataset
+from cardiac_seg.system.errors import UserError
 
 DATASETS = {
-    "acdc": Dataset("acdc", "mri", ("RV", "MYO", "LV"), "group", find_acdc, official_acdc_split),
-    "camus": Dataset(
-        "camus", "echo", ("LV", "MYO", "LA"), "image quality", find_camus, official_camus_split
-    ),
+    "acdc": ACDC,
+    "camus": CAMUS,
 }
+
+
+def dataset_of(config: Config) -> Dataset:
+    """The dataset that a configuration names.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    name = config.data.dataset
+    if name not in DATASETS:
+        raise UserError(f"data.dataset: {name!r} is not known; use {' or '.join(DATASETS)}")
+    return DATASETS[name]
+
+
+def check_config(config: Config) -> None:
+    """Refuses settings that the configuration's dataset cannot have, before anything is written.
+
+    Raises:
+        UserError: If the dataset is not known, has no phantoms or no official split where one is
+            asked for, or its images are augmented as no scanner makes them.
+    """
+    dataset = dataset_of(config)
+    modality = dataset.modality
+    if config.data.phantom and not dataset.has_phantoms:
+        raise UserError(f"data.phantom: no phantoms are drawn for {dataset.name}; use null")
+    if config.split.scheme == "official" and dataset.official_split is None:
+        raise UserError(f"split.scheme: {dataset.name} has no official split; use random")
+    if modality.upright and config.augment.symmetry == "dihedral":
+        raise UserError(
+            f"augment.symmetry: 'dihedral' turns an {modality.name} upside down; use 'horizontal'"
+        )
+    if config.augment.shadow and not modality.acoustic:
+        raise UserError(
+            f"augment.shadow: acoustic shadows belong to echo; use 0 for {dataset.name}"
+        )

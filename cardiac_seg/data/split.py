@@ -7,7 +7,7 @@ import pandas as pd
 
 from cardiac_seg.config.sections import Config
 from cardiac_seg.data.case import CaseFile
-from cardiac_seg.data.registry import Dataset
+from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.system.errors import UserError
 
 SUBSETS = ("train", "validation", "test")

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cardiac_seg.anatomy import COLOURS
+from cardiac_seg.anatomy import Anatomy
 from cardiac_seg.drawing.styles import ERRORS
 from cardiac_seg.grid.resample import GridImage, from_grid
 from cardiac_seg.metrics.calibration import relative_entropy
 
 MARGIN_MM = 15.0  # around the heart, MRI
-PAGE_TILE, THUMBNAIL = {"mri": 170, "echo": 330}, 96  # heights in pixels
+PAGE_TILE, THUMBNAIL = {"stack": 170, "plane": 330}, 96  # heights in pixels
 TILE, OVERLAY_COLUMNS = 200, 6  # of the overlay of a stack: height in pixels, slices in a row
 COLUMNS = ("image", "reference", "ensemble", "errors", "uncertainty")
 
@@ -75,32 +75,32 @@ def grey(image: np.ndarray) -> np.ndarray:
     return np.repeat(image[..., None], 3, axis=-1)
 
 
-def filled(image: np.ndarray, labels: np.ndarray, structures: tuple[str, ...]) -> np.ndarray:
+def filled(image: np.ndarray, labels: np.ndarray, anatomy: Anatomy) -> np.ndarray:
     """RGB uint8 picture with the structures in their colours, half transparent."""
     picture = grey(image)
-    for label, structure in enumerate(structures, start=1):
+    for label, colour in enumerate(anatomy.colours.values(), start=1):
         inside = labels == label
-        picture[inside] = (0.5 * picture[inside] + 0.5 * np.array(_rgb(COLOURS[structure]))).astype(
-            np.uint8
-        )
+        mixed = 0.5 * picture[inside] + 0.5 * np.array(_rgb(colour))
+        picture[inside] = mixed.astype(np.uint8)
     return picture
 
 
 def contoured(
     picture: np.ndarray,
     labels: np.ndarray,
-    structures: tuple[str, ...],
+    anatomy: Anatomy,
     width: int = 1,
     colour: str | None = None,
 ) -> np.ndarray:
     """RGB picture with the structures' outlines, in their colours or in one."""
     picture = picture.copy()
     # The muscle first: its inner outline would hide the cavity's.
-    order = sorted(enumerate(structures, start=1), key=lambda pair: pair[1] != "MYO")
-    for label, structure in order:
+    muscle = anatomy.label("myocardium")
+    order = sorted(enumerate(anatomy.colours.values(), start=1), key=lambda it: it[0] != muscle)
+    for label, own in order:
         inside = np.ascontiguousarray((labels == label).astype(np.uint8))
         lines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(picture, lines, -1, _rgb(colour or COLOURS[structure]), width)
+        cv2.drawContours(picture, lines, -1, _rgb(colour or own), width)
     return picture
 
 
@@ -138,7 +138,7 @@ def case_page(
     on_grid: GridImage,
     probabilities: np.ndarray,
     spacing: tuple,
-    structures: tuple[str, ...],
+    anatomy: Anatomy,
     dice: dict[str, float],
 ) -> bytes:
     """A picture of all slices of a case that hold a structure: what was seen, said and missed.
@@ -149,22 +149,22 @@ def case_page(
         on_grid: The slices on the network grid, with the way back.
         probabilities: (slices, height, width, classes) of the method in use, network grid.
         spacing: (slice, row, column) in mm.
-        structures: In label order.
+        anatomy: The label set.
         dice: Structure -> Dice, for the title.
 
     Returns:
         PNG.
     """
     shown = np.flatnonzero(((reference > 0) | (mask > 0)).any(axis=(1, 2)))
-    height = PAGE_TILE["mri" if len(reference) > 1 else "echo"]
+    height = PAGE_TILE["stack" if len(reference) > 1 else "plane"]
     rows = []
     for index in shown if len(shown) else [len(reference) // 2]:
         part = view(on_grid, reference, mask, spacing, index, height)
         labels = part.fit(mask[index])
         tiles = [
             grey(part.image),
-            filled(part.image, part.reference, structures),
-            filled(part.image, labels, structures),
+            filled(part.image, part.reference, anatomy),
+            filled(part.image, labels, anatomy),
             errors(part.image, part.reference, labels),
             heat(part.fit(native_entropy(on_grid, probabilities, index), smooth=True)),
         ]
@@ -172,13 +172,13 @@ def case_page(
             _write(tiles[0], f"slice {index + 1}/{len(reference)}", (4, height - 6))
         rows.append(np.hstack([_framed(tile) for tile in tiles]))
     body = np.vstack(rows)
-    scores = "  ".join(f"{s} {dice[s]:.3f}" for s in structures)
+    scores = "  ".join(f"{s} {dice[s]:.3f}" for s in anatomy.names)
     title = np.zeros((22, body.shape[1], 3), np.uint8)
     _write(title, f"{name}   Dice {scores}", (4, 15))
     heads = np.zeros((18, body.shape[1], 3), np.uint8)
     for k, column in enumerate(COLUMNS):
         _write(heads, column, (4 + k * body.shape[1] // len(COLUMNS), 12))
-    legend = _legend(body.shape[1], structures, ERRORS)
+    legend = _legend(body.shape[1], anatomy, ERRORS)
     return _encode(np.vstack([title, heads, body, legend]), ".png")
 
 
@@ -187,19 +187,19 @@ def thumbnail(
     mask: np.ndarray,
     on_grid: GridImage,
     spacing: tuple,
-    structures: tuple[str, ...],
+    anatomy: Anatomy,
 ) -> bytes:
     """A small JPEG of the slice with the most errors: the mask filled, the reference outlined."""
     index = worst_slice(reference, mask)
     part = view(on_grid, reference, mask, spacing, index, THUMBNAIL)
-    picture = filled(part.image, part.fit(mask[index]), structures)
-    return _encode(contoured(picture, part.reference, structures, colour="#FFFFFF"), ".jpg")
+    picture = filled(part.image, part.fit(mask[index]), anatomy)
+    return _encode(contoured(picture, part.reference, anatomy, colour="#FFFFFF"), ".jpg")
 
 
 def overlay(
     phases: list[tuple[str, np.ndarray, np.ndarray]],
     spacing: tuple[float, float, float],
-    structures: tuple[str, ...],
+    anatomy: Anatomy,
 ) -> bytes:
     """A picture of all slices with the structures outlined, without a name or number.
 
@@ -207,7 +207,7 @@ def overlay(
         phases: For each, its title (may be empty), (slices, height, width) float32 pixels and
             uint8 labels. Stacks are cropped to the structures and a margin.
         spacing: (slice, row, column) in mm.
-        structures: In label order.
+        anatomy: The label set.
 
     Returns:
         PNG.
@@ -227,7 +227,7 @@ def overlay(
             image = cv2.resize(shown, size, interpolation=cv2.INTER_LINEAR)
             part = np.ascontiguousarray(labels[rows, columns])
             part = cv2.resize(part, size, interpolation=cv2.INTER_NEAREST)
-            tile = contoured(grey((255 * image).astype(np.uint8)), part, structures)
+            tile = contoured(grey((255 * image).astype(np.uint8)), part, anatomy)
             words = [title] if slices == 1 else [title, f"slice {k + 1}/{slices}"]
             _write(tile, "  ".join(filter(None, words)), (4, height - 6))
             tiles.append(_framed(tile))
@@ -236,7 +236,7 @@ def overlay(
         across = len(phases)
     lines = [np.hstack(tiles[i : i + across]) for i in range(0, len(tiles), across)]
     body = np.vstack(lines)
-    return _encode(np.vstack([body, _legend(body.shape[1], structures, {})]), ".png")
+    return _encode(np.vstack([body, _legend(body.shape[1], anatomy, {})]), ".png")
 
 
 def _around(held: np.ndarray, spacing: tuple) -> tuple[slice, slice]:
@@ -252,11 +252,11 @@ def _around(held: np.ndarray, spacing: tuple) -> tuple[slice, slice]:
     return tuple(found)
 
 
-def _legend(width: int, structures: tuple[str, ...], more: dict[str, str]) -> np.ndarray:
+def _legend(width: int, anatomy: Anatomy, more: dict[str, str]) -> np.ndarray:
     """A strip that says which colour is what."""
     legend = np.zeros((20, width, 3), np.uint8)
     at = 4
-    for word, colour in ({s: COLOURS[s] for s in structures} | more).items():
+    for word, colour in (anatomy.colours | more).items():
         cv2.rectangle(legend, (at, 5), (at + 10, 15), _rgb(colour), -1)
         _write(legend, word, (at + 15, 14))
         at += 28 + 7 * len(word)

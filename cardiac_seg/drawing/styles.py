@@ -1,6 +1,6 @@
 """What methods, metrics and structures are called and how they are drawn in every figure."""
 
-from cardiac_seg.anatomy import COLOURS
+from cardiac_seg.anatomy import KNOWN_COLOURS
 
 ERRORS = {"missed": "#56B4E9", "added": "#F0E442", "other structure": "#FFFFFF"}
 METHOD_NAMES = {
@@ -23,7 +23,7 @@ METRIC_NAMES = {
     "band_ece": "Per-patient calibration error in the boundary band",
 }
 
-CLASS_COLOURS = COLOURS | {"background": "#666666", "mean": "#000000"}
+CLASS_COLOURS = KNOWN_COLOURS | {"background": "#666666", "mean": "#000000"}
 BETTER, WORSE, NEITHER = "#56B4E9", "#E69F00", "#BBBBBB"
 GUIDE = {"color": "#CCCCCC", "linewidth": 0.6, "zorder": 0.5}  # lines that hold no data
 

@@ -3,18 +3,18 @@
 import numpy as np
 
 from cardiac_seg.grid.resample import Grid, from_grid
-from cardiac_seg.masks.postprocessing import postprocess
+from cardiac_seg.masks.postprocessing import Postprocessing, postprocess
 
 
 def native_mask(
-    probabilities: np.ndarray, grid: Grid, steps: dict[str, list[int]] | None = None
+    probabilities: np.ndarray, grid: Grid, steps: Postprocessing | None = None
 ) -> np.ndarray:
     """Argmax on the native grid, then postprocessing.
 
     Args:
         probabilities: (slices, *grid.size, classes) float32 on the network grid.
         grid: The geometry.
-        steps: Postprocessing, see `postprocessing.postprocess`; None for none.
+        steps: The clean-up; None for none.
 
     Returns:
         (slices, *grid.native) uint8.

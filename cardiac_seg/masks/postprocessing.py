@@ -1,15 +1,45 @@
 """Clean-up of native masks: one heart, one component per structure, hole filling."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import ndimage
 
+from cardiac_seg.anatomy import Anatomy
+
 STEPS = ("fill_holes", "heart", "largest_component")  # in the order in which they are applied
-MYO = 2  # the myocardium's label in every dataset
-NEAR = 2  # pixels of the native grid
-SPECK = 0.05  # of a structure: too little to be the heart's share of it
+COMPONENT_GAP = 2  # pixels of the native grid that components grow by before they count as apart
+MIN_SHARE_IN_HEART = 0.05  # of a structure; where it holds less, the heart is another one
 
 
-def postprocess(mask: np.ndarray, steps: dict[str, list[int]]) -> np.ndarray:
+@dataclass(frozen=True)
+class Postprocessing:
+    """Which steps are applied to which structures.
+
+    Attributes:
+        steps: Step name -> labels.
+        myocardium: Its label, which the `heart` step needs; None where the label set has none.
+
+    Raises:
+        ValueError: If the `heart` step is chosen without a myocardium.
+    """
+
+    steps: Mapping[str, list[int]]
+    myocardium: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.steps.get("heart") and self.myocardium is None:
+            raise ValueError("step 'heart' for a label set without myocardium; leave it out")
+
+
+def possible_steps(anatomy: Anatomy) -> tuple[str, ...]:
+    """The steps that a label set allows: `heart` needs the myocardium."""
+    has_muscle = anatomy.label("myocardium") is not None
+    return tuple(step for step in STEPS if step != "heart" or has_muscle)
+
+
+def postprocess(mask: np.ndarray, chosen: Postprocessing) -> np.ndarray:
     """Applies the chosen steps to the structures they were chosen for.
 
     Holes are filled first: what a later step takes out of a structure's middle, a cavity out of the
@@ -17,25 +47,25 @@ def postprocess(mask: np.ndarray, steps: dict[str, list[int]]) -> np.ndarray:
 
     Args:
         mask: (slices, height, width) uint8.
-        steps: Step name -> labels, as `choose_steps` gives them.
+        chosen: The steps.
 
     Returns:
         A new mask of the same shape and dtype.
     """
     mask = mask.copy()
-    for label in steps.get("fill_holes", []):
+    for label in chosen.steps.get("fill_holes", []):
         fill_holes(mask, label)
-    for label in steps.get("heart", []):
-        keep_in_heart(mask, label)
-    for label in steps.get("largest_component", []):
+    for label in chosen.steps.get("heart", []):
+        keep_in_heart(mask, label, chosen.myocardium)
+    for label in chosen.steps.get("largest_component", []):
         keep_largest_component(mask, label)
     return mask
 
 
-def keep_in_heart(mask: np.ndarray, label: int) -> None:
+def keep_in_heart(mask: np.ndarray, label: int, myocardium: int) -> None:
     """Turns what a structure has outside the heart into background, in place.
 
-    The heart is the largest connected part of the structure and the myocardium together; for the
+    The heart is the largest component of the structure and the myocardium together; for the
     myocardium, of all structures. A cavity that is almost closed lies in pieces from slice to
     slice, and is smaller than what looks like one elsewhere: its own largest component would lose
     pieces or be the wrong one. A structure that has no more than a speck in the heart stays.
@@ -43,36 +73,38 @@ def keep_in_heart(mask: np.ndarray, label: int) -> None:
     Args:
         mask: (slices, height, width) uint8.
         label: The structure.
+        myocardium: The myocardium's label.
     """
-    own = mask == label
-    within = own & _largest_part(mask > 0 if label == MYO else own | (mask == MYO))
-    if within.sum() > SPECK * own.sum():
-        mask[own & ~within] = 0
+    structure = mask == label
+    muscle = mask == myocardium
+    heart = _largest_component(mask > 0 if label == myocardium else structure | muscle)
+    if (structure & heart).sum() > MIN_SHARE_IN_HEART * structure.sum():
+        mask[structure & ~heart] = 0
 
 
 def keep_largest_component(mask: np.ndarray, label: int) -> None:
-    """Turns all but a structure's largest part into background, in place.
+    """Turns all but a structure's largest component into background, in place.
 
-    Parts count as one where they touch once each is grown by `NEAR` pixels within its slices: an
-    almost closed cavity moves by more than its own width from slice to slice.
+    Components count as one where they touch once each is grown by `COMPONENT_GAP` pixels within its
+    slices: an almost closed cavity moves by more than its own width from slice to slice.
     """
-    own = mask == label
-    mask[own & ~_largest_part(own, NEAR)] = 0
+    structure = mask == label
+    mask[structure & ~_largest_component(structure, COMPONENT_GAP)] = 0
 
 
-def _largest_part(mask: np.ndarray, grow: int = 0) -> np.ndarray:
-    """The connected part with most voxels; all False where the mask is empty.
+def _largest_component(mask: np.ndarray, grow: int = 0) -> np.ndarray:
+    """The component with most voxels; all False where the mask is empty.
 
     Args:
         mask: (slices, height, width) bool; its voxels touch by faces, across slices too.
-        grow: Pixels that parts are grown by within slices before they touch.
+        grow: Pixels that components are grown by within slices before they touch.
     """
     if not mask.any():
         return mask
     cross = ndimage.generate_binary_structure(2, 1)[None]  # within slices
     grown = ndimage.binary_dilation(mask, cross, grow) if grow else mask
-    parts, _ = ndimage.label(grown)
-    return mask & (parts == np.bincount(parts[mask]).argmax())
+    components, _ = ndimage.label(grown)
+    return mask & (components == np.bincount(components[mask]).argmax())
 
 
 def fill_holes(mask: np.ndarray, label: int) -> None:
@@ -81,8 +113,8 @@ def fill_holes(mask: np.ndarray, label: int) -> None:
     Other structures inside stay what they are: the cavity is no hole of the myocardium.
     """
     for plane in mask:
-        own = plane == label
-        inside = ndimage.binary_fill_holes(own) & ~own
+        structure = plane == label
+        inside = ndimage.binary_fill_holes(structure) & ~structure
         hole = inside & (plane == 0)
         for other in set(np.unique(plane[inside])) - {0}:  # its holes are its own
             hole &= ~ndimage.binary_fill_holes(inside & (plane == other))

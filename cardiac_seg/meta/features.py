@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from cardiac_seg.config.sections import CORE_FEATURES, Stacking
-from cardiac_seg.data.registry import Dataset
+from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.grid.resample import GridImage, normalize
 from cardiac_seg.metrics.calibration import entropy, relative_entropy
 
@@ -54,7 +54,7 @@ class FeatureSet:
 
 def feature_set(settings: Stacking, members: list[str], dataset: Dataset) -> FeatureSet:
     """The features of a configuration; neighbouring slices exist in MRI only."""
-    more = [g for g in settings.features if g != "slices" or dataset.modality == "mri"]
+    more = [g for g in settings.features if g != "slices" or dataset.modality.ndim == 3]
     return FeatureSet(
         tuple(members),
         ("background", *dataset.structures),

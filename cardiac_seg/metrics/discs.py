@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
+from cardiac_seg.anatomy import Anatomy
 from cardiac_seg.metrics.volumes import check_spacing
 
 DISCS = 20
-LV, MYO, LA = 1, 2, 3  # labels in echo
 _SPECK = 1 / 50  # of the outline: shorter stretches of wall or gap are not anatomy
 Discs = tuple[float, np.ndarray]
 
@@ -33,7 +33,7 @@ def biplane_volume_ml(discs_2ch: Discs | None = None, discs_4ch: Discs | None = 
     return float(np.pi / 4 * products.sum() * length / len(products) / 1000)
 
 
-def discs(label: np.ndarray, spacing: tuple[float, float]) -> Discs:
+def discs(label: np.ndarray, spacing: tuple[float, float], anatomy: Anatomy) -> Discs:
     """Cuts the LV cavity of an apical view into discs of equal height.
 
     The cavity is the largest connected part, its holes filled. The long axis runs from the middle
@@ -44,8 +44,10 @@ def discs(label: np.ndarray, spacing: tuple[float, float]) -> Discs:
     the blunter side.
 
     Args:
-        label: (height, width) integers: 1 LV, 2 MYO, 3 LA.
+        label: (height, width) integers.
         spacing: (row, column) distance in mm.
+        anatomy: The label set; it has an LV cavity. Without myocardium or LA it is as if there were
+            none in the image.
 
     Returns:
         Length of the long axis in mm, and (20,) float64 diameters in mm from base to apex. A
@@ -60,10 +62,12 @@ def discs(label: np.ndarray, spacing: tuple[float, float]) -> Discs:
     if label.ndim != 2:
         raise ValueError(f"label image of shape {label.shape}; expected (height, width)")
     check_spacing(spacing, 2)
-    cavity, outline = _largest_part(label == LV)
+    cavity, outline = _largest_component(label == anatomy.label("lv_cavity"))
     pixels = np.argwhere(cavity) * spacing
     border = outline * spacing
-    base = _mitral_middle(label, outline, spacing)
+    base = _mitral_middle(
+        *(label == anatomy.label(role) for role in ("myocardium", "la")), outline, spacing
+    )
     if base is None:
         base = _blunt_end(pixels)
     apex = border[np.linalg.norm(border - base, axis=1).argmax()]
@@ -79,7 +83,7 @@ def discs(label: np.ndarray, spacing: tuple[float, float]) -> Discs:
     return float(length), areas * DISCS / length
 
 
-def _largest_part(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _largest_component(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The largest part, holes filled, and its outline: (points, 2) row, column in order."""
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     if count < 2:
@@ -93,18 +97,18 @@ def _largest_part(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _mitral_middle(
-    label: np.ndarray, outline: np.ndarray, spacing: tuple[float, float]
+    myocardium: np.ndarray, la: np.ndarray, outline: np.ndarray, spacing: tuple[float, float]
 ) -> np.ndarray | None:
     """Middle of the mitral plane, (row, column) in mm; None where nothing tells it.
 
     Args:
-        label: (height, width) integers.
+        myocardium, la: (height, width) bool, what borders on the cavity.
         outline: (points, 2) row, column of the cavity's outermost pixels, in order around it.
         spacing: (row, column) distance in mm.
     """
     wall, atrium = (
-        cv2.dilate((label == structure).astype(np.uint8), np.ones((3, 3)))[tuple(outline.T)]
-        for structure in (MYO, LA)
+        cv2.dilate(structure.astype(np.uint8), np.ones((3, 3)))[tuple(outline.T)]
+        for structure in (myocardium, la)
     )
     # Predicted walls have gaps and specks; the majority of the neighbours goes over them.
     wall = ndimage.median_filter(wall, 2 * int(len(wall) * _SPECK) + 1, mode="wrap") > 0

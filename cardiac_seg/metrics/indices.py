@@ -1,8 +1,11 @@
 """Clinical indices from masks: volumes of ED and ES, ejection fraction, mass, cardiac output."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from cardiac_seg.metrics.discs import LV, biplane_volume_ml, discs
+from cardiac_seg.anatomy import Anatomy, Role
+from cardiac_seg.metrics.discs import biplane_volume_ml, discs
 from cardiac_seg.metrics.volumes import DENSITY
 
 # Key -> label and unit. Echo has the first four and the last.
@@ -21,15 +24,16 @@ INDICES = {
 }
 EF_AS_RECORDED = "lv_ef_one_height_percent"  # echo: how CAMUS's recorded EF was computed
 VIEWS, PHASES = ("2CH", "4CH"), ("ED", "ES")
+VENTRICLES: dict[str, Role] = {"lv": "lv_cavity", "rv": "rv_cavity"}
 
 
 def mri_indices(
-    volumes: dict[str, dict[str, float]], heart_rate: float | None = None
+    volumes: Mapping[str, Mapping[Role, float]], heart_rate: float | None = None
 ) -> dict[str, float]:
     """Indices of one MRI patient; what cannot be computed is left out.
 
     Args:
-        volumes: Phase (`ED`, `ES`) -> structure (`LV`, `RV`, `MYO`) -> mL.
+        volumes: Phase (`ED`, `ES`) -> role -> mL.
         heart_rate: Beats per minute, for the cardiac output.
 
     Returns:
@@ -38,21 +42,19 @@ def mri_indices(
     Raises:
         ValueError: If the heart rate is not positive.
     """
-    if heart_rate is not None and not heart_rate > 0:
-        raise ValueError(f"heart rate of {heart_rate} beats/min; expected a positive one")
-    indices = {}
-    for ventricle in ("LV", "RV"):
-        by_phase = {p: volumes[p][ventricle] for p in PHASES if ventricle in volumes.get(p, {})}
-        indices |= _ventricle_indices(ventricle.lower(), by_phase)
-    if "MYO" in volumes.get("ED", {}):
-        indices["myocardial_mass_g"] = DENSITY * volumes["ED"]["MYO"]
-    if heart_rate is not None and "lv_sv_ml" in indices:
-        indices["cardiac_output_l_min"] = indices["lv_sv_ml"] * heart_rate / 1000
-    return indices
+    indices: dict[str, float] = {}
+    for ventricle, role in VENTRICLES.items():
+        by_phase = {p: volumes[p][role] for p in PHASES if role in volumes.get(p, {})}
+        indices |= _ventricle_indices(ventricle, by_phase)
+    if "myocardium" in volumes.get("ED", {}):
+        indices["myocardial_mass_g"] = DENSITY * volumes["ED"]["myocardium"]
+    return indices | _cardiac_output(indices, heart_rate)
 
 
 def echo_indices(
-    masks: dict[tuple[str, str], tuple[np.ndarray, tuple[float, float]]],
+    masks: Mapping[tuple[str, str], tuple[np.ndarray, tuple[float, float]]],
+    anatomy: Anatomy,
+    heart_rate: float | None = None,
 ) -> tuple[dict[str, float], str]:
     """LV indices of one echo patient by the biplane method of discs.
 
@@ -65,28 +67,32 @@ def echo_indices(
 
     Args:
         masks: View (`2CH`, `4CH`, or empty where nothing says which it is) and phase (`ED`, `ES`)
-            -> label image (height, width) uint8 (1 LV, 2 MYO, 3 LA) on the native grid, and its
-            (row, column) spacing in mm. An unknown view counts only where there is no other.
+            -> label image (height, width) uint8 on the native grid, and its (row, column) spacing
+            in mm. An unknown view counts only where there is no other.
+        anatomy: The label set; without an LV cavity there are no indices.
+        heart_rate: Beats per minute, for the cardiac output.
 
     Returns:
         Key of `INDICES` -> value (only the volume where only one phase is known), and the method:
         `biplane`, `monoplane 2CH`, `monoplane 4CH`, `monoplane`, or `none` with no indices.
 
     Raises:
-        ValueError: If a label image or a spacing is malformed.
+        ValueError: If a label image, a spacing or the heart rate is malformed.
     """
-    shown = {key for key, (label, _) in masks.items() if (label == LV).any()}
+    lv = anatomy.label("lv_cavity")
+    shown = {key for key, (label, _) in masks.items() if (label == lv).any()}
     known = VIEWS if any(view for view, _ in shown) else ("",)
     phases = [p for p in PHASES if any((view, p) in shown for view in known)]
     views = [view for view in known if all((view, p) in shown for p in phases)]
     if not phases or not views:
         return {}, "none"
-    cut = {p: [discs(*masks[view, p]) for view in views] for p in phases}
+    cut = {p: [discs(*masks[view, p], anatomy) for view in views] for p in phases}
     indices = _ventricle_indices("lv", {p: biplane_volume_ml(*cut[p]) for p in phases})
     if len(phases) == 2:
         # The height that the discs share cancels out.
         ed, es = (float((cut[p][0][1] * cut[p][-1][1]).sum()) for p in PHASES)
         indices[EF_AS_RECORDED] = 100 * (1 - es / ed)
+    indices |= _cardiac_output(indices, heart_rate)
     return indices, "biplane" if len(views) == 2 else f"monoplane {views[0]}".strip()
 
 
@@ -98,3 +104,12 @@ def _ventricle_indices(ventricle: str, volumes: dict[str, float]) -> dict[str, f
         indices[f"{ventricle}_sv_ml"] = edv - esv
         indices[f"{ventricle}_ef_percent"] = 100 * (edv - esv) / edv if edv else np.nan
     return indices
+
+
+def _cardiac_output(indices: Mapping[str, float], heart_rate: float | None) -> dict[str, float]:
+    """The cardiac output, where the stroke volume and the heart rate are known."""
+    if heart_rate is not None and not heart_rate > 0:
+        raise ValueError(f"heart rate of {heart_rate} beats/min; expected a positive one")
+    if heart_rate is None or "lv_sv_ml" not in indices:
+        return {}
+    return {"cardiac_output_l_min": indices["lv_sv_ml"] * heart_rate / 1000}

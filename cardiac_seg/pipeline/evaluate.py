@@ -9,6 +9,7 @@ import pandas as pd
 from cardiac_seg.data.case import Case, CaseFile, read_case
 from cardiac_seg.data.nifti import write_mask
 from cardiac_seg.masks.native import native_mask
+from cardiac_seg.masks.postprocessing import Postprocessing
 from cardiac_seg.members.maps import CaseMaps, read_maps
 from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.metrics.expected_dice import expected_dice
@@ -43,7 +44,7 @@ def score(
     combiner: Combiner,
     methods: list[str],
     subset: str,
-    steps: dict[str, list[int]],
+    steps: Postprocessing,
     final: str | None = None,
     watch: Watch | None = None,
 ) -> Scores:

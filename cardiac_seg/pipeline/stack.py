@@ -8,6 +8,7 @@ import pandas as pd
 
 from cardiac_seg.data.case import CaseFile
 from cardiac_seg.data.split import part_patients
+from cardiac_seg.masks.postprocessing import Postprocessing
 from cardiac_seg.members.maps import CaseMaps, read_maps
 from cardiac_seg.meta.combine import Combiner, below
 from cardiac_seg.meta.convex_weights import fit_weights
@@ -160,7 +161,7 @@ def fit_combiner(
     return replace(combiner, learners=_fit_learners(run, files, samples, names, combiner, keep))
 
 
-def cross_fit(run: Run, files: list[CaseFile], steps: dict[str, list[int]]) -> None:
+def cross_fit(run: Run, files: list[CaseFile], steps: Postprocessing) -> None:
     """Scores each fold with what was fitted on the others; skips folds that are done.
 
     Args:

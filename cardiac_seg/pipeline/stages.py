@@ -10,7 +10,7 @@ from cardiac_seg.config.sections import STAGES
 from cardiac_seg.data.case import CaseFile
 from cardiac_seg.data.split import deployed_parts
 from cardiac_seg.grid.cache import Cache
-from cardiac_seg.masks.postprocessing import STEPS
+from cardiac_seg.masks.postprocessing import STEPS, Postprocessing, possible_steps
 from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.meta.methods import list_learners, names_of
 from cardiac_seg.pipeline.choose import choose_steps
@@ -101,10 +101,12 @@ def stack(run: Run, files: list[CaseFile], cache: Cache) -> None:
             map_cases(run, cache, cases, [part], part)
         development = development_files(run, files, cache)
         steps = choose_steps(run, development, plain_combiner(run), control_of(run))
-        write_json(run.meta / "postprocessing.json", steps)
+        write_json(run.meta / "postprocessing.json", steps.steps)
         names = dict(enumerate(run.dataset.structures, start=1))
         for step in STEPS:
-            chosen = ", ".join(names[label] for label in steps[step])
+            chosen = ", ".join(names[label] for label in steps.steps[step])
+            if step not in possible_steps(run.dataset.anatomy):
+                chosen = "left out, for the label set has no myocardium"
             log.info("postprocessing, %s: %s", step.replace("_", " "), chosen or "none")
         cross_fit(run, development, steps)
         thresholds = fit_thresholds(run, development)
@@ -163,7 +165,7 @@ def evaluate_models(run: Run, files: list[CaseFile], cache: Cache) -> None:
         log.info("%s", score_table(read_stored(run.folder / "metrics.json"), "test"))
 
 
-def _write_scores(run: Run, scores: dict[str, Scores], steps: dict) -> None:
+def _write_scores(run: Run, scores: dict[str, Scores], steps: Postprocessing) -> None:
     """Writes `cases.csv` and `metrics.json`."""
     structures, control = run.dataset.structures, control_of(run)
     names = dict(enumerate(structures, start=1))
@@ -172,7 +174,7 @@ def _write_scores(run: Run, scores: dict[str, Scores], steps: dict) -> None:
         "phantom": run.manifest["dataset"]["phantom"],
         "structures": list(structures),
         "grid": "per patient: native grid, after postprocessing; pooled: network grid, before it",
-        "postprocessing": {s: [names[label] for label in steps[s]] for s in STEPS},
+        "postprocessing": {s: [names[label] for label in steps.steps[s]] for s in STEPS},
         "control": control,
         "final_method": final_method(run),
         "chosen_by": read_stored(run.meta / "choice.json").get("by", "unknown"),

@@ -114,7 +114,7 @@ def _predict_scan(
     if wanted.overlay:
         shown = [(name, scan.image(k), masks[k]) for name, k in measured.shown.items()]
         with whole_file(path_beside(output, files, "_overlay.png")) as partial:
-            partial.write_bytes(overlay(shown, scan.spacing, run.dataset.structures))
+            partial.write_bytes(overlay(shown, scan.spacing, run.dataset.anatomy))
     if scan.series is not None:
         write_segmentations(ensemble, output, scan, masks)
     write_mask(output / files.mask_path, masks, scan.layout)  # last: it says that all is there

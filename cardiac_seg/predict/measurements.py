@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cardiac_seg.data.registry import Dataset
+from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.metrics.discs import biplane_volume_ml, discs
 from cardiac_seg.metrics.indices import echo_indices, mri_indices
 from cardiac_seg.metrics.volumes import volume_ml
 from cardiac_seg.predict.scans import Scan
 
-SIZE_UNITS = {"mri": "ml", "echo": "cm2"}
 CLASH = "none: two images"  # how the method begins where scans contradict each other
 FIELD_MM = (60.0, 700.0)  # of view, that a picture of a heart can have
 
@@ -27,7 +26,8 @@ class ScanMeasurements:
         shape: (slices, height, width).
         spacing: (slice, row, column) distance in mm.
         sizes: For each phase, structure -> mL in MRI, cm2 in echo.
-        lv_ml: For each phase, the LV cavity's volume; in echo by discs from this view alone.
+        lv_ml: For each phase, the LV cavity's volume; in echo by discs from this view alone. Empty
+            where the label set has no LV cavity.
         predicted_dice: For each phase, see `metrics.expected_dice.predicted_dice`.
         ed, es: Indices of the phases, from the largest and the smallest LV volume of a cine, or
             from the image's name; None where unknown.
@@ -92,17 +92,10 @@ def measure(
         seconds: What the scan took.
     """
     sizes = [structure_sizes(mask, scan.spacing, dataset) for mask in masks]
-    if dataset.modality == "mri":
-        lv_ml = [size["LV"] for size in sizes]
-    else:
-        lv = dataset.structures.index("LV") + 1
-        lv_ml = [
-            biplane_volume_ml(discs(mask[0], scan.spacing[1:])) if (mask == lv).any() else 0.0
-            for mask in masks
-        ]
+    lv_ml = lv_volumes_ml(masks, scan.spacing, dataset)
     ed = 0 if scan.files.phase == "ED" else None
     es = 0 if scan.files.phase == "ES" else None
-    if scan.phases > 1:
+    if scan.phases > 1 and lv_ml:
         ed, es = int(np.argmax(lv_ml)), int(np.argmin(lv_ml))
     times = scan.phase_times_ms
     return ScanMeasurements(
@@ -124,6 +117,27 @@ def measure(
     )
 
 
+def lv_volumes_ml(
+    masks: list[np.ndarray], spacing: tuple[float, float, float], dataset: Dataset
+) -> list[float]:
+    """The LV cavity's volume in each phase's mask; nothing where the label set has none.
+
+    Args:
+        masks: For each phase, (slices, height, width) uint8.
+        spacing: (slice, row, column) distance in mm.
+        dataset: Whose labels they are.
+    """
+    lv = dataset.anatomy.label("lv_cavity")
+    if lv is None:
+        return []
+    if dataset.modality.ndim == 3:
+        return [volume_ml(mask == lv, spacing) for mask in masks]
+    return [
+        biplane_volume_ml(discs(mask[0], spacing[1:], dataset.anatomy)) if (mask == lv).any() else 0.0
+        for mask in masks
+    ]
+
+
 def structure_sizes(
     mask: np.ndarray, spacing: tuple[float, float, float], dataset: Dataset
 ) -> dict[str, float]:
@@ -135,7 +149,7 @@ def structure_sizes(
         dataset: Whose labels they are.
     """
     held = {s: mask == label for label, s in enumerate(dataset.structures, start=1)}
-    if dataset.modality == "mri":
+    if dataset.modality.ndim == 3:
         return {s: volume_ml(inside, spacing) for s, inside in held.items()}
     pixel = spacing[1] * spacing[2] / 100
     return {s: float(inside.sum() * pixel) for s, inside in held.items()}
@@ -186,7 +200,7 @@ def clinical_indices(
     """
     frames: dict[tuple[str, str], tuple[ScanMeasurements, int]] = {}
     for scan in scans:
-        view = scan.view if dataset.modality == "echo" else ""
+        view = scan.view if dataset.modality.views else ""
         for name, k in scan.shown.items():
             if name and (view, name) in frames:
                 return {}, f"{CLASH} of {' '.join((view, name)).strip()}"
@@ -195,11 +209,10 @@ def clinical_indices(
     if not frames:
         return {}, "none: ED and ES unknown"
     rates = {scan.heart_rate for scan in scans} - {None}
-    if dataset.modality == "mri":
-        volumes = {phase: scan.sizes[k] for (_, phase), (scan, k) in frames.items()}
-        return mri_indices(volumes, rates.pop() if len(rates) == 1 else None), "voxels"
+    rate = rates.pop() if len(rates) == 1 else None
+    if dataset.modality.ndim == 3:
+        by_role = dataset.anatomy.by_role
+        volumes = {phase: by_role(scan.sizes[k]) for (_, phase), (scan, k) in frames.items()}
+        return mri_indices(volumes, rate), "voxels"
     views = {at: (mask_of(scan, k)[0], scan.spacing[1:]) for at, (scan, k) in frames.items()}
-    indices, method = echo_indices(views)
-    if len(rates) == 1 and "lv_sv_ml" in indices:
-        indices["cardiac_output_l_min"] = indices["lv_sv_ml"] * rates.pop() / 1000
-    return indices, method
+    return echo_indices(views, dataset.anatomy, rate)

@@ -102,13 +102,13 @@ def write_phase_maps(output: Path, scan: Scan, k: int, phase: Phase, wanted: Wan
 def write_segmentations(
     ensemble: Ensemble, output: Path, scan: Scan, masks: list[np.ndarray]
 ) -> None:
-    structures = ensemble.run.dataset.structures
+    anatomy = ensemble.run.dataset.anatomy
     for k, mask in enumerate(masks):
         stored = np.ascontiguousarray(scan.layout.orientation.to_stored(mask).T)
         at = f"_phase{k + 1:02d}_seg.dcm" if scan.phases > 1 else "_seg.dcm"
         path = path_beside(output, scan.files, at)
         try:
-            write_seg(path, stored, scan.series, k, structures, f"cardiac_seg {ensemble.method}")
+            write_seg(path, stored, scan.series, k, anatomy, f"cardiac_seg {ensemble.method}")
         except UserError as error:  # the images lack what a SEG must name; the mask stands
             log.warning("%s; its mask is written without a DICOM segmentation", error)
             return

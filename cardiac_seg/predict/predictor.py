@@ -174,7 +174,7 @@ class Ensemble:
         indices, method = clinical_indices(
             [measured], self.run.dataset, lambda _, k: phases[k].mask
         )
-        unit = SIZE_UNITS[self.run.dataset.modality]
+        unit = self.run.dataset.modality.size_key
         sizes = measured.sizes[next(iter(measured.shown.values()))]
         return Prediction(
             scan,

@@ -9,9 +9,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from cardiac_seg.data.case import KINDS, check_pixels, read_info
+from cardiac_seg.data.case import check_pixels, read_info
 from cardiac_seg.data.dicom.find import find_series, is_dicom
 from cardiac_seg.data.dicom.series import Series, read_series
+from cardiac_seg.data.modality import Modality
 from cardiac_seg.data.nifti import Layout, Nifti, open_nifti
 from cardiac_seg.data.orientation import AS_STORED, find_orientation, is_nominal
 from cardiac_seg.system.errors import UserError
@@ -25,7 +26,6 @@ PLACE = re.compile(
 )
 FRAME = re.compile(r"(?P<patient>.+)_frame(?P<frame>\d+)", re.DOTALL)
 MOST_MM = 2000.0  # no picture of a heart is wider
-FOUND = {"mri": "an MR image", "echo": "an ultrasound image"}
 
 
 @dataclass(frozen=True)
@@ -139,13 +139,13 @@ def find_scans(path: Path) -> list[ScanFiles]:
 
 
 def open_scan(
-    files: ScanFiles, modality: str, spacing: tuple[float, float, float] | None = None
+    files: ScanFiles, modality: Modality, spacing: tuple[float, float, float] | None = None
 ) -> Scan:
     """Opens a scan and checks its headers.
 
     Args:
         files: Of `find_scans`.
-        modality: `mri` or `echo`, what the networks were trained on.
+        modality: What the networks were trained on.
         spacing: (slice, row, column) distance in mm to work with instead of the headers'; 0 keeps
             the headers'. Masks keep the headers' geometry, where there is one, to lie on the image.
 
@@ -157,7 +157,7 @@ def open_scan(
     return _check_field(open_one(files, modality, spacing))
 
 
-def _open_nifti(files: ScanFiles, modality: str, spacing) -> Scan:
+def _open_nifti(files: ScanFiles, modality: Modality, spacing) -> Scan:
     nifti = open_nifti(files.paths[0], modality, spacing)
     layout = nifti.layout
     shape = tuple(layout.volume[axis] for axis in layout.orientation.order)
@@ -175,19 +175,19 @@ def _check_field(scan: Scan) -> Scan:
     return scan
 
 
-def _open_dicom(files: ScanFiles, modality: str, spacing) -> Scan:
+def _open_dicom(files: ScanFiles, modality: Modality, spacing) -> Scan:
     given = spacing or (0.0, 0.0, 0.0)
     series = read_series(list(files.paths), given[1:] if all(given[1:]) else None)
     if series.modality != modality:
         raise UserError(
-            f"{files.paths[0]}: {FOUND[series.modality]}, but this run was trained on "
-            f"{KINDS[modality]}; use a run of the other dataset"
+            f"{files.paths[0]}: {series.modality.one_image}, but this run was trained on "
+            f"{modality.images}; use a run of the other dataset"
         )
     phases, *shape = series.shape
     stored = tuple(shape[::-1])
     distances = tuple(mm or own for mm, own in zip(given, series.spacing, strict=True))
     orientation = AS_STORED  # rows and columns are what a viewer shows
-    if modality == "mri" and not is_nominal(series.affine):
+    if modality.ndim == 3 and not is_nominal(series.affine):
         orientation = find_orientation(series.affine, distances[::-1], stored)
     header = nib.Nifti1Header()
     header.set_xyzt_units("mm", "msec")

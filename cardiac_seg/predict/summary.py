@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.data.nifti import open_nifti
 from cardiac_seg.metrics.indices import EF_AS_RECORDED, INDICES
-from cardiac_seg.predict.measurements import SIZE_UNITS, ScanMeasurements, clinical_indices, doubts
+from cardiac_seg.predict.measurements import ScanMeasurements, clinical_indices, doubts
 from cardiac_seg.predict.predictor import Ensemble
 from cardiac_seg.predict.scans import ScanFiles
 from cardiac_seg.system.atomic import whole_file, write_json
@@ -55,10 +56,10 @@ def write_summary(
             details.append(rows[-1])
             continue
         own = measured[scan.name]
-        rows.append(_row(own, *together[own.together], limit, SIZE_UNITS[dataset.modality]))
+        rows.append(_row(own, *together[own.together], limit, dataset.modality.size_key))
         curve = {"lv_ml": own.lv_ml, "predicted_dice": own.predicted_dice, "times_ms": own.times_ms}
         details.append(rows[-1] | ({"curve": curve} if own.phases > 1 else {}))
-    columns = _columns(dataset.modality, dataset.structures)
+    columns = _columns(dataset)
     with whole_file(output / "summary.csv") as partial:
         pd.DataFrame(rows, columns=columns).to_csv(partial, index=False)
     about = {
@@ -98,15 +99,15 @@ def _row(
     }
 
 
-def _columns(modality: str, structures: tuple[str, ...]) -> list[str]:
+def _columns(dataset: Dataset) -> list[str]:
     """The table's columns: the same for every folder."""
-    unit = SIZE_UNITS[modality]
+    unit = dataset.modality.size_key
     known = [k for k in INDICES if k != EF_AS_RECORDED]
-    if modality == "echo":
+    if dataset.modality.ndim == 2:
         known = [k for k in INDICES if k.startswith(("lv_", "cardiac_output"))]
     return [
         *("image", "study", "view", "phase", "phases", "slices", "ed_phase", "es_phase"),
-        *(f"{structure.lower()}_{unit}" for structure in structures),
+        *(f"{structure.lower()}_{unit}" for structure in dataset.structures),
         *known,
         *("method", "heart_rate", "predicted_dice", "review", "reasons", "seconds", "error"),
     ]

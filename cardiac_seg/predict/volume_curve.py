@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cardiac_seg.anatomy import COLOURS
+from cardiac_seg.anatomy import LV
 from cardiac_seg.predict.measurements import ScanMeasurements
 from cardiac_seg.system.atomic import whole_file
 
@@ -23,7 +23,7 @@ def draw_curve(path: Path, measured: ScanMeasurements) -> None:
     volume = np.array(measured.lv_ml)
     figure = Figure(figsize=(5, 3), layout="constrained")
     axes = figure.subplots()
-    axes.plot(at, volume, marker=".", color=COLOURS["LV"])
+    axes.plot(at, volume, marker=".", color=LV.colour)
     for name, k in measured.shown.items():
         label = f"{name}, phase {k + 1}: {volume[k]:.0f} mL"
         axes.plot(at[k], volume[k], "o" if name == "ED" else "s", color="black", label=label)

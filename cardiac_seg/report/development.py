@@ -97,23 +97,24 @@ def describe_errors(folder: Path, output: Path | None = None) -> str:
             for value, some in known.groupby(column):
                 per_patient = some[structures].groupby(level=0).mean()
                 lines.append(_line(value, per_patient.mean(), width))
-    labels = run.dataset.num_classes
+    labels, lv = run.dataset.num_classes, run.dataset.anatomy.label("lv_cavity")
+    by_slices = run.dataset.modality.ndim == 3 and lv is not None
     counts = {region: np.zeros((labels, labels), np.int64) for region in (*REGIONS, OUTSIDE)}
     worst = table.mean(axis=1).nsmallest(WORST).index.get_level_values("case")
     for case, maps, mask, probabilities in _masks(run, set(table.index.get_level_values("case"))):
-        if run.dataset.modality == "mri":
-            for region, slices in _regions(case.label == run.dataset.structures.index("LV") + 1):
+        if by_slices:
+            for region, slices in _regions(case.label == lv):
                 counts[region] += confusion(case.label[slices], mask[slices], labels)
         if output and case.file.name in worst:
             dice = table.xs(case.file.name, level="case").iloc[0].to_dict()
             page = overlays.case_page(
                 *(case.file.name, case.label, mask, maps.image, probabilities, case.spacing),
-                run.dataset.structures,
+                run.dataset.anatomy,
                 dice,
             )
             with whole_file(output / f"{case.file.name}.png") as partial:
                 partial.write_bytes(page)
-    if run.dataset.modality == "mri":
+    if by_slices:
         lines.append(_head("slices", table, width) + "  (pooled)")
         for region, pixels in counts.items():
             pooled = pd.Series(dice_from_confusion(pixels)[1:], structures)

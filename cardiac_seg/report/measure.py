@@ -234,7 +234,7 @@ def _measure(
             maps.image,
             used,
             spacing,
-            run.dataset.structures,
+            run.dataset.anatomy,
             dice,
         )
         page_path = output / "cases" / f"{case.case}.png"
@@ -246,7 +246,7 @@ def _measure(
                 masks[FINAL_MASKS],
                 maps.image,
                 spacing,
-                run.dataset.structures,
+                run.dataset.anatomy,
             )
         )
     return PatientMeasures(
@@ -289,7 +289,7 @@ def _case_rows(
 ) -> list[dict]:
     """The table `cases` of one case."""
     reference, rows = masks[REFERENCE_MASKS], []
-    voxel = np.prod(spacing) / 1000 if run.dataset.modality == "mri" else np.prod(spacing[1:]) / 100
+    voxel = np.prod(spacing) / 1000 if run.dataset.modality.ndim == 3 else np.prod(spacing[1:]) / 100
     for method in methods:
         counts = confusion(reference, masks[method], run.dataset.num_classes)
         for label, structure in enumerate(run.dataset.structures, start=1):
@@ -308,10 +308,11 @@ def _case_rows(
 
 
 def _region_rows(run: Run, masks: dict, about: dict, methods: list[str]) -> list[dict]:
-    if run.dataset.modality != "mri":
+    lv = run.dataset.anatomy.label("lv_cavity")
+    if run.dataset.modality.ndim == 2 or lv is None:
         return []
     reference, rows = masks[REFERENCE_MASKS], []
-    cavity = reference == run.dataset.structures.index("LV") + 1
+    cavity = reference == lv
     for region, slices in thirds(cavity).items():
         for method in methods:
             counts = confusion(reference[slices], masks[method][slices], run.dataset.num_classes)
@@ -379,11 +380,12 @@ def _clinical_rows(run: Run, masks_of: dict, cases: pd.DataFrame) -> list[dict]:
     """Clinical indices of the patient by every method and by the reference."""
     heart_rate, rows = cases.heart_rate.iloc[0], []
     for method in (REFERENCE_MASKS, *methods_of(run)):
-        if run.dataset.modality == "mri":
+        if run.dataset.modality.ndim == 3:
             volumes = {
                 phase: {
-                    structure: volume_ml(masks[method] == label, spacing)
-                    for label, structure in enumerate(run.dataset.structures, start=1)
+                    structure.role: volume_ml(masks[method] == label, spacing)
+                    for label, structure in enumerate(run.dataset.anatomy.structures, start=1)
+                    if structure.role
                 }
                 for (_, phase), (masks, spacing) in masks_of.items()
             }
@@ -393,7 +395,7 @@ def _clinical_rows(run: Run, masks_of: dict, cases: pd.DataFrame) -> list[dict]:
             views = {
                 at: (masks[method][0], spacing[1:]) for at, (masks, spacing) in masks_of.items()
             }
-            indices, volume_method = echo_indices(views)
+            indices, volume_method = echo_indices(views, run.dataset.anatomy)
             indices = {k: indices.get(k, np.nan) for k in ECHO_INDICES}
         patient = cases.patient.iloc[0]
         rows += [

@@ -13,7 +13,7 @@ def methods_paragraph(run: Run) -> str:
     count = split.subset.value_counts()
     data, train, stacking = config.data, config.train, config.stacking
     kind = "phantom " if run.manifest["dataset"]["phantom"] else ""
-    images = ", ".join([*(data.views if run.dataset.modality == "echo" else []), *data.phases])
+    images = ", ".join([*(data.views if run.dataset.modality.views else []), *data.phases])
     grid = f"{config.preprocess.size[0]} x {config.preprocess.size[1]} pixels"
     spacing = config.preprocess.spacing
     resampled = f"at {spacing:g} mm" if spacing else "by resizing the whole image"
@@ -82,4 +82,4 @@ def _filters(config, member: str) -> int:
 
 
 def _dimensions(run: Run) -> str:
-    return "3D" if run.dataset.modality == "mri" else "2D"
+    return "3D" if run.dataset.modality.ndim == 3 else "2D"

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from cardiac_seg.data.case import KINDS
 from cardiac_seg.data.split import deployed_parts, part_patients
 from cardiac_seg.report.measure import score_again
 from cardiac_seg.report.results import results_table
@@ -12,31 +11,6 @@ from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored_table
 from cardiac_seg.run.meta_folder import final_method
 
-DATA = {
-    "acdc": (
-        "ACDC, short-axis cine MRI of one hospital (Dijon, Siemens, 1.5 and 3 T). O. Bernard et "
-        'al., "Deep Learning Techniques for Automatic MRI Cardiac Multi-structures Segmentation '
-        'and Diagnosis: Is the Problem Solved?", IEEE TMI 37(11), 2018.'
-    ),
-    "camus": (
-        "CAMUS, apical echocardiography of one hospital (St Etienne, GE Vivid E95). S. Leclerc et "
-        'al., "Deep Learning for Segmentation using an Open Large-Scale Dataset in 2D '
-        'Echocardiography", IEEE TMI 38(9), 2019, doi 10.1109/TMI.2019.2900516.'
-    ),
-}
-LIMITS = {
-    "acdc": (
-        "Short-axis stacks only, base to apex. Congenital heart disease, metal artefacts, other "
-        "vendors and late enhancement were not in the data. Masks are least sure in the RV and on "
-        "the outermost slices."
-    ),
-    "camus": (
-        "Other views get masks that mean nothing. One vendor. Poor images were in the data and "
-        "score lower."
-    ),
-}
-LICENCE = """\
-Licence of the weights: CC BY-NC-SA 4.0, as the data they were trained on; the code is MIT."""
 WORST = 5
 
 
@@ -54,10 +28,14 @@ def model_card(run: Run, folder: Path) -> str:
     data = run.config.data
     place = folder.name if folder.is_absolute() else folder  # whose machine it was is not told
     phantom = run.manifest["dataset"]["phantom"]
-    views = f"{' and '.join(data.views)}, " if run.dataset.modality == "echo" else ""
-    source = "Phantoms, drawn by this project." if phantom else DATA[data.dataset]
-    licence = "" if phantom else LICENCE
-    return f"""# {data.dataset.upper()} weights
+    views = f"{' and '.join(data.views)}, " if run.dataset.modality.views else ""
+    source = "Phantoms, drawn by this project." if phantom else run.dataset.source
+    licence = (
+        f"Licence of the weights: {run.dataset.licence}, as the data they were trained on; the code "
+        "is MIT."
+    )
+    licence = "" if phantom else licence
+    return f"""# {run.dataset.title} weights
 
     .venv/bin/python -m cardiac_seg predict {place} INPUT --output results
 
@@ -67,7 +45,7 @@ Research use only; not a medical device.
 **Data.** {source}
 {views}{" and ".join(data.phases)}. {_patients(run)}
 
-**Input.** {KINDS[run.dataset.modality]}: {describe_input(run)}.
+**Input.** {run.dataset.modality.images}: {describe_input(run)}.
 
 **Method.** {networks}, {run.config.train.epochs} epochs, stacking scheme \
 {run.config.stacking.scheme}; in use: {final_method(run)}. Weights are rounded to float16; the whole
@@ -83,7 +61,7 @@ docs/EXPERIMENTS.md tells.
 
 {_worst(run)}
 
-**Limits.** {LIMITS[data.dataset]}
+**Limits.** {run.dataset.limits}
 {views}{" and ".join(data.phases)} alone were trained on.
 """
 

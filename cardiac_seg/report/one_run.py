@@ -220,7 +220,7 @@ def _sections(
     order = [*run.dataset.structures, "mean"]
     wide = wide.loc[list(dict.fromkeys(of_ensemble.metric)), order].reset_index()
     dice = summary[summary.metric == "dice"].drop(columns="metric")
-    unit = "mL" if run.dataset.modality == "mri" else "cm2"
+    unit = run.dataset.modality.size_unit
     groups = tables["groups"][tables["groups"].method == ENSEMBLE]
     of_all = groups[groups.structure == "mean"].set_index(["by", "value"])
     groups = groups.pivot(index=["by", "value"], columns="structure", values="dice")

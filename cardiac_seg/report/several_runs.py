@@ -231,7 +231,7 @@ def _over_seeds(runs: dict[str, Run], summary: pd.DataFrame) -> pd.DataFrame:
 def _differences(runs: dict[str, Run]) -> pd.DataFrame:
     """The keys in which the runs differ, chosen postprocessing included, a column a run."""
     flat = {
-        name: _flat(_settings(run) | {"postprocessing, chosen": read_steps(run)})
+        name: _flat(_settings(run) | {"postprocessing, chosen": read_steps(run).steps})
         for name, run in runs.items()
     }
     keys = dict.fromkeys(key for values in flat.values() for key in values)

@@ -144,9 +144,9 @@ def _quality(agreement: pd.DataFrame) -> Verdict:
 
 def _missing_indices(run: Run, tables: dict) -> list[str]:
     cases, clinical, lines = test_cases(run), tables["clinical"], []
-    if run.dataset.modality == "mri" and cases.heart_rate.isna().all():
+    if run.dataset.modality.ndim == 3 and cases.heart_rate.isna().all():
         lines.append("No heart rate in the data: no cardiac output.")
-    if run.dataset.modality == "echo":
+    if run.dataset.modality.ndim == 2:
         told = tables["agreement"]
         volume_methods = clinical.groupby(["patient", "method"]).volume_method.first().unstack()
         reference = volume_methods[REFERENCE_MASKS]

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from cardiac_seg.data.case import KINDS
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored
 from cardiac_seg.run.meta_folder import control_of, final_method, methods_of, read_predicted_dice
@@ -26,7 +25,7 @@ def describe_run(folder: Path) -> str:
         "trained on": _data(run),
         "networks": ", ".join(run.config.members),
         "method": _model(run),
-        "expects": f"{KINDS[run.dataset.modality]}; {describe_input(run)}",
+        "expects": f"{run.dataset.modality.images}; {describe_input(run)}",
         "labels": ", ".join(f"{k} {s}" for k, s in enumerate(("background", *labels))),
         "predicted Dice": _review_limit(run),
         "stages": "exported for prediction"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from cardiac_seg.config.sections import Config
-from cardiac_seg.data.registry import DATASETS, Dataset
+from cardiac_seg.data.dataset import Dataset
+from cardiac_seg.data.registry import dataset_of
 from cardiac_seg.run.environment import peak_memory_mib
 from cardiac_seg.run.formats import FORMAT, with_todays_methods
 from cardiac_seg.system.atomic import write_json
@@ -37,7 +38,7 @@ class Run:
     @property
     def dataset(self) -> Dataset:
         """The conventions of the run's dataset."""
-        return DATASETS[self.config.data.dataset]
+        return dataset_of(self.config)
 
     @property
     def root(self) -> Path:

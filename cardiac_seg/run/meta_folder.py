@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 
-from cardiac_seg.masks.postprocessing import STEPS
+from cardiac_seg.masks.postprocessing import STEPS, Postprocessing
 from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.meta.features import feature_set
 from cardiac_seg.meta.learners.learner import Learner
@@ -130,7 +130,7 @@ def read_learner(run: Run, name: str) -> Learner:
     return load_learner(stored, wanted.names, len(wanted.classes))
 
 
-def read_steps(run: Run) -> dict[str, list[int]]:
+def read_steps(run: Run) -> Postprocessing:
     """Reads the postprocessing steps, see `postprocessing.postprocess`.
 
     Raises:
@@ -145,7 +145,12 @@ def read_steps(run: Run) -> dict[str, list[int]]:
             f"{path}: expected lists of labels for {', '.join(STEPS)}, found {steps!r}; "
             f"{stack_again(run.folder)}"
         )
-    return steps
+    muscle = run.dataset.anatomy.label("myocardium")
+    if steps["heart"] and muscle is None:
+        raise UserError(
+            f"{path}: step heart, but {run.dataset.name} has no myocardium; {stack_again(run.folder)}"
+        )
+    return Postprocessing(steps, muscle)
 
 
 def write_combiner(run: Run, combiner: Combiner) -> None:

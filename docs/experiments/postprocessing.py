@@ -13,30 +13,34 @@ import numpy as np
 
 from cardiac_seg.masks import postprocessing
 from cardiac_seg.masks.native import native_mask
-from cardiac_seg.masks.postprocessing import postprocess
+from cardiac_seg.masks.postprocessing import Postprocessing, postprocess
 from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
 from cardiac_seg.pipeline.evaluate import cases_with_maps
 from cardiac_seg.run.meta_folder import control_of, plain_combiner
 from cardiac_seg.run.open import open_run
 
-ALL, LV = [1, 2, 3], 3
+ALL, MYO, LV = [1, 2, 3], 2, 3
 HOLES, HEART, LARGEST = ({step: ALL} for step in postprocessing.STEPS)
-REACHES = (0, 1, 2, 3)  # NEAR
+REACHES = (0, 1, 2, 3)  # COMPONENT_GAP
 HEARTS = "holes, heart"
+
+
+def _cleaned(mask: np.ndarray, steps: dict[str, list[int]]) -> np.ndarray:
+    return postprocess(mask, Postprocessing(steps, MYO))
 
 
 def variants(mask: np.ndarray) -> dict[str, np.ndarray]:
     """The mask after each way of cleaning it."""
-    hearts = postprocess(mask, HOLES | HEART)
-    masks = {"nothing": mask, "holes": postprocess(mask, HOLES), HEARTS: hearts}
-    chosen = postprocessing.NEAR
+    hearts = _cleaned(mask, HOLES | HEART)
+    masks = {"nothing": mask, "holes": _cleaned(mask, HOLES), HEARTS: hearts}
+    chosen = postprocessing.COMPONENT_GAP
     for reach in REACHES:
-        postprocessing.NEAR = reach
+        postprocessing.COMPONENT_GAP = reach
         name = f"{HEARTS}, largest component, grown by {reach}"
-        masks[name] = postprocess(hearts, LARGEST)
-    postprocessing.NEAR = chosen
-    parts = postprocess(mask, HEART | LARGEST)
-    masks["heart, largest component, holes last"] = postprocess(parts, HOLES)
+        masks[name] = _cleaned(hearts, LARGEST)
+    postprocessing.COMPONENT_GAP = chosen
+    parts = _cleaned(mask, HEART | LARGEST)
+    masks["heart, largest component, holes last"] = _cleaned(parts, HOLES)
     return masks
 
 

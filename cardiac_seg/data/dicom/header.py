@@ -12,9 +12,10 @@ from pydicom.config import disable_value_validation
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
 
+from cardiac_seg.data.modality import ECHO, MRI
 from cardiac_seg.system.errors import UserError
 
-MODALITIES = {"MR": "mri", "US": "echo"}
+MODALITIES = {modality.dicom: modality for modality in (MRI, ECHO)}
 MOST_FRAMES = 100_000  # of a file; it is a claim, and memory is taken for each
 
 IDENTITY = ("PatientID", "PatientName", "PatientBirthDate")  # compared, never shown

@@ -16,24 +16,18 @@ from highdicom.seg import (
 )
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
 from pydicom.sr.codedict import codes
 from pydicom.uid import MRImageStorage, UltrasoundImageStorage
 
-from cardiac_seg.anatomy import COLOURS
+from cardiac_seg.anatomy import Anatomy, Structure
 from cardiac_seg.data.dicom.header import quietly
 from cardiac_seg.data.dicom.series import Series
+from cardiac_seg.data.modality import Modality
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.version import __version__
 
-# CID 7151 has the ventricles whole. Beside a segment of the myocardium, which has its code from
-# CID 12305, theirs stand for the cavities, as the labels say.
-SEGMENTS = {
-    "RV": ("RV cavity", codes.cid7151.RightVentricle),
-    "MYO": ("LV myocardium", codes.cid12305.LeftVentricleMyocardium),
-    "LV": ("LV cavity", codes.cid7151.LeftVentricle),
-    "LA": ("LA cavity", codes.cid7151.LeftAtrium),
-}
 # What a segmentation takes over from its images, so that it is filed with them.
 OF_STUDY = (
     "SpecificCharacterSet",
@@ -60,7 +54,7 @@ def write_seg(
     mask: np.ndarray,
     series: Series,
     phase: int,
-    structures: tuple[str, ...],
+    anatomy: Anatomy,
     model_name: str,
 ) -> bool:
     """Writes one phase's mask as a DICOM segmentation.
@@ -73,7 +67,7 @@ def write_seg(
         mask: (slices, rows, columns) uint8, 0 or 1 + the index of a structure.
         series: The images that the mask belongs to.
         phase: Index of the phase in the series.
-        structures: Names of the labels from 1, of `RV MYO LV LA`; empty ones are left out.
+        anatomy: The label set; structures that the mask does not hold are left out.
         model_name: What made the mask, at most 64 characters.
 
     Returns:
@@ -85,6 +79,7 @@ def write_seg(
     """
     if mask.shape != series.shape[1:] or mask.dtype != np.uint8:
         raise ValueError(f"mask of {mask.dtype} {mask.shape}; expected uint8 {series.shape[1:]}")
+    structures = anatomy.structures
     if mask.max() > len(structures):
         raise ValueError(f"mask holds label {mask.max()}; there are {len(structures)} structures")
     labels = [label for label in np.unique(mask).tolist() if label]
@@ -97,7 +92,7 @@ def write_seg(
         (_read_source(file, series.modality), frame) for file, frame in series.sources[phase]
     ]
     segments = [
-        _describe(number, structures[label - 1], model_name)
+        _describe(number, structures[label - 1], anatomy.colours, model_name)
         for number, label in enumerate(labels, 1)
     ]
     stand_ins = [_stand_in(series, k, header) for k, (header, _) in enumerate(sources)]
@@ -119,7 +114,7 @@ def write_seg(
         content_description="Made automatically, not reviewed",
     )
     _refer(segmentation, sources)
-    if series.modality == "echo":
+    if series.modality.ndim == 2:
         segmentation.PatientOrientation = None  # unknown, and to be said without a place
     for keyword in OF_STUDY:
         if keyword in sources[0][0]:
@@ -129,8 +124,8 @@ def write_seg(
     return True
 
 
-def _read_source(path: Path, modality: str) -> Dataset:
-    needed = [*OF_IMAGE, *(OF_PLACE[:1] if modality == "mri" else ())]
+def _read_source(path: Path, modality: Modality) -> Dataset:
+    needed = [*OF_IMAGE, *(OF_PLACE[:1] if modality.ndim == 3 else ())]
     try:
         tags = [*OF_STUDY, *OF_IMAGE, *OF_PLACE, *OF_LOSS]
         header = dcmread(path, stop_before_pixels=True, specific_tags=tags)
@@ -144,18 +139,19 @@ def _read_source(path: Path, modality: str) -> Dataset:
     return header
 
 
-def _describe(number: int, structure: str, model_name: str) -> SegmentDescription:
-    label, code = SEGMENTS[structure]
+def _describe(
+    number: int, structure: Structure, colours: dict[str, str], model_name: str
+) -> SegmentDescription:
     return SegmentDescription(
         segment_number=number,
-        segment_label=label,
+        segment_label=structure.title or structure.name,
         segmented_property_category=codes.cid7150.AnatomicalStructure,
-        segmented_property_type=code,
+        segmented_property_type=Code(*structure.dicom_code),
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=AlgorithmIdentificationSequence(
             name=model_name, family=codes.cid7162.ArtificialIntelligence, version=__version__
         ),
-        display_color=CIELabColor.from_string(COLOURS[structure]),
+        display_color=CIELabColor.from_string(colours[structure.name]),
     )
 
 
@@ -178,7 +174,7 @@ def _stand_in(series: Series, k: int, header: Dataset) -> Dataset:
     image.Rows, image.Columns = series.shape[2:]
     image.PixelSpacing = list(series.spacing[1:])
     image.SliceThickness = series.spacing[0]
-    if series.modality == "echo":  # it has no place in the patient
+    if series.modality.ndim == 2:  # it has no place in the patient
         image.SOPClassUID = UltrasoundImageStorage
         return image
     image.SOPClassUID = MRImageStorage

@@ -38,6 +38,7 @@ from cardiac_seg.data.dicom.header import (
 )
 from cardiac_seg.data.dicom.phases import read_heart_rate, sort_phases
 from cardiac_seg.data.dicom.pixels import PixelData, decode_frames, find_pixels
+from cardiac_seg.data.modality import ECHO, MRI, Modality
 from cardiac_seg.data.nifti import LUMINANCE, MOST_VOXELS
 from cardiac_seg.system.errors import UserError
 
@@ -52,7 +53,7 @@ class Series:
         shape: (phases, slices, rows, columns).
         affine: (4, 4) float64 NIfTI affine (RAS, mm) of the voxel (column, row, slice).
         spacing: (slice, row, column) distance in mm; 1 between slices where nothing says it.
-        modality: `mri` or `echo`.
+        modality: How the images were made.
         heart_rate: Beats per minute, the median over the images, or None.
         sources: (phases, slices) objects, each (path, frame number from 1, or None for a file of
             one image).
@@ -65,7 +66,7 @@ class Series:
     shape: tuple[int, int, int, int]
     affine: np.ndarray
     spacing: tuple[float, float, float]
-    modality: str
+    modality: Modality
     heart_rate: float | None
     sources: np.ndarray
     rescale: np.ndarray
@@ -224,7 +225,7 @@ def _read_clip(
         files=files,
         affine=np.diag([column, row, 1.0, 1.0]),
         spacing=(1.0, float(row), float(column)),
-        modality=MODALITIES["US"],
+        modality=ECHO,
         heart_rate=read_heart_rate(frames[:1]),
         phase_times_ms=times,
     )
@@ -249,7 +250,7 @@ def _read_stack(
         files=files,
         affine=np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine,  # DICOM's LPS to NIfTI's RAS
         spacing=(distance, *map(float, first.spacing)),
-        modality=MODALITIES["MR"],
+        modality=MRI,
         heart_rate=read_heart_rate(frames),
         phase_times_ms=times,
     )

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from cardiac_seg.data.case import read_mask
 from cardiac_seg.drawing import overlays
-from cardiac_seg.drawing.styles import CLASS_COLOURS, ERRORS, METHOD_NAMES
+from cardiac_seg.drawing.styles import ERRORS, METHOD_NAMES
 from cardiac_seg.members.maps import CaseMaps, read_maps
 from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.report.figures.elements import DOUBLE, SMALL
@@ -56,7 +56,7 @@ def ranked_samples(run: Run, cases: pd.DataFrame) -> list[Sample]:
 
 def typical_samples(run: Run, cases: pd.DataFrame) -> list[Sample]:
     """The median case of each ACDC group, or of each view and phase, by the ensemble's Dice."""
-    keys = ["group"] if run.dataset.modality == "mri" else ["view", "phase"]
+    keys = ["group"] if run.dataset.modality.ndim == 3 else ["view", "phase"]
     own = cases[cases.method == ENSEMBLE].fillna(dict.fromkeys(keys, ""))
     dice = own.groupby([*keys, "case"]).dice.mean().dropna().reset_index()
     titles = {}
@@ -74,9 +74,9 @@ def sample_figure(run: Run, samples: list[Sample]) -> Figure | None:
     columns = ["image", "reference", *methods, "errors"]
     figure, grid = _grid(len(samples), len(columns), samples)
     for row, sample in zip(grid, samples, strict=True):
-        image, structures = sample.view.image, run.dataset.structures
-        shown = [overlays.grey(image), overlays.filled(image, sample.view.reference, structures)]
-        shown += [overlays.filled(image, sample.masks[m], structures) for m in methods]
+        image, anatomy = sample.view.image, run.dataset.anatomy
+        shown = [overlays.grey(image), overlays.filled(image, sample.view.reference, anatomy)]
+        shown += [overlays.filled(image, sample.masks[m], anatomy) for m in methods]
         shown += [overlays.errors(image, sample.view.reference, sample.masks[ENSEMBLE])]
         for axes, picture in zip(row, shown, strict=True):
             axes.imshow(picture)
@@ -88,7 +88,7 @@ def sample_figure(run: Run, samples: list[Sample]) -> Figure | None:
     for axes, column in zip(grid[0], columns, strict=True):
         title = _ensemble_title(run) if column == ENSEMBLE else METHOD_NAMES.get(column, column)
         axes.set_title(title.replace(" ", "\n", 1), fontsize=SMALL)
-    _legend(figure, {s: CLASS_COLOURS[s] for s in run.dataset.structures} | ERRORS)
+    _legend(figure, run.dataset.anatomy.colours | ERRORS)
     return figure
 
 
@@ -97,14 +97,14 @@ def overlay_figure(run: Run, samples: list[Sample]) -> Figure | None:
     if not samples:
         return None
     figure, grid = _grid(1, len(samples), samples)
-    structures = run.dataset.structures
+    anatomy = run.dataset.anatomy
     for axes, sample in zip(grid[0], samples, strict=True):
         picture = overlays.grey(sample.view.image)
-        picture = overlays.contoured(picture, sample.view.reference, structures, 2, "#FFFFFF")
-        axes.imshow(overlays.contoured(picture, sample.masks[ENSEMBLE], structures, 2))
+        picture = overlays.contoured(picture, sample.view.reference, anatomy, 2, "#FFFFFF")
+        axes.imshow(overlays.contoured(picture, sample.masks[ENSEMBLE], anatomy, 2))
         axes.set_title(sample.title, fontsize=SMALL)
         axes.set_xlabel(f"Dice {sample.dice[ENSEMBLE]:.3f}", fontsize=SMALL)
-    _legend(figure, {s: CLASS_COLOURS[s] for s in structures} | {"reference": "#FFFFFF"})
+    _legend(figure, anatomy.colours | {"reference": "#FFFFFF"})
     return figure
 
 
@@ -115,7 +115,7 @@ def uncertainty_figure(run: Run, samples: list[Sample]) -> Figure | None:
     figure, grid = _grid(3, len(samples), samples, width=1.5 * len(samples) + 0.9)
     for column, sample in zip(grid.T, samples, strict=True):
         image, reference = sample.view.image, sample.view.reference
-        outlined = (overlays.grey(image), sample.masks[ENSEMBLE], run.dataset.structures, 2)
+        outlined = (overlays.grey(image), sample.masks[ENSEMBLE], run.dataset.anatomy, 2)
         column[0].imshow(overlays.contoured(*outlined))
         column[1].imshow(overlays.errors(image, reference, sample.masks[ENSEMBLE]))
         scale = column[2].imshow(sample.entropy, cmap="magma", vmin=0, vmax=1)
@@ -125,7 +125,7 @@ def uncertainty_figure(run: Run, samples: list[Sample]) -> Figure | None:
     bar = figure.colorbar(scale, ax=grid[2], shrink=0.9, pad=0.02)
     bar.set_label("entropy / log C", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
-    _legend(figure, {s: CLASS_COLOURS[s] for s in run.dataset.structures} | ERRORS)
+    _legend(figure, run.dataset.anatomy.colours | ERRORS)
     return figure
 
 

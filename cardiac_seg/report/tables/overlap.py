@@ -80,7 +80,7 @@ def group_table(run: Run, cases: pd.DataFrame, regions: pd.DataFrame) -> pd.Data
     """
     stratum = run.dataset.stratum
     known = cases.assign(**{stratum: cases.group.map(group_name)})
-    by = [stratum, "phase"] if run.dataset.modality == "mri" else ["view", "phase", stratum]
+    by = [stratum if column == "stratum" else column for column in run.dataset.modality.groups_by]
     seed = run.config.seed
     tables = [_grouped(known, column, seed) for column in by]
     if len(regions):

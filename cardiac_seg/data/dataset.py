@@ -1,0 +1,58 @@
+"""What a dataset is: its structures, its modality, and how its files are found."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cardiac_seg.anatomy import Anatomy
+from cardiac_seg.data.case import CaseFile
+from cardiac_seg.data.modality import Modality
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset's conventions: all that depends on which dataset it is.
+
+    A new dataset is a file beside this one that makes such a value, and a line in `registry`.
+
+    Attributes:
+        name: Name in configs.
+        modality: How its images are made.
+        anatomy: Its label set.
+        find: Lists the labelled cases under a root folder: (root, views, phases) -> cases.
+        official_split: Reads patient -> subset (`train`, `validation`, `test`) as the dataset's
+            makers set it: (root, patients) -> subsets. None where they set none.
+        stratum: What `CaseFile.group` means.
+        stratum_titles: Values of the stratum that are printed as something else.
+        has_phantoms: Whether `write_phantoms` draws patients in this dataset's layout.
+        source: Where the images come from, with the citation, for the model card.
+        limits: What they do not cover, for the model card.
+        licence: Of the data, and so of what is trained on them.
+    """
+
+    name: str
+    modality: Modality
+    anatomy: Anatomy
+    find: Callable[[Path, list[str], list[str]], list[CaseFile]]
+    official_split: Callable[[Path, list[str]], dict[str, str]] | None = None
+    stratum: str = "group"
+    stratum_titles: Mapping[str, str] = field(default_factory=dict)
+    has_phantoms: bool = False
+    source: str = "Data of the user's own."
+    limits: str = "Images unlike the data it was trained on."
+    licence: str = "as the data's"
+
+    @property
+    def title(self) -> str:
+        """The name as it is printed."""
+        return self.name.upper()
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Names of label 1, 2, 3, ... in that order."""
+        return self.anatomy.names
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, background included."""
+        return len(self.anatomy.structures) + 1
