@@ -16,6 +16,7 @@ from benchmarks.tables import Outcome, Table, number, percent, times
 from benchmarks.timing import alternate, ratios, spread
 from benchmarks.worker import Worker, prepared
 from benchmarks.workload import LEARNERS, PART, new_patient, new_patient_maps
+from cardiac_seg.data.modality import MRI
 from cardiac_seg.data.split import part_patients
 from cardiac_seg.grid import resample
 from cardiac_seg.grid.resample import GridImage
@@ -129,7 +130,7 @@ def ours(run_folder: str, folder: str) -> Callable[[], dict]:
         parts, masks, acted = _Stopwatch(), [], {name: [] for name in LEARNERS}
         for files, maps in patient:
             with parts.timed("all but the learner"):
-                masks += [phase.mask for phase in ensemble.phases(open_scan(files, "mri"))]
+                masks += [phase.mask for phase in ensemble.phases(open_scan(files, MRI))]
             with parts.timed("rest"):
                 image = _on_grid(files, run)
             combined = combiner.combine(maps.members, maps.image, [MEAN, *LEARNERS])
@@ -180,7 +181,7 @@ def _patient(run: Run, folder: str) -> list[tuple[ScanFiles, CaseMaps]]:
 
 
 def _on_grid(files: ScanFiles, run: Run) -> GridImage:
-    scan = open_scan(files, "mri")
+    scan = open_scan(files, MRI)
     return resample.to_grid(scan.image(0), scan.spacing[1:], run.config.preprocess)
 
 

@@ -123,7 +123,7 @@ def networks(run_folder: str, folder: str, seconds: float) -> Callable[[], dict]
     """Prepares a run's networks on the slices of a new patient, with this process's backend."""
     run = open_run(Path(run_folder))
     settings, slices = run.config.preprocess, []
-    for files in find_scans(new_patient(folder, run.dataset.modality)):
+    for files in find_scans(new_patient(folder, run.dataset.modality.name)):
         scan = open_scan(files, run.dataset.modality)
         image = resample.to_grid(scan.image(0), scan.spacing[1:], settings)
         slices.append(resample.normalize(image.pixels, image.mean, image.std, settings.normalize))

@@ -166,7 +166,7 @@ def maps_that_look_trained(
 
     maps = {member: [] for member in members}
     for plane in label:
-        one_hot = np.eye(DATASETS["acdc"].labels, dtype=np.float32)[plane]
+        one_hot = np.eye(DATASETS["acdc"].num_classes, dtype=np.float32)[plane]
         common = displacement(COMMON_MM)
         for planes in maps.values():
             down, right = common + displacement(OWN_MM)

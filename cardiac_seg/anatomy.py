@@ -42,9 +42,7 @@ class Structure:
 
 # DICOM's CID 7151 has the ventricles whole. Beside a segment of the myocardium, which has its code
 # from CID 12305, theirs stand for the cavities, as the titles say.
-RV = Structure(
-    "RV", "rv_cavity", "#0072B2", "RV cavity", ("53085002", "SCT", "Right ventricle")
-)
+RV = Structure("RV", "rv_cavity", "#0072B2", "RV cavity", ("53085002", "SCT", "Right ventricle"))
 MYO = Structure(
     *("MYO", "myocardium", "#009E73", "LV myocardium"),
     ("49848007", "SCT", "Left Ventricle Myocardium"),

@@ -54,14 +54,16 @@ def prepare(run_folder: str, patient: str, seconds: float) -> Callable[[], dict]
     """
     ensemble = Ensemble.load(run_folder)
     run, scans = ensemble.run, find_scans(Path(patient))
-    if run.dataset.modality != "mri":
+    if run.dataset.modality.ndim != 3:
         raise UserError(f"{run_folder}: a run on {run.config.data.dataset}; give one on ACDC")
     methods = measured_models(run)
     ensemble.combiner = read_combiner(run, methods)
 
     def segment(method: str) -> int:
         ensemble.method = method
-        phases = [p for files in scans for p in ensemble.phases(open_scan(files, "mri"))]
+        phases = [
+            p for files in scans for p in ensemble.phases(open_scan(files, run.dataset.modality))
+        ]
         return sum(len(phase.mask) for phase in phases)
 
     slices = segment(methods[0])

@@ -17,6 +17,7 @@ import numpy as np
 from keras import layers
 
 from benchmarks.flops import network_flops
+from cardiac_seg.data.modality import MRI
 from cardiac_seg.predict.scans import find_scans, open_scan
 
 SIDE = 192  # pixels
@@ -104,7 +105,7 @@ def read_images(patient: Path, side: int = SIDE) -> np.ndarray:
     """
     stacks = []
     for files in find_scans(patient):
-        image = open_scan(files, "mri").image(0)
+        image = open_scan(files, MRI).image(0)
         image = (image - image.min()) / (image.max() - image.min())
         stacks += [cv2.resize(plane, (side, side)) for plane in image]
     return np.stack(stacks)[..., None]

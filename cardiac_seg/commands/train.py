@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cardiac_seg.config.loading import dump_config, load_config
 from cardiac_seg.config.sections import MEMBERS, STAGES, Config
+from cardiac_seg.data.registry import check_config, dataset_of
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import start_log
 
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--resume takes the stored config; --set and --run-dir go with --config")
     # Before anything heavy is loaded: a mistake in the config is told at once.
     config = load_config(args.config, args.set) if args.config else None
+    if config:
+        check_config(config)
     if args.print_config:
         print(dump_config(config or _stored_config(args.resume)), end="")
         return 0
@@ -81,11 +84,9 @@ def _stored_config(folder: Path) -> Config:
 
 def _check_data(config: Config) -> None:
     """Looks for the data before a run directory is made for it."""
-    from cardiac_seg.data.registry import DATASETS
-
     root = Path(config.data.root).expanduser()
     if root.exists() or not config.data.phantom:
-        DATASETS[config.data.dataset].find(root, config.data.views, config.data.phases)
+        dataset_of(config).find(root, config.data.views, config.data.phases)
 
 
 def _trains_one_part(args: argparse.Namespace) -> bool:

@@ -159,7 +159,8 @@ def _read_label(file: CaseFile, image: Nifti, num_classes: int) -> np.ndarray:
     unknown = found[~np.isin(found, np.arange(num_classes))]
     if unknown.size:
         raise UserError(
-            f"{path}: label values {[v.item() for v in unknown[:5]]}; allowed are 0 to {num_classes - 1}"
+            f"{path}: label values {[v.item() for v in unknown[:5]]}; allowed are 0 to "
+            f"{num_classes - 1}"
         )
     return values.astype(np.uint8)
 

@@ -27,7 +27,7 @@ class Dataset:
         has_phantoms: Whether `write_phantoms` draws patients in this dataset's layout.
         source: Where the images come from, with the citation, for the model card.
         limits: What they do not cover, for the model card.
-        licence: Of the data, and so of what is trained on them.
+        licence: Of the data, and so of what is trained on them; empty where unknown.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Dataset:
     has_phantoms: bool = False
     source: str = "Data of the user's own."
     limits: str = "Images unlike the data it was trained on."
-    licence: str = "as the data's"
+    licence: str = ""
 
     @property
     def title(self) -> str:

@@ -68,4 +68,3 @@ ECHO = Modality(
     upright=True,
     acoustic=True,
 )
-MODALITIES = {modality.name: modality for modality in (MRI, ECHO)}

@@ -200,7 +200,8 @@ def _find_phases(
         fits &= phases == 1
         phases, axis = shape[2], 2
     if not fits:
-        raise UserError(f"{path}: array of shape {shape} and type {dtype}; expected {modality.arrays}"
+        raise UserError(
+            f"{path}: array of shape {shape} and type {dtype}; expected {modality.arrays}"
         )
     return phases, axis
 

@@ -41,6 +41,8 @@ def make_split(config: Config, dataset: Dataset, root: Path, files: list[CaseFil
     shuffled = _shuffled(patients, strata if settings.stratify else {}, rng)
 
     if settings.scheme == "official":
+        if dataset.official_split is None:
+            raise UserError(f"split.scheme: {dataset.name} has no official split; use random")
         subsets = dataset.official_split(root, patients)
     else:
         drawn = set(_evenly(shuffled, settings.test))

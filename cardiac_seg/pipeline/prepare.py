@@ -18,7 +18,9 @@ def find_cases(run: Run) -> list[CaseFile]:
     data = run.config.data
     if data.phantom and not run.root.exists():
         log.info("generating %d phantom patients in %s", data.phantom.patients, run.root.name)
-        write_phantoms(run.root, data.phantom.patients, run.dataset.modality.name, data.phantom.seed)
+        write_phantoms(
+            run.root, data.phantom.patients, run.dataset.modality.name, data.phantom.seed
+        )
     return run.dataset.find(run.root, data.views, data.phases)
 
 

@@ -133,7 +133,9 @@ def lv_volumes_ml(
     if dataset.modality.ndim == 3:
         return [volume_ml(mask == lv, spacing) for mask in masks]
     return [
-        biplane_volume_ml(discs(mask[0], spacing[1:], dataset.anatomy)) if (mask == lv).any() else 0.0
+        biplane_volume_ml(discs(mask[0], spacing[1:], dataset.anatomy))
+        if (mask == lv).any()
+        else 0.0
         for mask in masks
     ]
 

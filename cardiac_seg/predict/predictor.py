@@ -21,7 +21,6 @@ from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.metrics.calibration import relative_entropy
 from cardiac_seg.metrics.expected_dice import predicted_dice
 from cardiac_seg.predict.measurements import (
-    SIZE_UNITS,
     ScanMeasurements,
     clinical_indices,
     doubts,

@@ -289,7 +289,9 @@ def _case_rows(
 ) -> list[dict]:
     """The table `cases` of one case."""
     reference, rows = masks[REFERENCE_MASKS], []
-    voxel = np.prod(spacing) / 1000 if run.dataset.modality.ndim == 3 else np.prod(spacing[1:]) / 100
+    voxel = (
+        np.prod(spacing) / 1000 if run.dataset.modality.ndim == 3 else np.prod(spacing[1:]) / 100
+    )
     for method in methods:
         counts = confusion(reference, masks[method], run.dataset.num_classes)
         for label, structure in enumerate(run.dataset.structures, start=1):

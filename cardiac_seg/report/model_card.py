@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.data.split import deployed_parts, part_patients
 from cardiac_seg.report.measure import score_again
 from cardiac_seg.report.results import results_table
@@ -30,11 +31,7 @@ def model_card(run: Run, folder: Path) -> str:
     phantom = run.manifest["dataset"]["phantom"]
     views = f"{' and '.join(data.views)}, " if run.dataset.modality.views else ""
     source = "Phantoms, drawn by this project." if phantom else run.dataset.source
-    licence = (
-        f"Licence of the weights: {run.dataset.licence}, as the data they were trained on; the code "
-        "is MIT."
-    )
-    licence = "" if phantom else licence
+    licence = "" if phantom else _licence(run.dataset)
     return f"""# {run.dataset.title} weights
 
     .venv/bin/python -m cardiac_seg predict {place} INPUT --output results
@@ -64,6 +61,11 @@ docs/EXPERIMENTS.md tells.
 **Limits.** {run.dataset.limits}
 {views}{" and ".join(data.phases)} alone were trained on.
 """
+
+
+def _licence(dataset: Dataset) -> str:
+    terms = f"{dataset.licence}, as" if dataset.licence else "that of"
+    return f"Licence of the weights: {terms} the data they were trained on; the code is MIT."
 
 
 def _patients(run: Run) -> str:

@@ -148,7 +148,8 @@ def read_steps(run: Run) -> Postprocessing:
     muscle = run.dataset.anatomy.label("myocardium")
     if steps["heart"] and muscle is None:
         raise UserError(
-            f"{path}: step heart, but {run.dataset.name} has no myocardium; {stack_again(run.folder)}"
+            f"{path}: step heart, but {run.dataset.name} has no myocardium; "
+            f"{stack_again(run.folder)}"
         )
     return Postprocessing(steps, muscle)
 

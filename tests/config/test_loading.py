@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from cardiac_seg.config.loading import dump_config, load_config
+from cardiac_seg.data.registry import check_config
 from cardiac_seg.system.errors import UserError
 from tests.support.paths import REPO
 
@@ -25,7 +26,7 @@ def load(folder, text, *overrides):
 def refusal(folder, text, *overrides):
     """The message that a configuration is refused with, which is one line."""
     with pytest.raises(UserError) as caught:
-        load(folder, text, *overrides)
+        check_config(load(folder, text, *overrides))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -135,6 +136,7 @@ def test_a_wrong_value_is_answered_with_its_key_and_what_was_found(tmp_path, ove
         (["train.crop=[100, 96]"], ["train.crop", "multiples of 32"]),
         (["train.crop=[96, 256]"], ["train.crop", "within preprocess.size"]),
         (["data.dataset=camus", "augment.shadow=0.1", "train.crop=[96, 96]"], ["train.crop"]),
+        (["data.dataset=my_hearts"], ["data.dataset", "'my_hearts' is not known; use acdc or"]),
         (["preprocess.size=[64, 100]"], ["preprocess.size", "100", "multiple of 32"]),
         (["preprocess.clip=[90, 10]"], ["preprocess.clip", "below"]),
         (["split.validation=0.5", "split.test=0.5"], ["split.validation + test"]),

@@ -4,9 +4,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cardiac_seg.data.acdc import find_acdc
-from cardiac_seg.data.camus import find_camus, official_camus_split
+from cardiac_seg.data.acdc import ACDC
+from cardiac_seg.data.camus import CAMUS
 from cardiac_seg.data.case import read_case
+from cardiac_seg.data.modality import MRI
 from cardiac_seg.data.nifti import open_nifti, write_mask
 from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.system.errors import UserError
@@ -29,7 +30,7 @@ def rewrite(path, change, zooms=None):
 
 
 def test_acdc_lists_both_phases_of_every_patient(mri_root):
-    files = find_acdc(mri_root, VIEWS, PHASES)
+    files = ACDC.find(mri_root, VIEWS, PHASES)
     names = [f"patient{i:03d}_{phase}" for i in range(1, 9) for phase in PHASES]
     assert [f.name for f in files] == names
     assert {f.group for f in files} <= {"NOR", "DCM", "HCM", "MINF", "RV"}
@@ -40,7 +41,7 @@ def test_acdc_lists_both_phases_of_every_patient(mri_root):
 
 
 def test_camus_lists_each_view_and_phase_of_every_patient(echo_root):
-    files = find_camus(echo_root, VIEWS, PHASES)
+    files = CAMUS.find(echo_root, VIEWS, PHASES)
     assert len(files) == 8 * 4 and len({f.patient for f in files}) == 8
     assert [f.name for f in files[:4]] == [
         f"patient0001_{view}_{phase}" for view in VIEWS for phase in PHASES
@@ -49,15 +50,15 @@ def test_camus_lists_each_view_and_phase_of_every_patient(echo_root):
 
 
 def test_only_the_chosen_views_and_phases_are_listed(mri_root, echo_root):
-    assert {f.phase for f in find_acdc(mri_root, VIEWS, ["ES"])} == {"ES"}
-    files = find_camus(echo_root, ["4CH"], ["ED"])
+    assert {f.phase for f in ACDC.find(mri_root, VIEWS, ["ES"])} == {"ES"}
+    files = CAMUS.find(echo_root, ["4CH"], ["ED"])
     assert len(files) == 8 and {(f.view, f.phase) for f in files} == {("4CH", "ED")}
 
 
 @pytest.mark.parametrize(("dataset", "ndim"), [("acdc", 3), ("camus", 2)])
 def test_arrays_come_as_slice_row_column_of_the_files_x_y_z(dataset, ndim, mri_root, echo_root):
     file = first(mri_root if dataset == "acdc" else echo_root, dataset)
-    case, nifti = read_case(file, labels=4), nib.load(file.image_path)
+    case, nifti = read_case(file, num_classes=4), nib.load(file.image_path)
     stored = np.asarray(nifti.dataobj)
     zooms = nifti.header.get_zooms()
     assert stored.ndim == ndim and case.layout.shape == stored.shape
@@ -132,9 +133,9 @@ def test_a_patient_without_a_phase_is_named(mri_copy):
     info = mri_copy / "training" / "patient002" / "Info.cfg"
     info.write_text("ED: 1\nGroup: NOR\n")
     with pytest.raises(UserError) as caught:
-        find_acdc(mri_copy, VIEWS, PHASES)
+        ACDC.find(mri_copy, VIEWS, PHASES)
     assert str(info) in str(caught.value) and "ES" in str(caught.value)
-    assert len(find_acdc(mri_copy, VIEWS, ["ED"])) == 2
+    assert len(ACDC.find(mri_copy, VIEWS, ["ED"])) == 2
 
 
 @pytest.mark.parametrize("dataset", ["acdc", "camus"])
@@ -173,9 +174,9 @@ def test_a_label_that_does_not_fit_is_named(damage, mri_copy):
     change, zooms, words = LABEL_DAMAGE[damage]
     rewrite(file.label_path, change, zooms)
     with pytest.raises(UserError) as caught:
-        read_case(file, labels=4)
+        read_case(file, num_classes=4)
     assert all(word in str(caught.value) for word in [str(file.label_path), *words])
-    assert read_case(file, labels=4, with_label=False).label is None
+    assert read_case(file, num_classes=4, with_label=False).label is None
 
 
 @pytest.mark.parametrize("damage", IMAGE_DAMAGE)
@@ -184,7 +185,7 @@ def test_an_image_that_a_network_would_silently_digest_is_named(damage, mri_copy
     change, words = IMAGE_DAMAGE[damage]
     rewrite(file.image_path, change)
     with pytest.raises(UserError) as caught:
-        read_case(file, labels=4)
+        read_case(file, num_classes=4)
     assert all(word in str(caught.value) for word in [str(file.image_path), *words])
 
 
@@ -195,7 +196,7 @@ def test_a_truncated_file_is_named(which, kept, mri_copy):
     content = path.read_bytes()
     path.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
     with pytest.raises(UserError) as caught:
-        read_case(first(mri_copy), labels=4)
+        read_case(first(mri_copy), num_classes=4)
     assert f"{path}: not a readable NIfTI file" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -205,12 +206,12 @@ def test_a_file_that_is_no_nifti_is_named(tmp_path):
         path = tmp_path / name
         path.write_text("<html>not found</html>" * 50)
         with pytest.raises(UserError, match=f"{name}: not a readable NIfTI file"):
-            open_nifti(path, "mri")
+            open_nifti(path, MRI)
 
 
 def test_the_camus_split_is_read_as_published(echo_root):
     patients = [f"patient{i:04d}" for i in range(1, 9)]
-    subsets = official_camus_split(echo_root, patients)
+    subsets = CAMUS.official_split(echo_root, patients)
     for official, subset in (("training", "train"), ("validation", "validation")):
         path = echo_root / "database_split" / f"subgroup_{official}.txt"
         assert path.read_text().split() == [p for p in patients if subsets[p] == subset]
@@ -219,7 +220,7 @@ def test_the_camus_split_is_read_as_published(echo_root):
 
 def test_a_patient_in_no_subset_is_named(echo_copy):
     with pytest.raises(UserError, match="1 patients are in no subset, patient0099"):
-        official_camus_split(echo_copy, ["patient0001", "patient0099"])
+        CAMUS.official_split(echo_copy, ["patient0001", "patient0099"])
 
 
 def test_a_patient_in_two_subsets_is_named(echo_copy):
@@ -227,11 +228,11 @@ def test_a_patient_in_two_subsets_is_named(echo_copy):
         with open(echo_copy / "database_split" / f"subgroup_{name}.txt", "a") as file:
             file.write("patient0077\n")
     with pytest.raises(UserError, match="patient0077 is also in another"):
-        official_camus_split(echo_copy, ["patient0001"])
+        CAMUS.official_split(echo_copy, ["patient0001"])
 
 
 def test_a_missing_split_file_is_named(echo_copy):
     path = echo_copy / "database_split" / "subgroup_validation.txt"
     path.unlink()
     with pytest.raises(UserError, match=f"{path}: missing"):
-        official_camus_split(echo_copy, ["patient0001"])
+        CAMUS.official_split(echo_copy, ["patient0001"])

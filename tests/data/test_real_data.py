@@ -34,7 +34,7 @@ def test_a_label_survives_the_network_grid(dataset):
     """Native label -> grid -> one-hot -> native -> argmax keeps Dice >= 0.95."""
     _, files = listed(dataset)
     settings = load_config(REPO / "configs" / f"{dataset}_cpu.yaml").preprocess
-    case = read_case(files[0], labels=4)
+    case = read_case(files[0], num_classes=4)
     grid = make_grid(case.label.shape[1:], case.spacing[1:], settings)
     one_hot = np.eye(4, dtype=np.float32)[label_to_grid(case.label, grid)]
     mask = from_grid(one_hot, grid).argmax(-1)

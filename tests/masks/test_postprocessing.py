@@ -6,11 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from cardiac_seg.anatomy import Anatomy, Structure
 from cardiac_seg.data.registry import DATASETS
-from cardiac_seg.masks.postprocessing import MYO, STEPS, postprocess
+from cardiac_seg.masks.postprocessing import STEPS, Postprocessing, possible_steps
+from cardiac_seg.masks.postprocessing import postprocess as apply
 
 masks = arrays(np.uint8, (2, 7, 7), elements=st.sampled_from([0, 0, 1, 2, 3]))
 EVERY_STEP = dict.fromkeys(STEPS, [1, 2, 3])
+
+
+def postprocess(mask, steps):
+    """In the labels of `ring`."""
+    return apply(mask, Postprocessing(steps, myocardium=2))
 
 
 def ring():
@@ -59,8 +66,20 @@ def test_pieces_that_the_myocardium_holds_together_stay():
     assert np.array_equal(postprocess(mask, {"heart": [3]}), mask)
 
 
-def test_the_myocardium_has_one_label_in_every_dataset():
-    assert {dataset.structures[MYO - 1] for dataset in DATASETS.values()} == {"MYO"}
+def test_the_heart_is_found_by_the_myocardium_s_own_label():
+    swapped = np.array([[[3, 3, 3, 0, 2, 0]]], np.uint8)  # a myocardium (3) and a cavity apart
+    chosen = Postprocessing({"heart": [2, 3]}, myocardium=3)
+    assert apply(swapped, chosen).tolist() == swapped.tolist()
+    swapped[0, 0, 1] = 2
+    assert apply(swapped, chosen).tolist() == [[[3, 2, 3, 0, 0, 0]]]
+
+
+def test_a_label_set_without_myocardium_has_no_heart_step():
+    blobs = Anatomy((Structure("left"), Structure("right")))
+    assert possible_steps(blobs) == ("fill_holes", "largest_component")
+    assert possible_steps(DATASETS["acdc"].anatomy) == STEPS
+    with pytest.raises(ValueError, match="myocardium"):
+        Postprocessing({"heart": [1]})
 
 
 def test_a_structure_outside_the_heart_alone_is_kept():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cardiac_seg.config.sections import Config
-from cardiac_seg.data.acdc import find_acdc
+from cardiac_seg.data.acdc import ACDC
 from cardiac_seg.grid.cache import fingerprint, open_cache
 from cardiac_seg.members import training
 from cardiac_seg.members.batches import (
@@ -40,7 +40,7 @@ def tiny_config(root, **train_settings) -> Config:
 
 @pytest.fixture(scope="module")
 def cache(mri_root, tmp_path_factory):
-    files = find_acdc(mri_root, [], ["ED", "ES"])[:8]
+    files = ACDC.find(mri_root, [], ["ED", "ES"])[:8]
     settings = tiny_config(mri_root).preprocess
     return open_cache(tmp_path_factory.mktemp("cache"), files, 4, settings, fingerprint(files))
 

@@ -8,15 +8,15 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from cardiac_seg.metrics.discs import DISCS, biplane_volume_ml, discs
-from tests.support.hearts import LA, LV, MYO, SPACING, apical, half_ellipsoid_ml
+from tests.support.hearts import APICAL, LA, LV, MYO, SPACING, apical, half_ellipsoid_ml
 
 
 def monoplane(label, spacing=SPACING):
-    return biplane_volume_ml(discs(label, spacing))
+    return biplane_volume_ml(discs(label, spacing, APICAL))
 
 
 def test_a_half_ellipsoid_of_known_axes():
-    views = [discs(apical(radius), SPACING) for radius in (18, 24)]
+    views = [discs(apical(radius), SPACING, APICAL) for radius in (18, 24)]
     for length, diameters in views:
         assert length == pytest.approx(80, abs=1) and diameters.shape == (DISCS,)
     middle = 2 * 18 * np.sqrt(1 - (4.5 / 20) ** 2)  # of the fifth disc from the base
@@ -28,7 +28,7 @@ def test_a_narrow_rectangle_is_a_cylinder():
     # Wall on three sides; the fourth is the mitral plane.
     label = np.zeros((130, 60), np.uint8)
     label[10:110, 15:45], label[20:110, 25:35] = MYO, LV
-    length, diameters = discs(label, (1.0, 1.5))
+    length, diameters = discs(label, (1.0, 1.5), APICAL)
     assert length == pytest.approx(90, abs=1)
     assert diameters[2:-2] == pytest.approx(15, rel=0.02)
     assert monoplane(label, (1.0, 1.5)) == pytest.approx(np.pi / 4 * 15**2 * 90 / 1000, rel=0.03)
@@ -48,7 +48,7 @@ def test_a_turned_ventricle_keeps_its_volume(turn):
 @pytest.mark.parametrize("spacing", [(0.4, 1.3), (1.3, 0.4), (0.8, 0.8)])
 def test_anisotropic_pixels_measure_the_same(spacing):
     label = apical(spacing=spacing, turn=0.5)
-    assert discs(label, spacing)[0] == pytest.approx(80, abs=1.5)
+    assert discs(label, spacing, APICAL)[0] == pytest.approx(80, abs=1.5)
     assert monoplane(label, spacing) == pytest.approx(half_ellipsoid_ml(20, 20, 80), rel=0.02)
 
 
@@ -59,7 +59,7 @@ def test_a_mirrored_image_measures_the_same():
 
 
 def test_a_tilted_mitral_plane_widens_no_disc():
-    straight, tilted = (discs(apical(tilt=tilt), SPACING) for tilt in (0, 0.5))
+    straight, tilted = (discs(apical(tilt=tilt), SPACING, APICAL) for tilt in (0, 0.5))
     assert tilted[0] == pytest.approx(straight[0], rel=0.02)
     assert tilted[1] == pytest.approx(straight[1], abs=1.5)
 
@@ -69,7 +69,7 @@ def test_the_axis_starts_between_the_hinges_not_below_a_bulge(upright):
     label = apical()
     label[(label == LA) & (np.indices(label.shape)[0] * SPACING[0] < 110 + 8)] = LV
     label = label if upright else label[::-1]
-    length, diameters = discs(label, SPACING)
+    length, diameters = discs(label, SPACING, APICAL)
     assert length == pytest.approx(80, abs=1)
     area = (label == LV).sum() * np.prod(SPACING)
     assert diameters.sum() * length / DISCS == pytest.approx(area)
@@ -85,7 +85,7 @@ def test_the_discs_hold_the_area_of_the_largest_part(label, row_mm):
         ndimage.binary_fill_holes(parts == 1 + part).sum() * row_mm * 1.1
         for part in np.flatnonzero(sizes == sizes.max())
     ]
-    length, diameters = discs(label, (row_mm, 1.1))
+    length, diameters = discs(label, (row_mm, 1.1), APICAL)
     area = diameters.sum() * length / DISCS
     assert any(area == pytest.approx(possible) for possible in areas)
     assert length > 0 and (diameters >= 0).all()
@@ -98,9 +98,9 @@ def test_a_second_part_and_holes_change_nothing():
     row, column = np.argwhere(label == LV).mean(0).astype(int)
     damaged[row : row + 3, column : column + 4] = MYO
     damaged[row - 20 : row - 18, column] = 0
-    length, diameters = discs(damaged, SPACING)
-    assert length == discs(label, SPACING)[0]
-    np.testing.assert_array_equal(diameters, discs(label, SPACING)[1])
+    length, diameters = discs(damaged, SPACING, APICAL)
+    assert length == discs(label, SPACING, APICAL)[0]
+    np.testing.assert_array_equal(diameters, discs(label, SPACING, APICAL)[1])
 
 
 def test_specks_and_gaps_of_the_wall_do_not_move_the_axis():
@@ -109,9 +109,9 @@ def test_specks_and_gaps_of_the_wall_do_not_move_the_axis():
     damaged = label.copy()
     damaged[rows.max() + 1, columns.min() + 8 : columns.min() + 11] = MYO  # on the mitral plane
     damaged[: rows.min() + 8][label[: rows.min() + 8] == MYO] = 0  # the apex lies bare
-    length, diameters = discs(damaged, SPACING)
-    assert length == discs(label, SPACING)[0]
-    np.testing.assert_array_equal(diameters, discs(label, SPACING)[1])
+    length, diameters = discs(damaged, SPACING, APICAL)
+    assert length == discs(label, SPACING, APICAL)[0]
+    np.testing.assert_array_equal(diameters, discs(label, SPACING, APICAL)[1])
 
 
 def test_the_atrium_tells_the_mitral_plane_from_a_longer_gap():
@@ -119,7 +119,7 @@ def test_the_atrium_tells_the_mitral_plane_from_a_longer_gap():
     half = np.indices(label.shape)[1] * SPACING[1] > 110
     high = np.indices(label.shape)[0] * SPACING[0] < 95
     label[(label == MYO) & half & high] = 0  # most of one wall is missing
-    assert discs(label, SPACING)[0] == pytest.approx(80, abs=1)
+    assert discs(label, SPACING, APICAL)[0] == pytest.approx(80, abs=1)
     assert monoplane(label) == pytest.approx(half_ellipsoid_ml(20, 20, 80), rel=0.01)
 
 
@@ -128,26 +128,26 @@ def test_the_atrium_tells_the_mitral_plane_from_a_longer_gap():
 def test_missing_neighbours_cost_a_few_percent(left, turn):
     label = apical(turn=turn)
     label[~np.isin(label, left)] = 0
-    assert discs(label, SPACING)[0] == pytest.approx(80, abs=2)
+    assert discs(label, SPACING, APICAL)[0] == pytest.approx(80, abs=2)
     assert monoplane(label) == pytest.approx(half_ellipsoid_ml(20, 20, 80), rel=0.03)
 
 
 def test_without_wall_the_atrium_tells_the_base_of_a_wide_cavity():
     label = apical(radius=45, length=60)
     label[label == MYO] = 0
-    assert discs(label, SPACING)[0] == pytest.approx(60, abs=1)
+    assert discs(label, SPACING, APICAL)[0] == pytest.approx(60, abs=1)
 
 
 def test_a_cavity_enclosed_by_wall_has_a_major_axis():
     label = apical()
     enclosed = np.where(label == LV, LV, MYO)
-    assert discs(enclosed, SPACING)[0] == pytest.approx(80, abs=2)
+    assert discs(enclosed, SPACING, APICAL)[0] == pytest.approx(80, abs=2)
 
 
 def test_a_single_pixel_is_a_box():
     label = np.zeros((5, 5), np.uint8)
     label[2, 2] = LV
-    length, diameters = discs(label, (2.0, 3.0))
+    length, diameters = discs(label, (2.0, 3.0), APICAL)
     assert length == 2 and diameters == pytest.approx(3)
 
 
@@ -162,4 +162,4 @@ def test_a_single_pixel_is_a_box():
 )
 def test_discs_need_a_cavity_in_one_image(label, spacing, message):
     with pytest.raises(ValueError, match=message):
-        discs(label, spacing)
+        discs(label, spacing, APICAL)

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardiac_seg.data.acdc import find_acdc
-from cardiac_seg.data.camus import find_camus
+from cardiac_seg.data.acdc import ACDC
+from cardiac_seg.data.camus import CAMUS
 from cardiac_seg.data.case import read_case
 from cardiac_seg.data.phantoms.dataset import PHANTOM_MARKER
 from cardiac_seg.metrics.discs import DISCS, biplane_volume_ml
 from cardiac_seg.metrics.indices import EF_AS_RECORDED, INDICES, echo_indices, mri_indices
 from cardiac_seg.metrics.volumes import volume_ml
-from tests.support.hearts import LV, SPACING, apical, half_ellipsoid_ml
+from tests.support.hearts import APICAL, LV, SPACING, apical, half_ellipsoid_ml
 
 
 def test_a_volume_counts_voxels():
@@ -47,7 +47,10 @@ def test_a_volume_needs_a_stack_and_its_spacing(mask, spacing):
 
 
 def test_mri_indices_by_hand():
-    volumes = {"ED": {"LV": 150, "RV": 160, "MYO": 100}, "ES": {"LV": 60, "RV": 80, "MYO": 110}}
+    volumes = {
+        "ED": {"lv_cavity": 150, "rv_cavity": 160, "myocardium": 100},
+        "ES": {"lv_cavity": 60, "rv_cavity": 80, "myocardium": 110},
+    }
     expected = {
         "lv_edv_ml": 150,
         "lv_esv_ml": 60,
@@ -69,15 +72,17 @@ def test_mri_indices_by_hand():
 
 def test_what_cannot_be_computed_is_left_out():
     assert mri_indices({}) == {}
-    assert mri_indices({"ES": {"LV": 60, "MYO": 100}}, heart_rate=70) == {"lv_esv_ml": 60}
-    only_lv = {"ED": {"LV": 100}, "ES": {"LV": 60, "RV": 50}}
+    assert mri_indices({"ES": {"lv_cavity": 60, "myocardium": 100}}, heart_rate=70) == {
+        "lv_esv_ml": 60
+    }
+    only_lv = {"ED": {"lv_cavity": 100}, "ES": {"lv_cavity": 60, "rv_cavity": 50}}
     assert set(mri_indices(only_lv)) == {
         "lv_edv_ml", "lv_esv_ml", "lv_sv_ml", "lv_ef_percent", "rv_esv_ml",
     }  # fmt: skip
 
 
 def test_an_empty_ventricle_has_no_ejection_fraction():
-    found = mri_indices({"ED": {"LV": 0.0}, "ES": {"LV": 20.0}})
+    found = mri_indices({"ED": {"lv_cavity": 0.0}, "ES": {"lv_cavity": 20.0}})
     assert found["lv_sv_ml"] == -20 and np.isnan(found["lv_ef_percent"])
 
 
@@ -90,11 +95,11 @@ def test_a_heart_rate_is_positive(heart_rate):
 def test_mri_phantoms_have_their_closed_form_indices(mri_root):
     truths = json.loads((mri_root / PHANTOM_MARKER).read_text())["truth"]
     volumes = {patient: {} for patient in truths}
-    for file in find_acdc(mri_root, [], ["ED", "ES"]):
+    for file in ACDC.find(mri_root, [], ["ED", "ES"]):
         case = read_case(file, 4)
         volumes[file.patient][file.phase] = {
             name: volume_ml(case.label == label, case.spacing)
-            for label, name in enumerate(("RV", "MYO", "LV"), start=1)
+            for label, name in enumerate(("rv_cavity", "myocardium", "lv_cavity"), start=1)
         }
     for patient, truth in truths.items():
         found = mri_indices(volumes[patient])
@@ -129,7 +134,7 @@ def patient():
 
 
 def test_both_views_make_biplane_volumes(patient):
-    indices, method = echo_indices(patient)
+    indices, method = echo_indices(patient, APICAL)
     assert method == "biplane"
     assert list(indices) == [*list(INDICES)[:4], EF_AS_RECORDED]
     edv, esv = half_ellipsoid_ml(20, 25, 80), half_ellipsoid_ml(14, 20, 68)
@@ -154,27 +159,27 @@ def test_a_view_without_both_phases_is_left_out(patient, missing, method, radii,
         label, spacing = masks.pop(key)
         if empty:
             masks[key] = (np.where(label == LV, 0, label), spacing)
-    indices, found = echo_indices(masks)
+    indices, found = echo_indices(masks, APICAL)
     assert found == method
     expected = [half_ellipsoid_ml(r, r, c) for r, c in zip(radii, (80, 68), strict=True)]
     assert list(indices.values())[:2] == pytest.approx(expected, rel=0.02)
 
 
 def test_phases_in_different_views_say_nothing(patient):
-    assert echo_indices({key: patient[key] for key in [("2CH", "ED"), ("4CH", "ES")]}) == (
+    assert echo_indices({key: patient[key] for key in [("2CH", "ED"), ("4CH", "ES")]}, APICAL) == (
         {},
         "none",
     )
     empty = (np.zeros((9, 9), np.uint8), SPACING)
-    assert echo_indices(dict.fromkeys(patient, empty)) == ({}, "none")
-    assert echo_indices({}) == ({}, "none")
+    assert echo_indices(dict.fromkeys(patient, empty), APICAL) == ({}, "none")
+    assert echo_indices({}, APICAL) == ({}, "none")
 
 
 def test_one_phase_has_a_volume_but_no_ejection_fraction(patient):
     masks = {key: mask for key, mask in patient.items() if key[1] == "ED"}
-    indices, method = echo_indices(masks)
+    indices, method = echo_indices(masks, APICAL)
     assert method == "biplane"
-    assert indices == {"lv_edv_ml": echo_indices(patient)[0]["lv_edv_ml"]}
+    assert indices == {"lv_edv_ml": echo_indices(patient, APICAL)[0]["lv_edv_ml"]}
 
 
 def test_a_second_part_does_not_change_the_ejection_fraction(patient):
@@ -182,17 +187,17 @@ def test_a_second_part_does_not_change_the_ejection_fraction(patient):
     for key, (label, spacing) in patient.items():
         damaged[key] = (label.copy(), spacing)
         damaged[key][0][4:12, 4:20] = LV
-    assert echo_indices(damaged) == echo_indices(patient)
+    assert echo_indices(damaged, APICAL) == echo_indices(patient, APICAL)
 
 
 def test_echo_phantoms_have_their_closed_form_indices(echo_root):
     truths = json.loads((echo_root / PHANTOM_MARKER).read_text())["truth"]
     masks = {patient: {} for patient in truths}
-    for file in find_camus(echo_root, ["2CH", "4CH"], ["ED", "ES"]):
+    for file in CAMUS.find(echo_root, ["2CH", "4CH"], ["ED", "ES"]):
         case = read_case(file, 4)
         masks[file.patient][file.view, file.phase] = (case.label[0], case.spacing[1:])
     for patient, truth in truths.items():
-        indices, method = echo_indices(masks[patient])
+        indices, method = echo_indices(masks[patient], APICAL)
         assert method == "biplane"
         assert indices["lv_edv_ml"] == pytest.approx(truth["edv_ml"], rel=0.02)
         assert indices["lv_esv_ml"] == pytest.approx(truth["esv_ml"], rel=0.02)

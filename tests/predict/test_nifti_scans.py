@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cardiac_seg.data.modality import MRI
 from cardiac_seg.predict.predictor import even_batches
 from cardiac_seg.predict.scans import find_scans
 from cardiac_seg.system.errors import UserError
@@ -274,7 +275,7 @@ def test_a_long_cine_is_not_held_in_memory(ensemble, tmp_path):
     path = save(tmp_path / "a.nii", cine)
     from cardiac_seg.predict.scans import open_scan
 
-    scan = open_scan(find_scans(path)[0], "mri")
+    scan = open_scan(find_scans(path)[0], MRI)
     list(ensemble.phases(scan))  # what is loaded once
     tracemalloc.start()
     held = [phase.mask for phase in ensemble.phases(scan)]

@@ -3,13 +3,14 @@
 import numpy as np
 from pydicom import dcmread
 
+from cardiac_seg.data.acdc import ACDC
 from cardiac_seg.data.dicom.find import find_series
 from cardiac_seg.data.dicom.series import read_series
 from tests.support.dicom_files import (
     SERIES,
 )
 
-STRUCTURES = ("RV", "MYO", "LV")
+HEART = ACDC.anatomy
 
 
 def read_folder(folder, **options):

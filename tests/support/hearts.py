@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from cardiac_seg.data.camus import CAMUS
+
 LV, MYO, LA = 1, 2, 3
+APICAL = CAMUS.anatomy
 
 
 SPACING = (0.7, 0.9)

@@ -92,10 +92,6 @@ class Config(Section):
                 "stacking.scheme: out_of_fold needs a fixed schedule; use predict.checkpoint: "
                 "last, train.early_stopping: 0 and train.reduce_lr: 0"
             )
-        if self.data.dataset == "camus" and self.augment.symmetry == "dihedral":
-            raise ValueError(
-                "augment.symmetry: 'dihedral' turns an echo upside down; use 'horizontal'"
-            )
         mirror, symmetry = self.predict.mirror, self.augment.symmetry
         if mirror not in ("none", symmetry) and symmetry != "dihedral":
             raise ValueError(
@@ -113,6 +109,4 @@ class Config(Section):
                 f"train.crop: {list(crop)} must be multiples of 32 within preprocess.size "
                 f"{list(size)}"
             )
-        if self.data.dataset == "acdc" and self.augment.shadow:
-            raise ValueError("augment.shadow: acoustic shadows belong to echo; use 0 for acdc")
         return self

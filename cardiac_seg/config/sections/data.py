@@ -17,10 +17,14 @@ class Phantom(Section):
 class Data(Section):
     """Where the images are and which of them to take."""
 
-    dataset: Literal["acdc", "camus"] = Field(description="layout of the files and label values")
+    dataset: str = Field(
+        min_length=1,
+        description="acdc, camus or another of data/registry.py: layout of the files, modality "
+        "and label values",
+    )
     root: str = Field(min_length=1, description="the dataset's folder")
     views: list[Literal["2CH", "4CH"]] = Field(
-        ["2CH", "4CH"], min_length=1, description="apical views (CAMUS only)"
+        ["2CH", "4CH"], min_length=1, description="apical views (echo only)"
     )
     phases: list[Literal["ED", "ES"]] = Field(
         ["ED", "ES"], min_length=1, description="cardiac phases"

@@ -16,8 +16,8 @@ from highdicom.seg import (
 )
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.sr.coding import Code
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 from pydicom.uid import MRImageStorage, UltrasoundImageStorage
 
 from cardiac_seg.anatomy import Anatomy, Structure

@@ -16,6 +16,7 @@ from pydicom.uid import (
 from cardiac_seg.data.dicom.find import find_series
 from cardiac_seg.data.dicom.segmentation import write_seg
 from cardiac_seg.data.dicom.series import read_series
+from cardiac_seg.data.modality import ECHO
 from cardiac_seg.system.errors import UserError
 from tests.support.dicom_files import (
     INTERCEPT,
@@ -27,7 +28,7 @@ from tests.support.dicom_files import (
     write_clip,
     write_stack,
 )
-from tests.support.dicom_stacks import STRUCTURES, all_phases, check_places, read_folder
+from tests.support.dicom_stacks import HEART, all_phases, check_places, read_folder
 
 
 def test_a_multi_frame_stack_is_the_same_stack(heart, stack, tmp_path):
@@ -39,7 +40,7 @@ def test_a_multi_frame_stack_is_the_same_stack(heart, stack, tmp_path):
     assert series.phase_times_ms == pytest.approx([30, 280, 530])
     assert sorted(frame for _, frame in series.sources.ravel()) == list(range(1, 16))
 
-    assert write_seg(tmp_path / "seg.dcm", heart[1], series, 1, STRUCTURES, "net")
+    assert write_seg(tmp_path / "seg.dcm", heart[1], series, 1, HEART, "net")
     segmentation = dcmread(tmp_path / "seg.dcm")
     check_places(segmentation, heart[1], series, 1)
     (source,) = segmentation.SourceImageSequence
@@ -80,7 +81,7 @@ def test_a_clip_comes_back_with_its_scale(echo, colour, tmp_path):
     series = read_folder(tmp_path)
     assert series.shape == (4, 1, *echo[0].shape[1:])
     assert np.allclose(all_phases(series)[:, 0], echo[0], rtol=0, atol=1e-3)
-    assert series.modality == "echo" and series.heart_rate == 66
+    assert series.modality is ECHO and series.heart_rate == 66
     assert series.spacing == pytest.approx((1, 0.4, 0.3))
     assert series.affine == pytest.approx(np.diag([0.3, 0.4, 1, 1]))
     assert series.phase_times_ms == pytest.approx([0, 20, 40, 60])

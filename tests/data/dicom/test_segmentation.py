@@ -10,7 +10,8 @@ from pydicom.uid import (
     UltrasoundMultiFrameImageStorage,
 )
 
-from cardiac_seg.anatomy import COLOURS
+from cardiac_seg.anatomy import KNOWN_COLOURS
+from cardiac_seg.data.camus import CAMUS
 from cardiac_seg.data.dicom.segmentation import write_seg
 from cardiac_seg.system.errors import UserError
 from tests.support.dicom_files import (
@@ -23,13 +24,13 @@ from tests.support.dicom_files import (
     write_clip,
     write_stack,
 )
-from tests.support.dicom_stacks import STRUCTURES, check_places, one_series_a_slice, read_folder
+from tests.support.dicom_stacks import HEART, check_places, one_series_a_slice, read_folder
 
 
 @pytest.fixture(scope="module")
 def segmentation_file(heart, stack, tmp_path_factory):
     path = tmp_path_factory.mktemp("seg") / "phase2.seg.dcm"
-    assert write_seg(path, heart[1], stack, 1, STRUCTURES, "Ensemble of two")
+    assert write_seg(path, heart[1], stack, 1, HEART, "Ensemble of two")
     return path
 
 
@@ -58,7 +59,7 @@ def test_a_segmentation_says_what_it_shows(segmentation_file):
         assert segment.SegmentAlgorithmType == "AUTOMATIC"
         assert segment.SegmentAlgorithmName == "Ensemble of two"
         lightness = segment.RecommendedDisplayCIELabValue[0] * 100 / 65535
-        assert lightness == pytest.approx(relative_lightness(COLOURS[structure]), abs=1)
+        assert lightness == pytest.approx(relative_lightness(KNOWN_COLOURS[structure]), abs=1)
 
 
 def relative_lightness(colour: str) -> float:
@@ -81,7 +82,7 @@ def test_another_reader_sees_the_masks(heart, segmentation_file):
 
 def test_a_segmentation_over_one_series_a_slice(heart, tmp_path):
     series = read_folder(write_stack(tmp_path / "stack", heart[0], one_series_a_slice))
-    assert write_seg(tmp_path / "seg.dcm", heart[1], series, 2, STRUCTURES, "net")
+    assert write_seg(tmp_path / "seg.dcm", heart[1], series, 2, HEART, "net")
     segmentation = dcmread(tmp_path / "seg.dcm")
     check_places(segmentation, heart[1], series, 2)
     referenced = {
@@ -97,7 +98,7 @@ def test_a_segmentation_of_a_clip_names_the_frame(echo, tmp_path):
     write_clip(tmp_path / "clip" / "clip.dcm", np.repeat(echo[0][..., None], 3, -1))
     series = read_folder(tmp_path / "clip")
     path = tmp_path / "seg.dcm"
-    assert write_seg(path, echo[1][None], series, 2, ("LV", "MYO", "LA"), "net")
+    assert write_seg(path, echo[1][None], series, 2, CAMUS.anatomy, "net")
     segmentation = dcmread(path)
     labels = [segment.SegmentLabel for segment in segmentation.SegmentSequence]
     assert labels == ["LV cavity", "LV myocardium", "LA cavity"]
@@ -118,10 +119,10 @@ def test_a_segmentation_of_a_clip_names_the_frame(echo, tmp_path):
 
 def test_what_is_empty_is_left_out(heart, stack, tmp_path):
     path = tmp_path / "seg.dcm"
-    assert write_seg(path, np.zeros_like(heart[1]), stack, 0, STRUCTURES, "net") is False
+    assert write_seg(path, np.zeros_like(heart[1]), stack, 0, HEART, "net") is False
     assert not path.exists()
     left = np.where(heart[1] > 1, heart[1], 0).astype(np.uint8)
-    assert write_seg(path, left, stack, 0, STRUCTURES, "net")
+    assert write_seg(path, left, stack, 0, HEART, "net")
     segmentation = dcmread(path)
     labels = [segment.SegmentLabel for segment in segmentation.SegmentSequence]
     assert labels == ["LV myocardium", "LV cavity"]
@@ -137,7 +138,7 @@ def test_a_wrong_mask_is_refused(heart, stack, tmp_path):
         (heart[1] + np.uint8(1), "holds label 4"),
     ):
         with pytest.raises(ValueError, match=message):
-            write_seg(path, mask, stack, 0, STRUCTURES, "net")
+            write_seg(path, mask, stack, 0, HEART, "net")
     assert not path.exists()
 
 
@@ -154,7 +155,7 @@ def test_a_segmentation_keeps_the_patient_and_tells_nobody(heart, tmp_path, capf
     caplog.clear()
     caplog.set_level("DEBUG")
     series = read_folder(folder)
-    assert write_seg(tmp_path / "seg.dcm", heart[1], series, 0, STRUCTURES, "net")
+    assert write_seg(tmp_path / "seg.dcm", heart[1], series, 0, HEART, "net")
     said = caplog.text + "".join(capfd.readouterr())
     assert "CANARY" not in said and not recwarn.list
     segmentation = dcmread(tmp_path / "seg.dcm")
@@ -167,7 +168,7 @@ def test_images_that_cannot_be_named_have_no_segmentation(heart, tmp_path):
 
     series = read_folder(write_stack(tmp_path / "stack", heart[0], edit))
     with pytest.raises(UserError, match="no FrameOfReferenceUID, which a DICOM segmentation"):
-        write_seg(tmp_path / "seg.dcm", heart[1], series, 0, STRUCTURES, "net")
+        write_seg(tmp_path / "seg.dcm", heart[1], series, 0, HEART, "net")
     shutil.rmtree(tmp_path / "stack")
     with pytest.raises(UserError, match="can no longer be read"):
-        write_seg(tmp_path / "seg.dcm", heart[1], series, 0, STRUCTURES, "net")
+        write_seg(tmp_path / "seg.dcm", heart[1], series, 0, HEART, "net")

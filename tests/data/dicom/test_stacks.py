@@ -15,6 +15,7 @@ from pydicom.uid import (
 )
 
 from cardiac_seg.data.dicom.series import read_series
+from cardiac_seg.data.modality import MRI
 from cardiac_seg.system.errors import UserError
 from tests.support.dicom_files import (
     ALONG_COLUMN,
@@ -48,7 +49,7 @@ def test_a_stack_comes_back_sorted_and_rescaled(heart, stack):
     image = all_phases(stack)
     assert image.dtype == np.float32
     assert np.array_equal(image, stored * np.float32(SLOPE) + np.float32(INTERCEPT))
-    assert stack.modality == "mri" and stack.heart_rate == 75
+    assert stack.modality is MRI and stack.heart_rate == 75
     assert stack.spacing == pytest.approx((DISTANCE, ROW_SPACING, COLUMN_SPACING))
     assert stack.phase_times_ms == pytest.approx([30, 280, 530])
     for phase, k in np.ndindex(stored.shape[:2]):
