@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from cardiac_seg.config.loading import dump_config, load_config
 from cardiac_seg.config.sections import MEMBERS, STAGES, Config
-from cardiac_seg.data.registry import check_config, dataset_of
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import start_log
 
@@ -45,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     # Before anything heavy is loaded: a mistake in the config is told at once.
     config = load_config(args.config, args.set) if args.config else None
     if config:
+        from cardiac_seg.data.registry import check_config
+
         check_config(config)
     if args.print_config:
         print(dump_config(config or _stored_config(args.resume)), end="")
@@ -84,6 +85,8 @@ def _stored_config(folder: Path) -> Config:
 
 def _check_data(config: Config) -> None:
     """Looks for the data before a run directory is made for it."""
+    from cardiac_seg.data.registry import dataset_of
+
     root = Path(config.data.root).expanduser()
     if root.exists() or not config.data.phantom:
         dataset_of(config).find(root, config.data.views, config.data.phases)
