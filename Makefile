@@ -1,9 +1,9 @@
-# make demo, make install and make test work on a fresh clone; README spells both out as pip and python commands.
+# make demo, make install and make test work on a fresh clone; docs/install.md spells them out without make.
 PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo install test test-browser fault-injection fuzz mutation pretrained coverage audit lint clean bench bench-baselines
+.PHONY: demo install test test-browser fault-injection fuzz mutation pretrained coverage audit lint clean bench bench-baselines docs docs-figure
 
 demo: $(VENV)/installed
 	$(BIN)/python train_ensemble.py --config configs/demo.yaml
@@ -24,7 +24,7 @@ test: $(VENV)/installed-dev
 test-browser: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/browser
 
-# docs/RELIABILITY.md tells what these show. KILLS=n
+# docs/reliability.md says what these show. KILLS=n
 fault-injection fuzz mutation: $(VENV)/installed-dev
 	PYTHONPATH=. $(BIN)/python tests/campaigns/$(subst -,_,$@).py $(if $(KILLS),--kills $(KILLS))
 
@@ -73,6 +73,14 @@ $(VENV)/installed: requirements.txt constraints.txt
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt requirements-fast.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
 	touch $@
+
+# The generated parts of the documentation; a test fails where they differ from the code.
+docs: $(VENV)/installed
+	PYTHONPATH=. $(BIN)/python docs/generate.py
+
+# The README's figure, from the demo's run: a phantom, never a patient.
+docs-figure: $(VENV)/installed
+	PYTHONPATH=. $(BIN)/python docs/figure_phantom.py outputs/demo
 
 clean:
 	rm -rf $(VENV) $(VENV)-audit outputs/demo outputs/phantoms outputs/cache

@@ -49,8 +49,8 @@ Research use only; not a medical device.
 configuration: `config.yaml`.
 
 **Test figures**, before the rounding; per patient, native grid. Optimistic where test
-scores were seen before the method was settled: of the weights that come with the repository,
-docs/EXPERIMENTS.md tells.
+scores were seen before the method was settled: for the weights that come with the repository,
+see docs/experiments.md.
 
 {results_table([run.folder])}
 

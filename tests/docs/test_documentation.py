@@ -1,0 +1,173 @@
+"""The documentation against the code: generated parts, paths, commands, options, keys and links."""
+
+import argparse
+import importlib.util
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from cardiac_seg.commands import COMMANDS
+from cardiac_seg.config.sections import Config
+
+REPO = Path(__file__).parents[2]
+PAGES = sorted(
+    path.relative_to(REPO).as_posix()
+    for path in (*REPO.glob("*.md"), *REPO.glob("docs/*.md"), *REPO.glob("pretrained/*/README.md"))
+)
+TOP_FOLDERS = ("cardiac_seg", "configs", "docs", "tests", "benchmarks", "pretrained")
+FILE_ENDINGS = (".py", ".yaml", ".md", ".toml", ".cff", ".txt")
+# Of pip, git and the benchmarks, not of this package's commands.
+OTHER_OPTIONS = {"--only"}
+# What a key was called in an earlier format, or in an experiment whose code is gone.
+FORMER_KEYS = {"stacking.gate", "networks.unet_advanced.neighbours"}
+
+
+def text_of(page: str) -> str:
+    return (REPO / page).read_text(encoding="utf-8")
+
+
+def code_of(page: str) -> list[str]:
+    """The backticked and the indented code of a page."""
+    text = text_of(page)
+    return re.findall(r"`([^`\n]+)`", text) + re.findall(r"^ {4}(.+)$", text, re.MULTILINE)
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    made = {}
+    for name in COMMANDS:
+        made[name] = argparse.ArgumentParser()
+        import_module(f"cardiac_seg.commands.{name}").add_arguments(made[name])
+    return made
+
+
+def options(parser: argparse.ArgumentParser) -> set[str]:
+    return set(re.findall(r"--[a-z][\w-]+", parser.format_help())) - {"--help"}
+
+
+def config_keys(model: type[BaseModel] = Config, path: str = "") -> set[str]:
+    keys = set()
+    for name, field in model.model_fields.items():
+        keys.add(path + name)
+        for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                keys |= config_keys(kind, f"{path}{name}.")
+    return keys
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_generated_parts_are_those_of_the_code():
+    spec = importlib.util.spec_from_file_location("generate", REPO / "docs" / "generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    for page in generate.PAGES:
+        text = text_of(page)
+        assert "<!-- generated: " in text, page
+        assert generate.filled(text) == text, f"{page}: run make docs"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_between_pages_resolve(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", text_of(page)):
+        if link.startswith("http"):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (REPO / page).parent / file if file else REPO / page
+        assert target.exists(), link
+        assert not anchor or anchor in headings(target), link
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_file_that_a_page_names_exists(page):
+    tests = {path.name for path in REPO.glob("tests/**/*.py")}
+    for code in code_of(page):
+        for word in re.findall(r"[\w./*-]+", code):
+            top = word.split("/")[0]
+            if re.fullmatch(r"(test_\w+|conftest)\.py", word):
+                assert word in tests, word
+            elif top in TOP_FOLDERS and "/" in word.rstrip("/"):
+                assert list(REPO.glob(word.rstrip("/"))), word
+            elif "/" in word and word.endswith(".py"):
+                assert (REPO / word).exists() or (REPO / "cardiac_seg" / word).exists(), word
+            elif "/" not in word and word.endswith(FILE_ENDINGS) and word[0].isupper():
+                assert (REPO / word).exists(), word
+
+
+def test_a_test_that_a_page_names_exists():
+    sources = {path.name: path.read_text() for path in REPO.glob("tests/**/test_*.py")}
+    for page in PAGES:
+        for file, name in re.findall(r"(test_\w+\.py)::(test_\w+)", text_of(page)):
+            assert f"def {name}(" in sources[file], f"{page}: {file}::{name}"
+
+
+def test_a_make_target_that_a_page_names_exists():
+    makefile = text_of("Makefile")
+    targets = set(re.search(r"^\.PHONY:(.+)$", makefile, re.MULTILINE)[1].split())
+    named = {
+        (page, target)
+        for page in PAGES
+        for code in code_of(page)
+        for target in re.findall(r"\bmake ([a-z][\w-]+)", code)
+    }
+    assert named
+    assert [pair for pair in sorted(named) if pair[1] not in targets] == []
+
+
+def test_an_option_that_a_page_names_exists():
+    known = {"--version", "--help", *OTHER_OPTIONS}.union(*map(options, parsers().values()))
+    named = {
+        (page, option)
+        for page in PAGES
+        for code in code_of(page)
+        for option in re.findall(r"(?<![\w-])--[a-z][\w-]+", code)
+    }
+    assert named
+    assert [pair for pair in sorted(named) if pair[1] not in known] == []
+
+
+def test_every_command_and_option_is_on_the_page_of_commands():
+    text = text_of("docs/commands.md")
+    for command, parser in parsers().items():
+        assert f"`{command}`" in text, command
+        for option in options(parser):
+            assert re.search(rf"{option}\b(?!-)", text), f"{command} {option}"
+
+
+def test_a_config_key_that_a_page_names_exists():
+    keys, sections = config_keys(), set(Config.model_fields)
+    for page in PAGES:
+        for code in code_of(page):
+            for key in re.findall(r"(?<![\w./])[a-z_]+(?:\.[a-z_]+)+", code):
+                is_key = key.split(".")[0] in sections and not key.endswith((".py", ".csv"))
+                if is_key and key not in FORMER_KEYS:
+                    assert key in keys, f"{page}: {key}"
+
+
+def test_every_config_key_has_a_description():
+    def undescribed(model, path=""):
+        for name, field in model.model_fields.items():
+            kinds = (field.annotation, *getattr(field.annotation, "__args__", ()))
+            inner = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+            if inner:
+                yield from undescribed(inner[0], f"{path}{name}.")
+            elif not field.description:
+                yield path + name
+
+    assert list(undescribed(Config)) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_numbers_have_a_leading_zero(page):
+    prose = re.sub(r"`[^`\n]+`", "", text_of(page))
+    assert re.findall(r"(?<![\w.)/*])[+-]?\.\d+", prose) == []
+
+
+def test_readme_fits_on_a_page():
+    assert len(text_of("README.md").splitlines()) <= 120
