@@ -9,7 +9,8 @@ from docs/results.yaml and the stored `metrics.json` of the pretrained weights.
 
 import json
 import re
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from itertools import chain, starmap
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Literal, Union, get_args, get_origin
@@ -63,14 +64,37 @@ def generated(name: str) -> str:
 
 def configuration_keys() -> str:
     """A table of keys for each section of the configuration."""
-    top, sections = [], []
+    parts = {"(top level)": ("", [])}
     for key, field in Config.model_fields.items():
-        if (section := _section_of(field.annotation)) is None:
-            top.append(_key_row(key, field))
+        section, rows = _section_of(field.annotation), list(keys_of({key: field}))
+        if [path for path, _ in rows] == [key]:
+            parts["(top level)"][1].extend(rows)
         else:
-            text = " ".join((section.__doc__ or "").split())
-            sections.append(f"### {key}\n\n{text}\n\n{_table(_keys(key, section))}")
-    return "\n\n".join([f"### (top level)\n\n{_table(top)}", *sections])
+            text = field.description or (section.__doc__ if section else "") or ""
+            parts[key] = (" ".join(text.split()), rows)
+    return "\n\n".join(
+        "\n\n".join(filter(None, [f"### {title}", text, _table(starmap(_key_row, rows))]))
+        for title, (text, rows) in parts.items()
+    )
+
+
+def keys_of(
+    fields: dict[str, FieldInfo] = Config.model_fields, path: str = ""
+) -> Iterator[tuple[str, FieldInfo]]:
+    """Every key of the configuration with its field, as `section.key`.
+
+    A key that holds a section is given itself only where it has a description or may be null.
+    """
+    for key, field in fields.items():
+        section, default = _section_of(field.annotation), _default(field)
+        named = default if isinstance(default, dict) else {}
+        by_name = {name: type(v) for name, v in named.items() if isinstance(v, BaseModel)}
+        if section is None and not by_name or section and path and field.description:
+            yield path + key, field
+        for name, inner in by_name.items():
+            yield from keys_of(inner.model_fields, f"{path}{key}.{name}.")
+        if section:
+            yield from keys_of(section.model_fields, f"{path}{key}.")
 
 
 def results_summary() -> str:
@@ -221,26 +245,16 @@ def _section_of(annotation) -> type[BaseModel] | None:
     return None
 
 
-def _keys(path: str, section: type[BaseModel]) -> list[str]:
-    """Rows of a section's keys; those of a section within it follow."""
-    rows = []
-    for key, field in section.model_fields.items():
-        inner = _section_of(field.annotation)
-        if inner is None or field.description:
-            rows.append(_key_row(key, field, path))
-        if inner is not None and inner.__name__.lower() not in Config.model_fields:
-            rows += _keys(f"{path}.{key}", inner)
-    return rows
+def _default(field: FieldInfo):
+    return None if field.is_required() else field.get_default(call_default_factory=True)
 
 
-def _key_row(key: str, field: FieldInfo, path: str = "") -> str:
-    name = f"{path}.{key}" if path else key
+def _key_row(path: str, field: FieldInfo) -> str:
     default = "(required)"
     if not field.is_required():
-        value = field.get_default(call_default_factory=True)
-        default = json.dumps(value, default=str).replace('"', "")
+        default = json.dumps(_default(field), default=str).replace('"', "")
     allowed = _allowed(field.annotation, field.metadata)
-    return f"| `{name}` | {default} | {allowed} | {field.description or ''} |"
+    return f"| `{path}` | {default} | {allowed} | {field.description or ''} |"
 
 
 def _allowed(annotation, limits=()) -> str:
@@ -254,6 +268,8 @@ def _allowed(annotation, limits=()) -> str:
         return " or ".join(_allowed(option, limits) for option in inner)
     if kind is list:
         return f"list of: {_allowed(inner[0])}"
+    if kind is dict or annotation is dict:
+        return "keys and values"
     if kind is tuple:
         return f"{len(inner)} values: {_allowed(inner[0])}"
     if section := _section_of(annotation):
@@ -266,7 +282,7 @@ def _allowed(annotation, limits=()) -> str:
     return " ".join(words[:1] + [", ".join(words[1:])] if words[1:] else words)
 
 
-def _table(rows: list[str]) -> str:
+def _table(rows: Iterable[str]) -> str:
     return "\n".join(["| key | default | allowed | meaning |", "|---|---|---|---|", *rows])
 
 

@@ -7,7 +7,6 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
 
 from cardiac_seg.commands import COMMANDS
 from cardiac_seg.config.sections import Config
@@ -47,14 +46,11 @@ def options(parser: argparse.ArgumentParser) -> set[str]:
     return set(re.findall(r"--[a-z][\w-]+", parser.format_help())) - {"--help"}
 
 
-def config_keys(model: type[BaseModel] = Config, path: str = "") -> set[str]:
-    keys = set()
-    for name, field in model.model_fields.items():
-        keys.add(path + name)
-        for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                keys |= config_keys(kind, f"{path}{name}.")
-    return keys
+def generator():
+    spec = importlib.util.spec_from_file_location("generate", REPO / "docs" / "generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    return generate
 
 
 def headings(page: Path) -> set[str]:
@@ -64,9 +60,7 @@ def headings(page: Path) -> set[str]:
 
 
 def test_the_generated_parts_are_those_of_the_code():
-    spec = importlib.util.spec_from_file_location("generate", REPO / "docs" / "generate.py")
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
+    generate = generator()
     for page in generate.PAGES:
         text = text_of(page)
         assert "<!-- generated: " in text, page
@@ -141,7 +135,9 @@ def test_every_command_and_option_is_on_the_page_of_commands():
 
 
 def test_a_config_key_that_a_page_names_exists():
-    keys, sections = config_keys(), set(Config.model_fields)
+    named = [key for key, _ in generator().keys_of()]
+    keys = {".".join(key.split(".")[:n]) for key in named for n in range(1, key.count(".") + 2)}
+    sections = set(Config.model_fields)
     for page in PAGES:
         for code in code_of(page):
             for key in re.findall(r"(?<![\w./])[a-z_]+(?:\.[a-z_]+)+", code):
@@ -151,16 +147,7 @@ def test_a_config_key_that_a_page_names_exists():
 
 
 def test_every_config_key_has_a_description():
-    def undescribed(model, path=""):
-        for name, field in model.model_fields.items():
-            kinds = (field.annotation, *getattr(field.annotation, "__args__", ()))
-            inner = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
-            if inner:
-                yield from undescribed(inner[0], f"{path}{name}.")
-            elif not field.description:
-                yield path + name
-
-    assert list(undescribed(Config)) == []
+    assert [key for key, field in generator().keys_of() if not field.description] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
