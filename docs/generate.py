@@ -20,14 +20,13 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cardiac_seg.config.sections import Config
-from cardiac_seg.report.published import PUBLISHED, QUANTITIES
-from cardiac_seg.report.results import OTHERS, OTHERS_EF
+from cardiac_seg.data.registry import DATASETS
+from cardiac_seg.report.published import PUBLISHED, PUBLISHED_DATASET, QUANTITIES
 from cardiac_seg.run.formats import read_stored
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/results.md", "docs/configuration.md")
 PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-STRUCTURES = {"acdc": ("RV", "MYO", "LV"), "camus": ("LV", "MYO", "LA")}
 CORE = "_core"
 METRICS = {
     "dice": "Dice",
@@ -115,7 +114,7 @@ def results_summary() -> str:
 
 def results_of(run: dict) -> str:
     """The command, the table of methods and the comparisons of a measured run."""
-    structures = STRUCTURES[run["dataset"]]
+    structures = DATASETS[run["dataset"]].structures
     heads = [*structures, "mean Dice [95 %]", "minus the mean [95 %]", "HD95 mm (by structure)"]
     heads += ["band ECE", "LV EF r", "EF bias ± SD", "EF MAE", "pooled, 4 classes"]
     lines = ["| method | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
@@ -147,16 +146,15 @@ def results_of(run: dict) -> str:
 
 def published_results(dataset: str) -> str:
     """What others published, as `python -m cardiac_seg results` prints it beside a run."""
-    structures = STRUCTURES[dataset]
+    structures = DATASETS[dataset].structures
     heads = [*structures, "mean Dice", "HD95 mm", "LV EF r", "EF bias ± SD", "EF MAE"]
     heads += ["pooled, 4 classes", "source"]
     rows = []
-    for name, (*dice, mean, hd95, source) in OTHERS[dataset].items():
-        rows.append([name, *dice, mean, hd95, "", "", "", "", source])
-    for name, ef in OTHERS_EF[dataset].items():
-        ef_cells = [ef.get(head, "") for head in ("LV EF r", "EF bias ± SD", "EF MAE")]
-        rows.append([name, "", "", "", "", "", *ef_cells, "", ef["source"]])
-    if dataset == "camus":
+    for other in DATASETS[dataset].published:
+        dice = other.dice or [""] * len(structures)
+        ef = [other.ef_r, other.ef_bias_sd, other.ef_mae]
+        rows.append([other.method, *dice, other.mean_dice, other.hd95_mm, *ef, "", other.source])
+    if dataset == PUBLISHED_DATASET:
         for method, values in PUBLISHED.items():
             scores = dict(zip(QUANTITIES, values, strict=True))
             dice = [f"{scores[structure]:.3f}" for structure in structures]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cardiac_seg.anatomy import LV, MYO, RV, Anatomy
 from cardiac_seg.data.case import CaseFile, read_info
-from cardiac_seg.data.dataset import Dataset
+from cardiac_seg.data.dataset import Dataset, PublishedResult
 from cardiac_seg.data.modality import MRI
 from cardiac_seg.system.errors import UserError
 
@@ -105,4 +105,19 @@ ACDC = Dataset(
         "the outermost slices."
     ),
     licence="CC BY-NC-SA 4.0",
+    published=(
+        PublishedResult("nnU-Net, 5-fold, 100 patients", "Isensee 2024", mean_dice="0.9154"),
+        PublishedResult("nnU-Net ResEnc-M, the same", "Isensee 2024", mean_dice="0.9199"),
+        PublishedResult("MedNeXt-L, the same", "Isensee 2024", mean_dice="0.9265"),
+        PublishedResult(
+            *("nnU-Net, 70/10/20 split", "second-hand"),
+            dice=("0.902", "0.892", "0.954"),
+            mean_dice="0.916",
+        ),
+        PublishedResult(
+            *("best of the official test, 50 patients", "challenge"),
+            ef_r="0.993",
+            ef_bias_sd="-0.4 ± 2.7",
+        ),
+    ),
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cardiac_seg.anatomy import LA, LV, MYO, Anatomy
 from cardiac_seg.data.case import CaseFile, read_info
-from cardiac_seg.data.dataset import Dataset
+from cardiac_seg.data.dataset import Dataset, PublishedResult
 from cardiac_seg.data.modality import ECHO
 from cardiac_seg.system.errors import UserError
 
@@ -108,4 +108,19 @@ CAMUS = Dataset(
         "score lower."
     ),
     licence="CC BY-NC-SA 4.0",
+    published=(
+        PublishedResult(
+            *("nnU-Net, official 50 test patients", "second-hand"),
+            mean_dice="0.910",
+            hd95_mm="4.27",
+        ),
+        PublishedResult(*("TransUNet, the same", "second-hand"), mean_dice="0.912", hd95_mm="4.08"),
+        PublishedResult(*("best seen, the same", "second-hand"), mean_dice="0.915", hd95_mm="3.74"),
+        PublishedResult(
+            *("U-Net + ResNet34, 5-fold", "second-hand"), dice=("0.944", "0.881", "0.906")
+        ),
+        PublishedResult(
+            *("range of published EF", "Leclerc 2019"), ef_r="0.80 to 0.83", ef_mae="5.0 to 5.6"
+        ),
+    ),
 )

@@ -10,6 +10,28 @@ from cardiac_seg.data.modality import Modality
 
 
 @dataclass(frozen=True)
+class PublishedResult:
+    """What others reached on held-out patients of a dataset, for the results table.
+
+    Attributes:
+        method: Who, with what, on which patients.
+        source: Who says so.
+        dice: Of each structure, in label order, with the digits that were published; or empty.
+        mean_dice, hd95_mm, ef_r, ef_bias_sd, ef_mae: As published; empty where not given. EF in
+            points.
+    """
+
+    method: str
+    source: str
+    dice: tuple[str, ...] = ()
+    mean_dice: str = ""
+    hd95_mm: str = ""
+    ef_r: str = ""
+    ef_bias_sd: str = ""
+    ef_mae: str = ""
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A dataset's conventions: all that depends on which dataset it is.
 
@@ -27,6 +49,7 @@ class Dataset:
         has_phantoms: Whether `write_phantoms` draws patients in this dataset's layout.
         source: Where the images come from, with the citation, for the model card.
         limits: What they do not cover, for the model card.
+        published: What others reached on it.
         licence: Of the data, and so of what is trained on them; empty where unknown.
     """
 
@@ -41,6 +64,7 @@ class Dataset:
     source: str = "Data of the user's own."
     limits: str = "Images unlike the data it was trained on."
     licence: str = ""
+    published: tuple[PublishedResult, ...] = ()
 
     @property
     def title(self) -> str:
@@ -56,3 +80,7 @@ class Dataset:
     def num_classes(self) -> int:
         """Number of classes, background included."""
         return len(self.anatomy.structures) + 1
+
+    def group_title(self, group: str) -> str:
+        """A value of the stratum as it is printed."""
+        return self.stratum_titles.get(group, group)

@@ -11,7 +11,6 @@ from cardiac_seg.metrics.overlap import REGIONS, confusion, dice_from_confusion,
 from cardiac_seg.pipeline.evaluate import cases_with_maps
 from cardiac_seg.pipeline.stack import cross_fitted_scores
 from cardiac_seg.report.tables.comparisons import compare
-from cardiac_seg.report.tables.overlap import group_name
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import control_of, plain_combiner, read_interpretation, read_steps
 from cardiac_seg.run.open import open_run
@@ -87,7 +86,7 @@ def describe_errors(folder: Path, output: Path | None = None) -> str:
     table = wide(run, scores)
     cases = scores.drop_duplicates("case").set_index("case").fillna("")
     known = table.join(cases[list(GROUPED)], on="case")
-    known["group"] = known.group.map(group_name)
+    known["group"] = known.group.map(run.dataset.group_title)
     structures, width = list(table), 12
     lines = [f"{control_of(run)}: {WHAT}", _head("all", table, width)]
     lines.append(_line("", table.groupby(level=0).mean().mean(), width))

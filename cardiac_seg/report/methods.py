@@ -21,7 +21,7 @@ def methods_paragraph(run: Run) -> str:
     loss = {"dice_ce": "Dice plus cross-entropy", "ce": "cross-entropy"}
     stop = f", early stopping after {train.early_stopping}" if train.early_stopping else ""
     lines = [
-        f"{len(split)} {kind}patients of {data.dataset.upper()} ({images}) were split by patient "
+        f"{len(split)} {kind}patients of {run.dataset.title} ({images}) were split by patient "
         f"into {count.get('train', 0)} for training, {count.get('validation', 0)} for validation "
         f"and {count.get('test', 0)} for testing ({config.split.scheme} split, seed "
         f"{config.split.seed}). Slices were brought to {grid} {resampled}, intensities clipped at "

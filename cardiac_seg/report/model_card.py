@@ -6,7 +6,6 @@ from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.data.split import deployed_parts, part_patients
 from cardiac_seg.report.measure import score_again
 from cardiac_seg.report.results import results_table
-from cardiac_seg.report.tables.overlap import group_name
 from cardiac_seg.run.describe import describe_input
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored_table
@@ -92,5 +91,6 @@ def _worst(run: Run) -> str:
     own = cases[(cases.subset == "test") & (cases.method == final_method(run))]
     lines = ["| image | group | structure | Dice |", "|---|---|---|---|"]
     for row in own.nsmallest(WORST, "dice").itertuples():
-        lines.append(f"| {row.case} | {group_name(row.group)} | {row.structure} | {row.dice:.3f} |")
+        group = run.dataset.group_title(row.group)
+        lines.append(f"| {row.case} | {group} | {row.structure} | {row.dice:.3f} |")
     return "\n".join(lines)

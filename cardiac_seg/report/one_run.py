@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.drawing.styles import METHOD_NAMES, METRIC_NAMES
 from cardiac_seg.meta.methods import CALIBRATED_MEAN
 from cardiac_seg.metrics.indices import INDICES
@@ -41,7 +42,6 @@ from cardiac_seg.report.published import (
 )
 from cardiac_seg.report.tables.build import build_tables
 from cardiac_seg.report.tables.columns import ENSEMBLE, RECORDED_EF
-from cardiac_seg.report.tables.overlap import group_name
 from cardiac_seg.run.environment import package_versions
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored
@@ -94,13 +94,13 @@ def analyze_run(folder: Path, output: Path | None = None) -> str:
         write_tables({"published": published}, output / "tables")
     drawn = draw_all(_drawings(run, tables), output / "figures")
     content = page.Report(
-        title=f"{run.folder.resolve().name}: {run.config.data.dataset.upper()}",
+        title=f"{run.folder.resolve().name}: {run.dataset.title}",
         subtitle=_subtitle(run, tables),
         verdicts=verdicts,
         targets=targets,
         missing=missing,
         sections=_sections(run, tables, drawn, published, output),
-        cases=case_rows(measured, tables),
+        cases=case_rows(run.dataset, measured, tables),
         methods=methods,
         provenance=provenance(run),
     )
@@ -283,7 +283,7 @@ def _sections(
 
 
 def case_rows(
-    measured: list[PatientMeasures], tables: dict[str, pd.DataFrame]
+    dataset: Dataset, measured: list[PatientMeasures], tables: dict[str, pd.DataFrame]
 ) -> list[page.CaseRow]:
     """The report's table of cases by the ensemble, worst Dice first; pages are in `cases/`."""
     cases = tables["cases"][tables["cases"].method == ENSEMBLE]
@@ -301,7 +301,8 @@ def case_rows(
         columns = {f"Dice {s}": v for s, v in dice.items()}
         columns |= {"Dice mean": some.dice.mean(), "HD95 mean (mm)": some.hd95_mm.mean()}
         columns |= {"predicted quality": quality[name]}
-        group = " ".join(v for v in (group_name(first.group), first.view, first.phase) if v)
+        shown = (dataset.group_title(first.group), first.view, first.phase)
+        group = " ".join(filter(None, shown))
         failure = f"Dice below {FAILED_BELOW:g}: {', '.join(failed)}" if failed else ""
         rows.append(
             page.CaseRow(
@@ -315,7 +316,7 @@ def case_rows(
 def _summary(run: Run, verdicts: list[page.Verdict], missing: list[str], methods: str) -> str:
     """`summary_report.txt`."""
     metrics = read_stored(run.folder / "metrics.json")
-    lines = [f"{run.folder.resolve().name}: {run.config.data.dataset.upper()}", ""]
+    lines = [f"{run.folder.resolve().name}: {run.dataset.title}", ""]
     lines += [score_table(metrics, "test"), ""]
     lines += ["Pooled over test pixels, network grid, before postprocessing, as published:"]
     for method, told in metrics["subsets"]["test"]["methods"].items():

@@ -17,6 +17,7 @@ from cardiac_seg.run.folder import Run
 from cardiac_seg.system.atomic import whole_file, write_text
 
 MEMBERS_AND_ENSEMBLE = {MEMBERS[0]: MEMBERS[0], MEMBERS[1]: MEMBERS[1], "Ensemble": ENSEMBLE}
+PUBLISHED_DATASET = "camus"
 CAMUS_CLASSES = ("background", "LV", "MYO", "LA")
 QUANTITIES = (*CAMUS_CLASSES, "mean of 4", "pixel accuracy")
 PUBLISHED = {  # of QUANTITIES
@@ -78,7 +79,7 @@ def target_table(results: dict[str, dict], classes: list[str]) -> pd.DataFrame:
 def follows_publication(run: Run) -> bool:
     """Whether a run is of the published data: CAMUS, 2CH ED only."""
     data = run.config.data
-    return data.dataset == "camus" and data.views == ["2CH"] and data.phases == ["ED"]
+    return data.dataset == PUBLISHED_DATASET and data.views == ["2CH"] and data.phases == ["ED"]
 
 
 def published_table(results: dict[str, dict]) -> pd.DataFrame:

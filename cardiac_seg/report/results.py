@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from cardiac_seg.config.loading import load_config
+from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.drawing.styles import METRIC_NAMES
 from cardiac_seg.meta.methods import list_methods
 from cardiac_seg.report.numbers import p_value
 from cardiac_seg.report.one_run import open_finished
-from cardiac_seg.report.published import PUBLISHED, QUANTITIES
+from cardiac_seg.report.published import PUBLISHED, PUBLISHED_DATASET, QUANTITIES
 from cardiac_seg.report.tables.columns import RECORDED_EF
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
 from cardiac_seg.run.formats import read_stored, read_stored_table
@@ -30,40 +31,6 @@ LEGEND = (
     "points, against the reference masks' EF. Pooled: Dice over the pixels of all images on the "
     "network grid, background included, before postprocessing, as others pool it."
 )
-# What others reached on held-out patients, beside the pooled figures of `analysis.published`.
-# Their structures come in the dataset's order; who gives them is named in README.
-ISENSEE = "Isensee 2024"
-SECOND_HAND = "second-hand"
-OTHERS = {
-    "acdc": {
-        "nnU-Net, 5-fold, 100 patients": ("", "", "", ".9154", "", ISENSEE),
-        "nnU-Net ResEnc-M, the same": ("", "", "", ".9199", "", ISENSEE),
-        "MedNeXt-L, the same": ("", "", "", ".9265", "", ISENSEE),
-        "nnU-Net, 70/10/20 split": (".902", ".892", ".954", ".916", "", SECOND_HAND),
-    },
-    "camus": {
-        "nnU-Net, official 50 test patients": ("", "", "", ".910", "4.27", SECOND_HAND),
-        "TransUNet, the same": ("", "", "", ".912", "4.08", SECOND_HAND),
-        "best seen, the same": ("", "", "", ".915", "3.74", SECOND_HAND),
-        "U-Net + ResNet34, 5-fold": (".944", ".881", ".906", "", "", SECOND_HAND),
-    },
-}
-OTHERS_EF = {
-    "acdc": {
-        "best of the official test, 50 patients": {
-            "LV EF r": ".993",
-            "EF bias ± SD": "-0.4 ± 2.7",
-            "source": "challenge",
-        }
-    },
-    "camus": {
-        "range of published EF": {
-            "LV EF r": ".80 to .83",
-            "EF MAE": "5.0 to 5.6",
-            "source": "Leclerc 2019",
-        }
-    },
-}
 
 
 def results_table(folders: list[Path]) -> str:
@@ -77,10 +44,9 @@ def results_table(folders: list[Path]) -> str:
     """
     runs = [open_finished(folder) for folder in folders]
     parts = [LEGEND, *(_of_run(run) for run in runs)]
-    for dataset in dict.fromkeys(run.config.data.dataset for run in runs):
-        structures = next(run for run in runs if run.config.data.dataset == dataset)
-        parts.append(_published(dataset, structures.dataset.structures))
-    return "\n\n".join(parts)
+    datasets = {run.dataset.name: run.dataset for run in runs}
+    parts += [_published(dataset) for dataset in datasets.values()]
+    return "\n\n".join(filter(None, parts))
 
 
 def _of_run(run: Run) -> str:
@@ -154,22 +120,28 @@ def _tests(run: Run) -> str:
 
 def _dataset(run: Run) -> str:
     phantom = " (phantom)" if run.manifest["dataset"]["phantom"] else ""
-    return f"{run.config.data.dataset.upper()}{phantom}"
+    return f"{run.dataset.title}{phantom}"
 
 
-def _published(dataset: str, structures: tuple[str, ...]) -> str:
-    names = (*structures, "mean Dice [95 %]", HD95, "source")
-    rows = [(who, dict(zip(names, told, strict=True))) for who, told in OTHERS[dataset].items()]
-    rows += OTHERS_EF[dataset].items()
-    if dataset == "camus":
+def _published(dataset: Dataset) -> str:
+    rows = []
+    for result in dataset.published:
+        cells = dict(zip(dataset.structures, result.dice, strict=False))
+        cells |= {"mean Dice [95 %]": result.mean_dice, HD95: result.hd95_mm}
+        cells |= {"LV EF r": result.ef_r, "EF bias ± SD": result.ef_bias_sd}
+        cells |= {"EF MAE": result.ef_mae, "source": result.source}
+        rows.append((result.method, cells))
+    if dataset.name == PUBLISHED_DATASET:
         for method, values in PUBLISHED.items():
-            told = dict(zip(QUANTITIES, values, strict=True))
-            cells = {structure: _number(told[structure], ".3f") for structure in structures}
-            cells["pooled, 4 classes"] = _number(told["mean of 4"], ".4f")
+            scores = dict(zip(QUANTITIES, values, strict=True))
+            cells = {
+                structure: _number(scores[structure], ".3f") for structure in dataset.structures
+            }
+            cells["pooled, 4 classes"] = _number(scores["mean of 4"], ".4f")
             cells["source"] = "Rahi 2025"
             rows.append((f"{method}, published, pooled, 2CH ED", cells))
-    about = f"{dataset.upper()}, published, on other patients: not to be compared digit by digit"
-    return f"{about}\n\n{_markdown(structures, rows)}"
+    about = f"{dataset.title}, published, on other patients: not to be compared digit by digit"
+    return f"{about}\n\n{_markdown(dataset.structures, rows)}" if rows else ""
 
 
 def _markdown(structures: tuple[str, ...], rows: list[tuple[str, dict[str, str]]]) -> str:

@@ -98,7 +98,7 @@ def compare_runs(folders: list[Path], output: Path) -> str:
     rows = [row for row in case_rows(measured[first], parts[first]) if row.case in common]
     _copy_pages(rows, _home(runs[first], output / "runs" / first), output)
     content = page.Report(
-        title=f"{len(runs)} runs: {runs[first].config.data.dataset.upper()}",
+        title=f"{len(runs)} runs: {runs[first].dataset.title}",
         subtitle=f"{len(patients)} common test patients; control: {first}",
         verdicts=verdicts,
         targets=target_table(numerical_results(parts[first]["confusion"]), classes).assign(

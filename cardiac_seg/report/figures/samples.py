@@ -15,7 +15,6 @@ from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.report.figures.elements import DOUBLE, SMALL
 from cardiac_seg.report.measure import test_cases
 from cardiac_seg.report.tables.columns import ENSEMBLE
-from cardiac_seg.report.tables.overlap import group_name
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
 from cardiac_seg.run.meta_folder import control_of, final_method, read_combiner
 
@@ -62,7 +61,7 @@ def typical_samples(run: Run, cases: pd.DataFrame) -> list[Sample]:
     titles = {}
     for values, some in dice.groupby(keys):
         case = some.sort_values("dice").case.iloc[len(some) // 2]
-        titles[case] = " ".join(group_name(v) for v in values if v) + f"\n{case}"
+        titles[case] = " ".join(run.dataset.group_title(v) for v in values if v) + f"\n{case}"
     return _samples(run, cases, titles)
 
 

@@ -79,7 +79,7 @@ def group_table(run: Run, cases: pd.DataFrame, regions: pd.DataFrame) -> pd.Data
         by, value, method, structure (`mean`: of the structures), dice, low, high, patients.
     """
     stratum = run.dataset.stratum
-    known = cases.assign(**{stratum: cases.group.map(group_name)})
+    known = cases.assign(**{stratum: cases.group.map(run.dataset.group_title)})
     by = [stratum if column == "stratum" else column for column in run.dataset.modality.groups_by]
     seed = run.config.seed
     tables = [_grouped(known, column, seed) for column in by]
@@ -91,11 +91,6 @@ def group_table(run: Run, cases: pd.DataFrame, regions: pd.DataFrame) -> pd.Data
         order = table.value.map({region: i for i, region in enumerate(REGIONS)})
         tables.append(table.iloc[np.argsort(order, kind="stable")])
     return pd.concat(tables, ignore_index=True)
-
-
-def group_name(group: str) -> str:
-    """ACDC's group RV is printed `abnormal RV`, to tell it from the structure."""
-    return "abnormal RV" if group == "RV" else group
 
 
 def confusion_table(pooled: dict[str, dict], classes: tuple[str, ...]) -> pd.DataFrame:
