@@ -20,6 +20,8 @@ TOP_FOLDERS = ("cardiac_seg", "configs", "docs", "tests", "benchmarks", "pretrai
 FILE_ENDINGS = (".py", ".yaml", ".md", ".toml", ".cff", ".txt")
 # Of pip, git and the benchmarks, not of this package's commands.
 OTHER_OPTIONS = {"--only"}
+# What the code and the documentation said before format 2.
+FORMER_WORDS = r"\bgates?\b|\btempered\b|\bexaminations?\b|\bsurer\b|\ba (?:row|model|line) an? \w+"
 # What a key was called in an earlier format, or in an experiment whose code is gone.
 FORMER_KEYS = {"stacking.gate", "networks.unet_advanced.neighbours"}
 
@@ -154,6 +156,12 @@ def test_every_config_key_has_a_description():
 def test_numbers_have_a_leading_zero(page):
     prose = re.sub(r"`[^`\n]+`", "", text_of(page))
     assert re.findall(r"(?<![\w.)/*])[+-]?\.\d+", prose) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_speak_the_words_of_the_field(page):
+    prose = re.sub(r"`[^`\n]+`", "", text_of(page))
+    assert re.findall(FORMER_WORDS, prose, re.IGNORECASE) == []
 
 
 def test_readme_fits_on_a_page():
