@@ -14,9 +14,8 @@ import numpy as np
 from matplotlib.patches import Patch
 
 from cardiac_seg import Ensemble
-from cardiac_seg.anatomy import COLOURS
+from cardiac_seg.anatomy import Anatomy
 from cardiac_seg.drawing.overlays import filled
-from cardiac_seg.drawing.styles import METHOD_NAMES
 
 PATIENT = "patient015"  # a test phantom
 FIGURE = Path(__file__).with_name("figure_phantom.png")
@@ -29,7 +28,7 @@ def main(run: Path) -> None:
     ensemble = Ensemble.load(run)
     images = sorted((Path(ensemble.run.root) / "training" / PATIENT).glob("*_frame??.nii.gz"))
     result = ensemble.predict(images[-1])  # end-systole
-    structures = ensemble.run.dataset.structures
+    anatomy = ensemble.run.dataset.anatomy
     entropy, mask, phase = result.entropy, result.mask, result.phases[0]
     masks = {member: ensemble.member_mask(phase, member) for member in ensemble.run.config.members}
     index = int(np.ptp(list(masks.values()), axis=0).astype(bool).sum(axis=(1, 2)).argmax())
@@ -42,15 +41,13 @@ def main(run: Path) -> None:
     grey = (255 * np.clip((plane - low) / (high - low), 0, 1)).astype(np.uint8)[crop]
     panels = {"Image": grey}
     for member, labels in members.items():
-        panels[f"Member:\n{METHOD_NAMES.get(member, member)}"] = filled(
-            grey, labels[crop], structures
-        )
+        panels[f"Member:\n{member}"] = filled(grey, labels[crop], anatomy)
     panels["Uncertainty"] = entropy[index][crop]
-    panels["Final mask"] = filled(grey, mask[index][crop], structures)
-    draw(panels, structures, result.scan.spacing[1] / result.scan.spacing[2])
+    panels["Final mask"] = filled(grey, mask[index][crop], anatomy)
+    draw(panels, anatomy, result.scan.spacing[1] / result.scan.spacing[2])
 
 
-def draw(panels: dict[str, np.ndarray], structures: tuple[str, ...], aspect: float) -> None:
+def draw(panels: dict[str, np.ndarray], anatomy: Anatomy, aspect: float) -> None:
     """Draws the panels side by side, structures' colours below."""
     figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, HEIGHT), layout="constrained")
     for axis, (title, picture) in zip(axes, panels.items(), strict=True):
@@ -63,9 +60,9 @@ def draw(panels: dict[str, np.ndarray], structures: tuple[str, ...], aspect: flo
         else:
             axis.imshow(picture, cmap="gray", vmin=0, vmax=255, aspect=aspect)
     figure.legend(
-        handles=[Patch(color=COLOURS[s], label=s) for s in structures],
+        handles=[Patch(color=colour, label=name) for name, colour in anatomy.colours.items()],
         loc="outside lower center",
-        ncols=len(structures),
+        ncols=len(anatomy.structures),
         fontsize=7,
         frameon=False,
     )
