@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo install test test-browser fault-injection fuzz mutation pretrained coverage audit lint clean bench bench-baselines docs docs-figure
+.PHONY: demo install test test-browser wheel-check fault-injection fuzz mutation pretrained coverage audit lint clean bench bench-baselines docs docs-figure
 
 demo: $(VENV)/installed
 	$(BIN)/python train_ensemble.py --config configs/demo.yaml
@@ -11,10 +12,10 @@ demo: $(VENV)/installed
 
 install: $(VENV)/installed
 ifdef GPU
-	$(BIN)/python -m pip install --quiet "tensorflow[and-cuda]" -c constraints.txt
+	$(PIP_INSTALL) -r requirements-gpu.txt -c constraints.txt
 endif
 ifdef FAST
-	$(BIN)/python -m pip install --quiet -r requirements-fast.txt -c constraints.txt
+	$(PIP_INSTALL) -r requirements-fast.txt -c constraints.txt
 endif
 
 test: $(VENV)/installed-dev
@@ -23,6 +24,11 @@ test: $(VENV)/installed-dev
 # Debian: apt-get install chromium chromium-driver. REPORT=path checks that report too.
 test-browser: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/browser
+
+# The built package, alone in a new environment: predicts, trains, analyses. RUN=path analyses a
+# copy of that run too. Downloads every dependency; takes about five minutes.
+wheel-check:
+	$(PYTHON) tests/campaigns/wheel_check.py $(if $(RUN),--run $(RUN))
 
 # docs/reliability.md says what these show. KILLS=n
 fault-injection fuzz mutation: $(VENV)/installed-dev
@@ -48,6 +54,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
 
 # About 20 min on two cores that do nothing else. BENCH="--only training --quick" and the like: --help.
 bench: $(VENV)/installed
@@ -65,13 +72,15 @@ $(BASELINES)/installed: benchmarks/baselines/requirements.txt
 	$(BASELINES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	touch $@
 
-$(VENV)/installed: requirements.txt constraints.txt
+# The package itself is linked, not copied: $(BIN)/cardiac-seg runs the code that lies here.
+$(VENV)/installed: requirements.txt constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	$(PIP_INSTALL) -r requirements.txt -c constraints.txt
+	$(PIP_INSTALL) --no-deps --editable .
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt requirements-fast.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	$(PIP_INSTALL) -r requirements-fast.txt -r requirements-dev.txt -c constraints.txt
 	touch $@
 
 # The generated parts of the documentation; a test fails where they differ from the code.
