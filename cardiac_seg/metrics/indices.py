@@ -1,12 +1,13 @@
 """Clinical indices from masks: volumes of ED and ES, ejection fraction, mass, cardiac output."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 
 from cardiac_seg.anatomy import Anatomy, Role
 from cardiac_seg.metrics.discs import biplane_volume_ml, discs
-from cardiac_seg.metrics.volumes import DENSITY
+from cardiac_seg.metrics.volumes import MYOCARDIAL_DENSITY
 
 # Key -> label and unit. Echo has the first four and the last.
 INDICES = {
@@ -25,6 +26,26 @@ INDICES = {
 EF_AS_RECORDED = "lv_ef_one_height_percent"  # echo: how CAMUS's recorded EF was computed
 VIEWS, PHASES = ("2CH", "4CH"), ("ED", "ES")
 VENTRICLES: dict[str, Role] = {"lv": "lv_cavity", "rv": "rv_cavity"}
+NEEDED: dict[str, Role] = {  # what an index is computed from, by its key's first word
+    "lv": "lv_cavity",
+    "rv": "rv_cavity",
+    "myocardial": "myocardium",
+    "cardiac": "lv_cavity",
+}
+
+
+def possible_indices(anatomy: Anatomy, ndim: Literal[2, 3]) -> list[str]:
+    """The keys of `INDICES` that masks of a label set can have, in that order.
+
+    Args:
+        anatomy: The label set.
+        ndim: 3 for stacks of slices, 2 for planes: these show neither RV volumes nor mass.
+    """
+    roles = {role for role in NEEDED.values() if anatomy.label(role) is not None}
+    if ndim == 2:
+        roles &= {"lv_cavity"}
+    keys = [key for key in INDICES if NEEDED[key.split("_")[0]] in roles]
+    return [key for key in keys if ndim == 2 or key != EF_AS_RECORDED]
 
 
 def mri_indices(
@@ -47,7 +68,7 @@ def mri_indices(
         by_phase = {p: volumes[p][role] for p in PHASES if role in volumes.get(p, {})}
         indices |= _ventricle_indices(ventricle, by_phase)
     if "myocardium" in volumes.get("ED", {}):
-        indices["myocardial_mass_g"] = DENSITY * volumes["ED"]["myocardium"]
+        indices["myocardial_mass_g"] = MYOCARDIAL_DENSITY * volumes["ED"]["myocardium"]
     return indices | _cardiac_output(indices, heart_rate)
 
 

@@ -109,7 +109,7 @@ def _predict_scan(
     rate = wanted.heart_rate or scan.heart_rate
     seconds = round(time.perf_counter() - began, 2)
     measured = measure(scan, masks, predicted_dice, run.dataset, rate, seconds)
-    if scan.phases > 1:
+    if scan.phases > 1 and measured.lv_ml:
         draw_curve(path_beside(output, files, "_curve.png"), measured)
     if wanted.overlay:
         shown = [(name, scan.image(k), masks[k]) for name, k in measured.shown.items()]

@@ -7,8 +7,8 @@ import numpy as np
 
 from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.metrics.discs import biplane_volume_ml, discs
-from cardiac_seg.metrics.indices import echo_indices, mri_indices
-from cardiac_seg.metrics.volumes import volume_ml
+from cardiac_seg.metrics.indices import echo_indices, mri_indices, possible_indices
+from cardiac_seg.metrics.volumes import structure_sizes, volume_ml
 from cardiac_seg.predict.scans import Scan
 
 CLASH = "none: two images"  # how the method begins where scans contradict each other
@@ -91,7 +91,10 @@ def measure(
         heart_rate: Beats a minute, or None.
         seconds: What the scan took.
     """
-    sizes = [structure_sizes(mask, scan.spacing, dataset) for mask in masks]
+    sizes = [
+        structure_sizes(mask, scan.spacing, dataset.anatomy, dataset.modality.ndim)
+        for mask in masks
+    ]
     lv_ml = lv_volumes_ml(masks, scan.spacing, dataset)
     ed = 0 if scan.files.phase == "ED" else None
     es = 0 if scan.files.phase == "ES" else None
@@ -140,23 +143,6 @@ def lv_volumes_ml(
     ]
 
 
-def structure_sizes(
-    mask: np.ndarray, spacing: tuple[float, float, float], dataset: Dataset
-) -> dict[str, float]:
-    """Structure -> volume in mL (MRI) or area in cm2 (echo).
-
-    Args:
-        mask: (slices, height, width) uint8.
-        spacing: (slice, row, column) distance in mm.
-        dataset: Whose labels they are.
-    """
-    held = {s: mask == label for label, s in enumerate(dataset.structures, start=1)}
-    if dataset.modality.ndim == 3:
-        return {s: volume_ml(inside, spacing) for s, inside in held.items()}
-    pixel = spacing[1] * spacing[2] / 100
-    return {s: float(inside.sum() * pixel) for s, inside in held.items()}
-
-
 def doubts(
     scan: ScanMeasurements, indices: dict[str, float], method: str, limit: float
 ) -> tuple[str, ...]:
@@ -200,6 +186,8 @@ def clinical_indices(
         Key of `clinical.INDICES` -> value, and the method; nothing where ED and ES are unknown, or
         where two scans claim one of them.
     """
+    if not possible_indices(dataset.anatomy, dataset.modality.ndim):
+        return {}, "none: no structure that an index is of"
     frames: dict[tuple[str, str], tuple[ScanMeasurements, int]] = {}
     for scan in scans:
         view = scan.view if dataset.modality.views else ""

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.data.nifti import open_nifti
-from cardiac_seg.metrics.indices import EF_AS_RECORDED, INDICES
+from cardiac_seg.metrics.indices import possible_indices
 from cardiac_seg.predict.measurements import ScanMeasurements, clinical_indices, doubts
 from cardiac_seg.predict.predictor import Ensemble
 from cardiac_seg.predict.scans import ScanFiles
@@ -86,8 +86,8 @@ def _row(
         "phase": own.phase,
         "phases": own.phases,
         "slices": own.shape[0],
-        "ed_phase": own.ed + 1 if cine else None,
-        "es_phase": own.es + 1 if cine else None,
+        "ed_phase": own.ed + 1 if cine and own.ed is not None else None,
+        "es_phase": own.es + 1 if cine and own.es is not None else None,
         **{f"{s.lower()}_{unit}": round(size, 2) for s, size in own.sizes[first].items()},
         **{k: None if math.isnan(v) else round(v, 2) for k, v in indices.items()},
         "method": method,
@@ -102,9 +102,7 @@ def _row(
 def _columns(dataset: Dataset) -> list[str]:
     """The table's columns: the same for every folder."""
     unit = dataset.modality.size_key
-    known = [k for k in INDICES if k != EF_AS_RECORDED]
-    if dataset.modality.ndim == 2:
-        known = [k for k in INDICES if k.startswith(("lv_", "cardiac_output"))]
+    known = possible_indices(dataset.anatomy, dataset.modality.ndim)
     return [
         *("image", "study", "view", "phase", "phases", "slices", "ed_phase", "es_phase"),
         *(f"{structure.lower()}_{unit}" for structure in dataset.structures),

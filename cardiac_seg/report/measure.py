@@ -20,11 +20,11 @@ from cardiac_seg.meta.methods import list_methods
 from cardiac_seg.metrics.boundary import BAND_MM, boundary_distance
 from cardiac_seg.metrics.calibration import BINS, count_calibration, entropy
 from cardiac_seg.metrics.expected_dice import predicted_dice
-from cardiac_seg.metrics.indices import EF_AS_RECORDED, echo_indices, mri_indices
+from cardiac_seg.metrics.indices import EF_AS_RECORDED, echo_indices, mri_indices, possible_indices
 from cardiac_seg.metrics.overlap import confusion, dice_from_confusion, overlap_metrics, thirds
 from cardiac_seg.metrics.roc import ROC_BINS, probability_bins
 from cardiac_seg.metrics.surface import surface_metrics
-from cardiac_seg.metrics.volumes import volume_ml
+from cardiac_seg.metrics.volumes import structure_size, structure_sizes
 from cardiac_seg.run.folder import FINAL_MASKS, REFERENCE_MASKS, Run
 from cardiac_seg.run.meta_folder import (
     control_of,
@@ -289,15 +289,13 @@ def _case_rows(
 ) -> list[dict]:
     """The table `cases` of one case."""
     reference, rows = masks[REFERENCE_MASKS], []
-    voxel = (
-        np.prod(spacing) / 1000 if run.dataset.modality.ndim == 3 else np.prod(spacing[1:]) / 100
-    )
+    ndim = run.dataset.modality.ndim
     for method in methods:
         counts = confusion(reference, masks[method], run.dataset.num_classes)
         for label, structure in enumerate(run.dataset.structures, start=1):
             overlap = overlap_metrics(counts, label)
-            size = (overlap["tp"] + overlap["fp"]) * voxel
-            size_reference = (overlap["tp"] + overlap["fn"]) * voxel
+            size = structure_size(overlap["tp"] + overlap["fp"], spacing, ndim)
+            size_reference = structure_size(overlap["tp"] + overlap["fn"], spacing, ndim)
             rows.append(
                 about
                 | {"method": method, "structure": structure}
@@ -381,14 +379,11 @@ def _add_pixels(
 def _clinical_rows(run: Run, masks_of: dict, cases: pd.DataFrame) -> list[dict]:
     """Clinical indices of the patient by every method and by the reference."""
     heart_rate, rows = cases.heart_rate.iloc[0], []
+    anatomy = run.dataset.anatomy
     for method in (REFERENCE_MASKS, *methods_of(run)):
         if run.dataset.modality.ndim == 3:
             volumes = {
-                phase: {
-                    structure.role: volume_ml(masks[method] == label, spacing)
-                    for label, structure in enumerate(run.dataset.anatomy.structures, start=1)
-                    if structure.role
-                }
+                phase: anatomy.by_role(structure_sizes(masks[method], spacing, anatomy, 3))
                 for (_, phase), (masks, spacing) in masks_of.items()
             }
             rate = None if np.isnan(heart_rate) else float(heart_rate)
@@ -397,8 +392,9 @@ def _clinical_rows(run: Run, masks_of: dict, cases: pd.DataFrame) -> list[dict]:
             views = {
                 at: (masks[method][0], spacing[1:]) for at, (masks, spacing) in masks_of.items()
             }
-            indices, volume_method = echo_indices(views, run.dataset.anatomy)
-            indices = {k: indices.get(k, np.nan) for k in ECHO_INDICES}
+            indices, volume_method = echo_indices(views, anatomy)
+            wanted = set(ECHO_INDICES) & set(possible_indices(anatomy, 2))
+            indices = {k: indices.get(k, np.nan) for k in ECHO_INDICES if k in wanted}
         patient = cases.patient.iloc[0]
         rows += [
             {
