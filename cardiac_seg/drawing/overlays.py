@@ -8,7 +8,6 @@ import numpy as np
 from cardiac_seg.anatomy import Anatomy
 from cardiac_seg.drawing.styles import ERRORS
 from cardiac_seg.grid.resample import GridImage, from_grid
-from cardiac_seg.metrics.calibration import relative_entropy
 
 MARGIN_MM = 15.0  # around the heart, MRI
 PAGE_TILE, THUMBNAIL = {"stack": 170, "plane": 330}, 96  # heights in pixels
@@ -114,12 +113,6 @@ def errors(image: np.ndarray, reference: np.ndarray, labels: np.ndarray) -> np.n
     return picture
 
 
-def native_entropy(on_grid: GridImage, probabilities: np.ndarray, index: int) -> np.ndarray:
-    """(native height, native width) float32 entropy of a slice over log C, 0 to 1."""
-    plane = from_grid(probabilities[index][None], on_grid.grid)[0]
-    return relative_entropy(plane)
-
-
 def heat(values: np.ndarray) -> np.ndarray:
     """RGB picture of values from 0 to 1."""
     steps = np.clip(values * 255, 0, 255).astype(np.uint8)
@@ -136,7 +129,7 @@ def case_page(
     reference: np.ndarray,
     mask: np.ndarray,
     on_grid: GridImage,
-    probabilities: np.ndarray,
+    entropy: np.ndarray,
     spacing: tuple,
     anatomy: Anatomy,
     dice: dict[str, float],
@@ -147,7 +140,7 @@ def case_page(
         name: The case.
         reference, mask: (slices, height, width) native labels; the mask is the method's in use.
         on_grid: The slices on the network grid, with the way back.
-        probabilities: (slices, height, width, classes) of the method in use, network grid.
+        entropy: (slices, height, width) float32 of the method in use over log C, native grid.
         spacing: (slice, row, column) in mm.
         anatomy: The label set.
         dice: Structure -> Dice, for the title.
@@ -166,7 +159,7 @@ def case_page(
             filled(part.image, part.reference, anatomy),
             filled(part.image, labels, anatomy),
             errors(part.image, part.reference, labels),
-            heat(part.fit(native_entropy(on_grid, probabilities, index), smooth=True)),
+            heat(part.fit(entropy[index], smooth=True)),
         ]
         if len(reference) > 1:
             _write(tiles[0], f"slice {index + 1}/{len(reference)}", (4, height - 6))

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from cardiac_seg.data.case import Case, CaseFile, read_case
-from cardiac_seg.data.nifti import write_mask
 from cardiac_seg.masks.native import native_mask
 from cardiac_seg.masks.postprocessing import Postprocessing
 from cardiac_seg.members.maps import CaseMaps, read_maps
@@ -15,7 +14,8 @@ from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.metrics.expected_dice import expected_dice
 from cardiac_seg.metrics.overlap import accuracy_from_confusion, confusion, dice_from_confusion
 from cardiac_seg.metrics.statistics import bootstrap_means, interval
-from cardiac_seg.run.folder import FINAL_MASKS, REFERENCE_MASKS, Run
+from cardiac_seg.pipeline.patient_measures import PatientMeasures
+from cardiac_seg.run.folder import Run
 from cardiac_seg.system.log import bar
 
 Watch = Callable[[CaseMaps, dict[str, np.ndarray]], None]
@@ -45,7 +45,6 @@ def score(
     methods: list[str],
     subset: str,
     steps: Postprocessing,
-    final: str | None = None,
     watch: Watch | None = None,
 ) -> Scores:
     """Scores methods on some cases.
@@ -57,46 +56,75 @@ def score(
         methods: What to score.
         subset: Name of the subset, for the table.
         steps: Postprocessing of the native masks.
-        final: The chosen method; with it all masks are written into the run, its own twice, and
-            the reference labels beside them.
         watch: Called with each case and all its methods' probabilities.
     """
     labels = run.dataset.num_classes
     pooled = {method: np.zeros((labels, labels), np.int64) for method in methods}
     spent, rows = dict.fromkeys(methods, 0.0), []
     for case, maps in cases_with_maps(run, files, f"score {subset}"):
-        path, by_method = case.file.relative_path, {}
-        if final:
-            write_mask(run.folder / "masks" / REFERENCE_MASKS / path, [case.label], case.layout)
+        by_method = {}
         for method, probabilities, seconds in combiner.combine(maps.members, maps.image, methods):
             by_method[method] = probabilities
             spent[method] += seconds
             pooled[method] += confusion(maps.label, probabilities.argmax(-1), labels)
             mask = native_mask(probabilities, maps.grid, steps)
-            if final:
-                for name in (method, FINAL_MASKS) if method == final else (method,):
-                    write_mask(run.folder / "masks" / name / path, [mask], case.layout)
             dice = dice_from_confusion(confusion(case.label, mask, labels))
             expected = expected_dice(probabilities)
-            for label, structure in enumerate(run.dataset.structures, start=1):
-                rows.append(
-                    {
-                        "case": case.file.name,
-                        "patient": case.file.patient,
-                        "subset": subset,
-                        "view": case.file.view,
-                        "phase": case.file.phase,
-                        "group": case.file.group,
-                        "part": maps.part,
-                        "method": method,
-                        "structure": structure,
-                        "dice": dice[label],
-                        "expected_dice": expected[label - 1],
-                    }
-                )
+            rows += _score_rows(
+                (case.file, subset, maps.part, method), run.dataset.structures, dice[1:], expected
+            )
         if watch:
             watch(maps, by_method)
     return Scores(pd.DataFrame(rows), pooled, spent)
+
+
+def scores_of(
+    measures: list[PatientMeasures],
+    files: list[CaseFile],
+    methods: list[str],
+    structures: tuple[str, ...],
+    subset: str,
+) -> Scores:
+    """The scores among the measures of patients.
+
+    Args:
+        measures: Of the patients.
+        files: Their cases; the table follows their order.
+        methods: Those measured, in order.
+        structures: In label order.
+        subset: Name of the subset, for the table.
+    """
+    of_case = {
+        case: (part, scores)
+        for patient in measures
+        for case, part, scores in zip(
+            dict.fromkeys(patient.cases.case), patient.parts, patient.scores, strict=True
+        )
+    }
+    rows = []
+    for file in files:
+        part, scores = of_case[file.name]
+        for method, (dice, expected) in zip(methods, scores.swapaxes(1, 2), strict=True):
+            rows += _score_rows((file, subset, str(part), method), structures, dice, expected)
+    pooled, seconds = sum(m.pooled for m in measures), sum(m.seconds for m in measures)
+    return Scores(
+        pd.DataFrame(rows),
+        dict(zip(methods, pooled, strict=True)),
+        dict(zip(methods, seconds.tolist(), strict=True)),
+    )
+
+
+def _score_rows(
+    of: tuple[CaseFile, str, str, str], structures: tuple[str, ...], dice, expected
+) -> list[dict]:
+    """A row per structure of a case (with its subset, part and method)."""
+    file, subset, part, method = of
+    keys = {"case": file.name, "patient": file.patient, "subset": subset, "view": file.view}
+    keys |= {"phase": file.phase, "group": file.group, "part": part, "method": method}
+    return [
+        keys | {"structure": structure, "dice": d, "expected_dice": e}
+        for structure, d, e in zip(structures, dice, expected, strict=True)
+    ]
 
 
 def describe_cases(files: list[CaseFile]) -> pd.DataFrame:

@@ -14,8 +14,9 @@ from cardiac_seg.masks.postprocessing import STEPS, Postprocessing, possible_ste
 from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.meta.methods import list_learners, names_of
 from cardiac_seg.pipeline.choose import choose_steps
-from cardiac_seg.pipeline.evaluate import Scores, describe_cases, score, summarize
+from cardiac_seg.pipeline.evaluate import Scores, describe_cases, scores_of, summarize
 from cardiac_seg.pipeline.maps import FOLD_MEAN, development_files, map_cases, unseen_cases
+from cardiac_seg.pipeline.measure_run import evaluate_patients, forget_measures, keep_measures
 from cardiac_seg.pipeline.prepare import find_cases, prepare
 from cardiac_seg.pipeline.stack import (
     DEVELOPMENT,
@@ -66,6 +67,7 @@ def run_stages(
     lost = [name for name in RESULTS if not (run.folder / name).is_file()]
     if run.is_done("evaluate") and lost and "evaluate" in stages:
         log.info("%s: deleted; the test cases are scored again", lost[0])
+        forget_measures(run)
         run.update_manifest(stages={"evaluate": {"done": False}})
     if run.is_done("evaluate"):
         log.info("finished already; results are in metrics.json")
@@ -146,21 +148,22 @@ def evaluate_models(run: Run, files: list[CaseFile], cache: Cache) -> None:
     if not run.is_done("stack"):
         raise UserError(f"{run.folder}: stage evaluate needs stage stack; run it first")
     with run.stage("evaluate"):
-        split, methods, final = run.split(), methods_of(run), final_method(run)
-        combiner = read_combiner(run, methods)
-        steps = read_steps(run)
+        split, methods = run.split(), methods_of(run)
+        combiner, steps = read_combiner(run, methods), read_steps(run)
         parts = deployed_parts(run.config)
         test = cache.of_patients(set(split.patient[split.subset == "test"]))
         map_cases(run, cache, test, parts, parts[0] if len(parts) == 1 else FOLD_MEAN)
         names = {case.name for case in test}
         chosen = [file for file in files if file.name in names]
+        measures = evaluate_patients(run, chosen)
         scores = {
             DEVELOPMENT: cross_fitted_scores(run),
-            "test": score(run, chosen, combiner, methods, "test", steps, final),
+            "test": scores_of(measures, chosen, methods, run.dataset.structures, "test"),
         }
         with whole_file(run.folder / "test_cases.csv") as partial:
             describe_cases(chosen).to_csv(partial, index=False)
         _write_scores(run, scores, steps)
+        keep_measures(run)
         run.update_manifest(combining=_costs(run, combiner, scores["test"]))
         log.info("%s", score_table(read_stored(run.folder / "metrics.json"), "test"))
 

@@ -9,6 +9,7 @@ from cardiac_seg.drawing import overlays
 from cardiac_seg.masks.native import native_mask
 from cardiac_seg.metrics.overlap import REGIONS, confusion, dice_from_confusion, thirds
 from cardiac_seg.pipeline.evaluate import cases_with_maps
+from cardiac_seg.pipeline.measure import native_entropy
 from cardiac_seg.pipeline.stack import cross_fitted_scores
 from cardiac_seg.report.tables.comparisons import compare
 from cardiac_seg.run.folder import Run
@@ -106,8 +107,9 @@ def describe_errors(folder: Path, output: Path | None = None) -> str:
                 counts[region] += confusion(case.label[slices], mask[slices], labels)
         if output and case.file.name in worst:
             dice = table.xs(case.file.name, level="case").iloc[0].to_dict()
+            entropy = native_entropy(probabilities, maps.grid) / np.float32(255)
             page = overlays.case_page(
-                *(case.file.name, case.label, mask, maps.image, probabilities, case.spacing),
+                *(case.file.name, case.label, mask, maps.image, entropy, case.spacing),
                 run.dataset.anatomy,
                 dice,
             )

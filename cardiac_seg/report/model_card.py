@@ -4,12 +4,12 @@ from pathlib import Path
 
 from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.data.split import deployed_parts, part_patients
-from cardiac_seg.report.measure import score_again
 from cardiac_seg.report.results import results_table
 from cardiac_seg.run.describe import describe_input
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored_table
 from cardiac_seg.run.meta_folder import final_method
+from cardiac_seg.run.test_cases import score_again
 
 WORST = 5
 

@@ -1,5 +1,6 @@
 """The analysis of one run: tables, figures, published files and the report."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.drawing.styles import METHOD_NAMES, METRIC_NAMES
 from cardiac_seg.meta.methods import CALIBRATED_MEAN
 from cardiac_seg.metrics.indices import INDICES
+from cardiac_seg.pipeline.measure_run import measure_run, study_of
+from cardiac_seg.pipeline.patient_measures import PatientMeasures
 from cardiac_seg.report import text
 from cardiac_seg.report.captions import CAPTIONS, SECTIONS
 from cardiac_seg.report.figures import elements as draw
@@ -31,9 +34,9 @@ from cardiac_seg.report.figures.overlap import (
 from cardiac_seg.report.figures.stacking import change_bars, forest_plot, importance_dots
 from cardiac_seg.report.figures.training import training_curves
 from cardiac_seg.report.figures.uncertainty import quality_scatter, risk_coverage_curves
-from cardiac_seg.report.measure import PatientMeasures, measure_run, pixel_methods, score_again
 from cardiac_seg.report.methods import methods_paragraph
 from cardiac_seg.report.page import page
+from cardiac_seg.report.pictures import draw_cases
 from cardiac_seg.report.published import (
     follows_publication,
     published_table,
@@ -48,6 +51,7 @@ from cardiac_seg.run.formats import read_stored
 from cardiac_seg.run.meta_folder import control_of, final_method, methods_of
 from cardiac_seg.run.metrics_file import score_table, scores_usable
 from cardiac_seg.run.open import open_run
+from cardiac_seg.run.test_cases import score_again
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import bar
@@ -80,7 +84,7 @@ def analyze_run(folder: Path, output: Path | None = None) -> str:
         UserError: If the run is not finished, or a file of it is missing or damaged.
     """
     run, output = open_finished(folder), output or folder / "analysis"
-    measured = measure_run(run, output)
+    measured = measure_run(run, measures_home(run, output))
     tables = build_tables(run, measured)
     write_tables(tables, output / "tables")
     verdicts, missing = text.verdicts(run, tables), text.missing(run, tables)
@@ -92,7 +96,8 @@ def analyze_run(folder: Path, output: Path | None = None) -> str:
     published = published_table(results) if follows_publication(run) else None
     if published is not None:
         write_tables({"published": published}, output / "tables")
-    drawn = draw_all(_drawings(run, tables), output / "figures")
+    pictures = draw_cases(run, measured, output)
+    drawn = draw_all(_drawings(run, tables, measured), output / "figures")
     content = page.Report(
         title=f"{run.folder.resolve().name}: {run.dataset.title}",
         subtitle=_subtitle(run, tables),
@@ -100,7 +105,7 @@ def analyze_run(folder: Path, output: Path | None = None) -> str:
         targets=targets,
         missing=missing,
         sections=_sections(run, tables, drawn, published, output),
-        cases=case_rows(run.dataset, measured, tables),
+        cases=case_rows(run.dataset, pictures, tables),
         methods=methods,
         provenance=provenance(run),
     )
@@ -115,6 +120,13 @@ def analyze_run(folder: Path, output: Path | None = None) -> str:
             f"report: {output / 'report.html'}",
         ]
     )
+
+
+def measures_home(run: Run, elsewhere: Path) -> Path:
+    """Where a run's measures are: in the run, or elsewhere if it is read only and has none."""
+    here = run.measures
+    writable = os.access(here if here.is_dir() else run.folder, os.W_OK)
+    return here if writable else elsewhere / "measures"
 
 
 def open_finished(folder: Path) -> Run:
@@ -163,15 +175,17 @@ def draw_all(drawings: list[Drawing], folder: Path) -> dict[str, list[page.Figur
     return drawn
 
 
-def _drawings(run: Run, tables: dict[str, pd.DataFrame]) -> list[Drawing]:
+def _drawings(
+    run: Run, tables: dict[str, pd.DataFrame], measured: list[PatientMeasures]
+) -> list[Drawing]:
     """All figures; what each draws is in a table or in the saved masks."""
     t, structures = tables, list(run.dataset.structures)
     shown = list(dict.fromkeys([*run.config.members, control_of(run), ENSEMBLE]))
-    every, watched = [*methods_of(run), ENSEMBLE], [*pixel_methods(run), ENSEMBLE]
+    every, watched = [*methods_of(run), ENSEMBLE], [*study_of(run).pixel_methods, ENSEMBLE]
     drawn_curves = [m for m in watched if m in (*shown, CALIBRATED_MEAN)]
     against_masks = t["agreement"][t["agreement"].against != RECORDED_EF]
-    ranked = samples.ranked_samples(run, t["cases"])
-    typical = samples.typical_samples(run, t["cases"])
+    ranked = samples.ranked_samples(run, t["cases"], measured)
+    typical = samples.typical_samples(run, t["cases"], measured)
     functions = {
         "dice_test": lambda: dice_bars(t["summary"], shown, structures, t["patients"]),
         "dice_ensemble": lambda: dice_of_method(t["summary"], structures),
@@ -283,16 +297,11 @@ def _sections(
 
 
 def case_rows(
-    dataset: Dataset, measured: list[PatientMeasures], tables: dict[str, pd.DataFrame]
+    dataset: Dataset, pictures: dict[str, bytes], tables: dict[str, pd.DataFrame]
 ) -> list[page.CaseRow]:
     """The report's table of cases by the ensemble, worst Dice first; pages are in `cases/`."""
     cases = tables["cases"][tables["cases"].method == ENSEMBLE]
     quality = tables["quality"].set_index("case").predicted_dice
-    pictures = {
-        name: bytes(picture)
-        for m in measured
-        for name, picture in zip(dict.fromkeys(m.cases.case), m.thumbnails, strict=True)
-    }
     rows = []
     for name, some in cases.groupby("case", sort=False):
         first = some.iloc[0]

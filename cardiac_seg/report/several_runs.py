@@ -9,21 +9,23 @@ import pandas as pd
 import yaml
 
 from cardiac_seg.config.loading import dump_config
+from cardiac_seg.pipeline.measure_run import measure_run
 from cardiac_seg.report import text
 from cardiac_seg.report.captions import NOT_INDEPENDENT
 from cardiac_seg.report.figures.runs import run_dots
-from cardiac_seg.report.measure import measure_run
 from cardiac_seg.report.methods import methods_paragraph
 from cardiac_seg.report.numbers import in_brackets, p_value
 from cardiac_seg.report.one_run import (
     Drawing,
     case_rows,
     draw_all,
+    measures_home,
     open_finished,
     provenance,
     write_tables,
 )
 from cardiac_seg.report.page import page
+from cardiac_seg.report.pictures import draw_cases
 from cardiac_seg.report.published import dice_scores, numerical_results, target_table
 from cardiac_seg.report.tables.build import build_tables
 from cardiac_seg.report.tables.columns import ENSEMBLE
@@ -57,7 +59,7 @@ def compare_runs(folders: list[Path], output: Path) -> str:
     parts, measured = {}, {}
     for name, run in runs.items():
         log.info("%s", name)
-        measured[name] = measure_run(run, _home(run, output / "runs" / name))
+        measured[name] = measure_run(run, measures_home(run, output / "runs" / name))
         parts[name] = build_tables(run, measured[name])
     common = _common_cases(runs, parts)
     shown = {n: _shown(parts[n]["cases"], runs[n], common) for n in runs}
@@ -95,8 +97,10 @@ def compare_runs(folders: list[Path], output: Path) -> str:
     lines += ["", *(f"{v.question} {v.answer}" for v in verdicts), *missing]
     write_text(output / "summary_report.txt", "\n".join([*lines, ""]))
     drawn = draw_all(_drawings(runs, tables), output / "figures")
-    rows = [row for row in case_rows(measured[first], parts[first]) if row.case in common]
-    _copy_pages(rows, _home(runs[first], output / "runs" / first), output)
+    home = _home(runs[first], output / "runs" / first)
+    pictures = draw_cases(runs[first], measured[first], home)
+    rows = [row for row in case_rows(pictures, parts[first]) if row.case in common]
+    _copy_pages(rows, home, output)
     content = page.Report(
         title=f"{len(runs)} runs: {runs[first].dataset.title}",
         subtitle=f"{len(patients)} common test patients; control: {first}",
@@ -139,7 +143,7 @@ def _named(folders: list[Path]) -> dict[str, Run]:
 
 
 def _home(run: Run, elsewhere: Path) -> Path:
-    """Where a run is measured: in its own analysis, or elsewhere if it is read only."""
+    """Where a run's pictures are: in its own analysis, or elsewhere if it is read only."""
     return run.folder / "analysis" if os.access(run.folder, os.W_OK) else elsewhere
 
 

@@ -5,13 +5,13 @@ import pandas as pd
 
 from cardiac_seg.drawing.styles import METHOD_NAMES, METRIC_NAMES
 from cardiac_seg.meta.methods import MEAN, WEIGHTED_MEAN
-from cardiac_seg.report.measure import test_cases
 from cardiac_seg.report.numbers import in_brackets, p_value
 from cardiac_seg.report.page.page import Verdict
 from cardiac_seg.report.tables.columns import ENSEMBLE, RECORDED_EF
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
 from cardiac_seg.run.formats import read_stored
 from cardiac_seg.run.meta_folder import calibrated_control, control_of, final_method
+from cardiac_seg.run.test_cases import read_test_cases
 
 STATUS = {"better": "good", "worse": "bad", "not shown": "open"}
 FEWEST_PATIENTS = 6  # below, no signed-rank test can reach .05
@@ -143,7 +143,7 @@ def _quality(agreement: pd.DataFrame) -> Verdict:
 
 
 def _missing_indices(run: Run, tables: dict) -> list[str]:
-    cases, clinical, lines = test_cases(run), tables["clinical"], []
+    cases, clinical, lines = read_test_cases(run), tables["clinical"], []
     if run.dataset.modality.ndim == 3 and cases.heart_rate.isna().all():
         lines.append("No heart rate in the data: no cardiac output.")
     if run.dataset.modality.ndim == 2:

@@ -13,7 +13,7 @@ from cardiac_seg.config.sections import Config
 from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.data.registry import dataset_of
 from cardiac_seg.run.environment import peak_memory_mib
-from cardiac_seg.run.formats import FORMAT, with_todays_methods
+from cardiac_seg.run.formats import FORMAT, method_folder, with_todays_methods
 from cardiac_seg.system.atomic import write_json
 from cardiac_seg.system.checked_reads import file_sha256, read_json, read_table
 from cardiac_seg.system.errors import UserError
@@ -111,6 +111,15 @@ class Run:
         """Folder of what was fitted on the maps."""
         return self.folder / "meta"
 
+    @property
+    def measures(self) -> Path:
+        """Folder of what is measured of each test patient."""
+        return self.folder / "measures"
+
+    def masks(self, method: str) -> Path:
+        """Folder of a method's masks, of the reference's or of those in use."""
+        return method_folder(self.folder / "masks", method)
+
     def history(self, member: str, part: str) -> Path:
         """A training's table, one row an epoch."""
         return self.folder / "history" / member / f"{part}.csv"
@@ -159,7 +168,7 @@ class Run:
         )
         for name in RESULTS:
             (self.folder / name).unlink(missing_ok=True)
-        for name in ("meta", "masks", "analysis", "ablation"):
+        for name in ("meta", "masks", "measures", "analysis", "ablation"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
     @contextmanager

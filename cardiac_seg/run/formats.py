@@ -39,6 +39,12 @@ def read_stored_table(path: Path, columns: dict[str, type | None], advice: str) 
     return read_table(path, columns, advice, rename=_with_todays_columns)
 
 
+def method_folder(parent: Path, method: str) -> Path:
+    """The folder of a method's files, under today's name or that of an earlier format."""
+    earlier = parent / {"calibrated_mean": "tempered_mean"}.get(method, method)
+    return earlier if earlier.is_dir() and not (parent / method).is_dir() else parent / method
+
+
 def with_todays_methods(values: dict[str, object]) -> dict[str, object]:
     """A dictionary by method, with today's names."""
     return {"calibrated_mean" if k == "tempered_mean" else k: v for k, v in values.items()}

@@ -60,7 +60,8 @@ def at_work(folder: Path, beside_others: bool) -> Iterator[None]:
     )
     with held(folder / LOG, refusal, shared=beside_others):
         if not beside_others:
-            remove_leftovers(folder, but_in=folder / "analysis")  # it has a lock of its own
+            # Those two have locks of their own.
+            remove_leftovers(folder, but_in=(folder / "analysis", folder / "measures"))
         with scratch_in(folder):
             yield
 

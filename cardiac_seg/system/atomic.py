@@ -73,10 +73,12 @@ def scratch_in(folder: Path) -> Iterator[None]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def remove_leftovers(folder: Path, pattern: str = ".partial-*", but_in: Path | None = None) -> None:
+def remove_leftovers(
+    folder: Path, pattern: str = ".partial-*", but_in: tuple[Path, ...] = ()
+) -> None:
     """Removes what a killed process left half-written; for folders with one writer at a time."""
     for partial in folder.rglob(pattern):
-        if but_in in partial.parents:
+        if not set(but_in).isdisjoint(partial.parents):
             continue
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)

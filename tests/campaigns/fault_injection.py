@@ -59,7 +59,7 @@ STAGES: dict[str, Callable[[Path, Path], bool]] = {
     "maps": lambda run, cache: any(run.glob("maps/.partial-*")),
     "stacking": lambda run, cache: (run / "meta" / "postprocessing.json").is_file(),
     "evaluation": lambda run, cache: (run / "masks").is_dir(),
-    "analysis": lambda run, cache: (run / "analysis" / "measured").is_dir(),
+    "analysis": lambda run, cache: (run / "analysis" / "cases").is_dir(),
 }
 SOON = ("cache", "checkpoint", "maps")  # they last for a moment: killed at once, or nearly
 LATER_S = 3.0  # at most, the others
@@ -179,7 +179,7 @@ def _finished(run: Path) -> dict[Path, int]:
     trained = [p.parent for p in run.glob("models/*/*/last.keras") if _is_trained(run, p)]
     # A fold is finished with its second file.
     folds = [p.with_suffix(".csv") for p in run.glob("meta/cross_fit/[!.]*.json")]
-    for paths in (folds, run.glob("meta/*.skops"), run.glob("analysis/measured/*.npz")):
+    for paths in (folds, run.glob("meta/*.skops"), run.glob("measures/[!.]*.npz")):
         finished |= {p: p.stat().st_mtime_ns for p in paths}
     for folder in trained:
         finished |= {p: p.stat().st_mtime_ns for p in folder.glob("*.keras")}

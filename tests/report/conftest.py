@@ -7,7 +7,8 @@ import pytest
 
 from cardiac_seg.config.loading import load_config
 from cardiac_seg.config.sections import MEMBERS
-from cardiac_seg.report import measure
+from cardiac_seg.pipeline import measure_run
+from cardiac_seg.report import pictures
 from cardiac_seg.run.folder import Run
 from tests.support.analyses import analyze, few_resamples
 from tests.support.finished_runs import make_run, quick
@@ -47,12 +48,13 @@ def echo(echo_root, tmp_path_factory):
 
 @pytest.fixture
 def copied(echo, tmp_path):
-    """Copies of the echo run, with or without its analysis."""
+    """Copies of the echo run, with or without its measures and its analysis."""
 
     def copy(name="copy", analysis=True):
         folder = shutil.copytree(echo.folder, tmp_path / name)
-        if not analysis:
+        if not analysis:  # as a run that was evaluated before measures were kept
             shutil.rmtree(folder / "analysis")
+            shutil.rmtree(folder / "measures")
         return folder
 
     return copy
@@ -61,14 +63,28 @@ def copied(echo, tmp_path):
 @pytest.fixture
 def measured(monkeypatch):
     """The patients that are measured during a test, in order."""
-    patients, one = [], measure._measure
+    patients, one = [], measure_run.measure_patient
 
-    def spy(run, combiner, final, cases, output):
-        patients.append(cases.patient.iloc[0])
-        return one(run, combiner, final, cases, output)
+    def spy(study, cases, heart_rate):
+        measures = one(study, cases, heart_rate)
+        patients.append(measures.cases.patient.iloc[0])
+        return measures
 
-    monkeypatch.setattr(measure, "_measure", spy)
+    monkeypatch.setattr(measure_run, "measure_patient", spy)
     return patients
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The cases whose pictures are drawn during a test, in order."""
+    cases, one = [], pictures.case_page
+
+    def spy(name, *rest):
+        cases.append(name)
+        return one(name, *rest)
+
+    monkeypatch.setattr(pictures, "case_page", spy)
+    return cases
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def test_areas_of_counted_probabilities_and_their_curves():
     rng = np.random.default_rng(3)
     label = (rng.random((1, 100, 200)) < 0.1).astype(np.uint8)
     probability = np.clip(rng.normal(0.3 + 0.3 * label, 0.2), 0, 1)
-    counts = counted({"mean": probability}, label)["ranked"][0]
+    counts = counted({"mean": probability}, label).ranked[0]
     curves, areas = roc_tables({"mean": counts}, ("background", "LV"))
     areas = areas.set_index("class")
     true = roc_auc_score(label.ravel(), probability.astype(np.float32).ravel())

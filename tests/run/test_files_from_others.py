@@ -29,10 +29,10 @@ from cardiac_seg.members.networks import build_member
 from cardiac_seg.meta.learners import sklearn_learner
 from cardiac_seg.meta.learners.sklearn_check import check_estimator
 from cardiac_seg.predict.predictor import Ensemble
-from cardiac_seg.report.measure import test_cases as listed_cases
 from cardiac_seg.run import meta_folder
 from cardiac_seg.run.networks import load_network
 from cardiac_seg.run.open import open_run
+from cardiac_seg.run.test_cases import read_test_cases
 from cardiac_seg.system.checked_reads import file_sha256
 from cardiac_seg.system.errors import UserError
 from tests.support.paths import REPO
@@ -332,7 +332,7 @@ def test_a_listed_case_cannot_leave_the_run(stub, column, name):
     table = ",".join([*row, "group", "recorded_ef", "heart_rate"])
     (stub.folder / "test_cases.csv").write_text(f"{table}\n{','.join(row.values())},,,\n")
     with pytest.raises(UserError, match="names no file of the run"):
-        listed_cases(stub)
+        read_test_cases(stub)
 
 
 def test_nothing_reaches_for_the_network():

@@ -61,6 +61,7 @@ def make_run(folder, dataset, root, *overrides, noise=0, blind=lambda case: ()):
             "load_network",
             lambda run, member, part: StandIn(run, cache, member, noise, blind),
         )
+        patch.setattr(os, "cpu_count", lambda: 1)  # in this process
         stages.run_stages(run, ("stack", "evaluate"))
     return run
 

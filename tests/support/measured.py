@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from cardiac_seg.metrics.roc import ROC_BINS
-from cardiac_seg.report import measure
+from cardiac_seg.metrics.pixels import PixelSums
 from cardiac_seg.report.tables.columns import METRICS
 
 STRUCTURES = ("RV", "MYO", "LV")
@@ -28,13 +27,7 @@ def cases_table(rows, structures=STRUCTURES):
 
 def counted(probabilities, label, spacing=(1.0, 1.0), control="mean"):
     """The sums of one case whose classes are two."""
-    methods = len(probabilities)
-    sums = {
-        "bins": np.zeros((methods, 2, measure.BINS, 3)),
-        "brier": np.zeros((methods, 2)),
-        "ranked": np.zeros((methods, 2, 2, ROC_BINS), np.int64),
-        "changes": np.zeros((methods, len(measure.DISTANCES_MM) - 1, 3), np.int64),
-    }
+    sums = PixelSums.zeros(len(probabilities), 2)
     pairs = {m: np.stack([1 - p, p], -1).astype(np.float32) for m, p in probabilities.items()}
-    measure._add_pixels(sums, pairs, control, label, spacing)
+    sums.add(list(pairs.values()), pairs[control], label, spacing)
     return sums

@@ -7,16 +7,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cardiac_seg.data.case import read_mask
 from cardiac_seg.drawing import overlays
 from cardiac_seg.drawing.styles import ERRORS, METHOD_NAMES
-from cardiac_seg.members.maps import CaseMaps, read_maps
-from cardiac_seg.meta.combine import Combiner
+from cardiac_seg.members.maps import read_maps
+from cardiac_seg.pipeline.patient_measures import PatientMeasures
 from cardiac_seg.report.figures.elements import DOUBLE, SMALL
-from cardiac_seg.report.measure import test_cases
+from cardiac_seg.report.pictures import read_case_masks
 from cardiac_seg.report.tables.columns import ENSEMBLE
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
-from cardiac_seg.run.meta_folder import control_of, final_method, read_combiner
+from cardiac_seg.run.meta_folder import control_of, final_method
+from cardiac_seg.run.test_cases import read_test_cases
 
 HEIGHT = 300  # pixels of one tile
 
@@ -40,7 +40,7 @@ class Sample:
     entropy: np.ndarray
 
 
-def ranked_samples(run: Run, cases: pd.DataFrame) -> list[Sample]:
+def ranked_samples(run: Run, cases: pd.DataFrame, measures: list[PatientMeasures]) -> list[Sample]:
     """The best, the median and the worst case by the ensemble's Dice."""
     dice = cases[cases.method == ENSEMBLE].groupby("case").dice.mean().dropna()
     ranked = dice.sort_values(ascending=False).index
@@ -50,10 +50,11 @@ def ranked_samples(run: Run, cases: pd.DataFrame) -> list[Sample]:
     for name, at in chosen.items():
         if len(ranked):
             first.setdefault(ranked[at], name)
-    return _samples(run, cases, {case: f"{name}: {case}" for case, name in first.items()})
+    titles = {case: f"{name}: {case}" for case, name in first.items()}
+    return _samples(run, cases, measures, titles)
 
 
-def typical_samples(run: Run, cases: pd.DataFrame) -> list[Sample]:
+def typical_samples(run: Run, cases: pd.DataFrame, measures: list[PatientMeasures]) -> list[Sample]:
     """The median case of each ACDC group, or of each view and phase, by the ensemble's Dice."""
     keys = ["group"] if run.dataset.modality.ndim == 3 else ["view", "phase"]
     own = cases[cases.method == ENSEMBLE].fillna(dict.fromkeys(keys, ""))
@@ -62,7 +63,7 @@ def typical_samples(run: Run, cases: pd.DataFrame) -> list[Sample]:
     for values, some in dice.groupby(keys):
         case = some.sort_values("dice").case.iloc[len(some) // 2]
         titles[case] = " ".join(run.dataset.group_title(v) for v in values if v) + f"\n{case}"
-    return _samples(run, cases, titles)
+    return _samples(run, cases, measures, titles)
 
 
 def sample_figure(run: Run, samples: list[Sample]) -> Figure | None:
@@ -128,37 +129,37 @@ def uncertainty_figure(run: Run, samples: list[Sample]) -> Figure | None:
     return figure
 
 
-def _samples(run: Run, cases: pd.DataFrame, titles: dict[str, str]) -> list[Sample]:
-    final = final_method(run)
-    combiner = read_combiner(run, [final])
-    paths = test_cases(run).set_index("case").path
+def _samples(
+    run: Run, cases: pd.DataFrame, measures: list[PatientMeasures], titles: dict[str, str]
+) -> list[Sample]:
+    paths = read_test_cases(run).set_index("case").path
     dice = cases.groupby(["case", "method"]).dice.mean()
+    entropies = {
+        case: entropy
+        for patient in measures
+        for case, entropy in zip(dict.fromkeys(patient.cases.case), patient.entropies, strict=True)
+    }
     return [
-        _sample(run, combiner, final, case, paths[case], title, dice[case].to_dict())
+        _sample(run, case, paths[case], title, dice[case].to_dict(), entropies[case])
         for case, title in titles.items()
     ]
 
 
 def _sample(
-    run: Run, combiner: Combiner, final: str, case: str, path: str, title: str, dice: dict
+    run: Run, case: str, path: str, title: str, dice: dict[str, float], entropy: np.ndarray
 ) -> Sample:
-    methods = [*run.config.members, control_of(run), ENSEMBLE]
-    reference, spacing = read_mask(
-        run.folder / "masks" / REFERENCE_MASKS / path, run.dataset.modality
-    )
-    masks = {
-        m: read_mask(run.folder / "masks" / m / path, run.dataset.modality)[0] for m in methods
-    }
-    maps: CaseMaps = read_maps(run.map(case), run.config.members)
-    ((_, probabilities, _),) = combiner.combine(maps.members, maps.image, [final])
+    methods = dict.fromkeys([*run.config.members, control_of(run), ENSEMBLE])
+    masks, spacing = read_case_masks(run, path, [REFERENCE_MASKS, *methods])
+    reference = masks.pop(REFERENCE_MASKS)
+    image = read_maps(run.map(case), []).image
     index = overlays.worst_slice(reference, masks[ENSEMBLE])
-    part = overlays.view(maps.image, reference, masks[ENSEMBLE], spacing, index, HEIGHT)
+    part = overlays.view(image, reference, masks[ENSEMBLE], spacing, index, HEIGHT)
     return Sample(
         title,
         dice,
         part,
         {m: part.fit(mask[index]) for m, mask in masks.items()},
-        part.fit(overlays.native_entropy(maps.image, probabilities, index), smooth=True),
+        part.fit(entropy[index] / np.float32(255), smooth=True),
     )
 
 

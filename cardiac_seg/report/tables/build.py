@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from cardiac_seg.report.measure import AREAS, PatientMeasures, pixel_methods, test_cases
+from cardiac_seg.metrics.pixels import AREAS
+from cardiac_seg.pipeline.measure_run import study_of
+from cardiac_seg.pipeline.patient_measures import PatientMeasures
 from cardiac_seg.report.tables.clinical import agreement_table
 from cardiac_seg.report.tables.columns import ENSEMBLE
 from cardiac_seg.report.tables.comparisons import comparison_table
@@ -24,6 +26,7 @@ from cardiac_seg.report.tables.uncertainty import quality_table, risk_coverage
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored
 from cardiac_seg.run.meta_folder import control_of, final_method
+from cardiac_seg.run.test_cases import read_test_cases
 
 
 def build_tables(run: Run, measured: list[PatientMeasures]) -> dict[str, pd.DataFrame]:
@@ -42,7 +45,7 @@ def build_tables(run: Run, measured: list[PatientMeasures]) -> dict[str, pd.Data
     pixels = _Pixels(run, measured, final)
     clinical = pd.concat([m.clinical for m in measured], ignore_index=True)
     clinical = with_ensemble(clinical, final)
-    recorded_ef = test_cases(run).groupby("patient").recorded_ef.first()
+    recorded_ef = read_test_cases(run).groupby("patient").recorded_ef.first()
     quality = quality_table(pd.concat([m.quality for m in measured], ignore_index=True), cases)
     risk, quality_agreement = risk_coverage(quality)
     roc, auc = roc_tables(pixels.ranked, ("background", *run.dataset.structures))
@@ -90,7 +93,7 @@ class _Pixels:
     """The per-pixel measures by method; the ensemble is one of them."""
 
     def __init__(self, run: Run, measured: list[PatientMeasures], final: str):
-        self.methods, self.final = pixel_methods(run), final
+        self.methods, self.final = study_of(run).pixel_methods, final
         self.bins = self._by_model(np.stack([m.bins for m in measured], axis=1))
         self.brier = self._by_model(np.stack([m.brier for m in measured], axis=1))
         shown = {*run.config.members, control_of(run), ENSEMBLE}

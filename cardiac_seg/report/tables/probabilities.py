@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from cardiac_seg.metrics.calibration import calibration_summary
+from cardiac_seg.metrics.pixels import AREAS, DISTANCES_MM, OUTCOMES
 from cardiac_seg.metrics.statistics import bootstrap_means, interval
-from cardiac_seg.report.measure import AREAS, DISTANCES_MM, OUTCOMES
 
 ROC_POINTS = 300
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from cardiac_seg.metrics.calibration import BINS
-from cardiac_seg.metrics.roc import ROC_BINS
-from cardiac_seg.report import measure
+from cardiac_seg.metrics.pixels import PixelSums
 from cardiac_seg.report.tables.probabilities import (
     calibration_tables,
     change_table,
@@ -16,7 +15,7 @@ from tests.support.measured import counted
 def calibration_of(probability, label):
     sums = counted({"mean": probability}, label)
     reliability, scores = calibration_tables(
-        {"mean": sums["bins"][0][None]}, {"mean": sums["brier"][0][None]}, seed=0
+        {"mean": sums.bins[0][None]}, {"mean": sums.brier[0][None]}, seed=0
     )
     return reliability, scores.set_index("area")
 
@@ -78,25 +77,20 @@ def test_changes_are_counted_by_distance_and_outcome():
     mean[..., 17] = 0.1  # 2 mm: better
     method[..., 0] = 0.9  # 14 mm: worse
     sums = counted({"mean": mean, "method": method}, label)
-    table = change_table({"method": sums["changes"][1]})
+    table = change_table({"method": sums.changes[1]})
     assert table.distance.tolist() == ["0-2 mm", "2-4 mm", "4-6 mm", "6-10 mm", "over 10 mm"]
     assert table.changed.tolist() == [1, 1, 0, 0, 1]
     assert table.better.tolist() == [0, 1, 0, 0, 0]
     assert table.worse.tolist() == [1, 0, 0, 0, 1]
-    assert not sums["changes"][0].any()  # the mean does not change itself
+    assert not sums.changes[0].any()  # the mean does not change itself
 
 
 def test_a_change_from_wrong_to_wrong_is_neither_better_nor_worse():
-    sums = {
-        "bins": np.zeros((2, 2, measure.BINS, 3)),
-        "brier": np.zeros((2, 2)),
-        "ranked": np.zeros((2, 3, 2, ROC_BINS), np.int64),
-        "changes": np.zeros((2, len(measure.DISTANCES_MM) - 1, 3), np.int64),
-    }
     label = np.zeros((1, 2, 2), np.uint8)
     by_method = {m: np.eye(3, dtype=np.float32)[label + k] for m, k in (("mean", 1), ("other", 2))}
-    measure._add_pixels(sums, by_method, "mean", label, (1.0, 1.0))
-    table = change_table({"other": sums["changes"][1]}).set_index("distance")
+    sums = PixelSums.zeros(2, 3)
+    sums.add(list(by_method.values()), by_method["mean"], label, (1.0, 1.0))
+    table = change_table({"other": sums.changes[1]}).set_index("distance")
     # No boundary at all: as far as can be.
     assert table.loc["over 10 mm", ["changed", "better", "worse", "neither"]].tolist() == [
         *(4, 0, 0, 4)
