@@ -1,5 +1,6 @@
 """What the tests share: small phantoms to read, and copies of them to damage."""
 
+import os
 import shutil
 import socket
 
@@ -29,6 +30,9 @@ stacking:
   gradient_boosting: {iterations: 5}
 train: {epochs: 2, warmup: 1, learning_rate: 0.01}
 """
+
+# Patients are measured and drawn in the tests' own process, where they can be watched.
+os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
 
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("steady")

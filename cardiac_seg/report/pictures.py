@@ -98,26 +98,18 @@ def _draw_patient(
     key: str,
 ) -> None:
     run, thumbnails = open_run(run_folder), []
-    structures = tuple(run.dataset.structures)
+    anatomy = run.dataset.anatomy
     of_final = scores[scores.method == final_method(run)].set_index(["case", "structure"]).dice
     for case, entropy in zip(rows.itertuples(), entropies, strict=True):
         masks, spacing = read_case_masks(run, case.path, [REFERENCE_MASKS, FINAL_MASKS])
         reference, mask = masks.values()
         image = read_maps(run.map(case.case), []).image
-        dice = {s: of_final[case.case, s] for s in structures}
-        page = case_page(
-            case.case,
-            reference,
-            mask,
-            image,
-            entropy / np.float32(255),
-            spacing,
-            run.dataset.anatomy,
-            dice,
-        )
+        dice = {s: of_final[case.case, s] for s in anatomy.names}
+        shown = entropy / np.float32(255)
+        page = case_page(case.case, reference, mask, image, shown, spacing, anatomy, dice)
         with whole_file(output / "cases" / f"{case.case}.png") as partial:
             partial.write_bytes(page)
-        thumbnails.append(thumbnail(reference, mask, image, spacing, run.dataset.anatomy))
+        thumbnails.append(thumbnail(reference, mask, image, spacing, anatomy))
     path = _file(output, rows.patient.iloc[0])
     with whole_file(path) as partial, open(partial, "wb") as file:
         np.savez(file, key=np.array(key), thumbnails=np.array(thumbnails))

@@ -194,7 +194,7 @@ def test_a_group_is_one_row_of_the_report_in_the_order_of_the_heart(mri, tmp_pat
         edited(
             path, lambda array: np.where((np.arange(array.shape[2]) > 4) & (array == 1), 0, array)
         )
-    (folder / "analysis" / "measured" / f"{patient}.npz").unlink()
+    (folder / "measures" / f"{patient}.npz").unlink()
     pages = []
     monkeypatch.setattr(one_run.page, "write_report", lambda path, page: pages.append(page))
     with without_figures():

@@ -1,7 +1,6 @@
 """Damaged runs are refused by an analysis in one line."""
 
 import json
-import os
 import re
 
 import pandas as pd
@@ -87,7 +86,7 @@ def test_damage_found_by_another_process_is_one_line(copied, monkeypatch, capsys
     folder = copied(analysis=False)
     path = mask_path(folder, "ensemble")
     path.write_bytes(path.read_bytes()[:60])
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
     assert re.search(r"masks/ensemble/.*: not a readable NIfTI", refused(capsys, folder))
 
 

@@ -1,7 +1,6 @@
 """Finished runs of stand-in networks, and analyses of them that draw little."""
 
 import contextlib
-import os
 
 import cv2
 import numpy as np
@@ -61,7 +60,6 @@ def make_run(folder, dataset, root, *overrides, noise=0, blind=lambda case: ()):
             "load_network",
             lambda run, member, part: StandIn(run, cache, member, noise, blind),
         )
-        patch.setattr(os, "cpu_count", lambda: 1)  # in this process
         stages.run_stages(run, ("stack", "evaluate"))
     return run
 
@@ -79,7 +77,6 @@ def quick(rendered=()):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", save)
-        patch.setattr(os, "cpu_count", lambda: 1)
         yield
 
 
