@@ -160,7 +160,7 @@ def test_a_large_report_is_under_15_mb(tmp_path):
 
 def test_figures_that_compress_badly_share_the_room(tmp_path, monkeypatch):
     monkeypatch.setattr("cardiac_seg.report.page.page.PAGE_BYTES", 300_000)
-    monkeypatch.setattr("cardiac_seg.report.page.TEXT_BYTES", 50_000)
+    monkeypatch.setattr("cardiac_seg.report.page.page.TEXT_BYTES", 50_000)
     noise = np.random.default_rng(0).integers(0, 256, (150, 750, 3), np.uint8)
     figure = write_figure(tmp_path / "noise", noise)
     sizes = []
