@@ -12,11 +12,11 @@ from cardiac_seg.grid.resample import Grid, from_grid
 from cardiac_seg.metrics.boundary import BAND_MM, boundary_distance
 from cardiac_seg.metrics.calibration import entropy, relative_entropy
 from cardiac_seg.metrics.expected_dice import expected_dice, predicted_dice
-from cardiac_seg.metrics.indices import EF_AS_RECORDED, echo_indices, mri_indices
+from cardiac_seg.metrics.indices import EF_AS_RECORDED, echo_indices, mri_indices, possible_indices
 from cardiac_seg.metrics.overlap import confusion, dice_from_confusion, overlap_metrics, thirds
 from cardiac_seg.metrics.pixels import PixelSums
 from cardiac_seg.metrics.surface import surface_metrics
-from cardiac_seg.metrics.volumes import volume_ml
+from cardiac_seg.metrics.volumes import structure_size, structure_sizes
 from cardiac_seg.pipeline.patient_measures import PatientMeasures
 from cardiac_seg.run.folder import REFERENCE_MASKS
 
@@ -160,14 +160,13 @@ def native_entropy(probabilities: np.ndarray, grid: Grid) -> np.ndarray:
 def _case_rows(study: Study, case: CaseArrays) -> Iterator[dict]:
     """The table `cases` of one case: a row per method and structure."""
     reference, spacing = case.masks[REFERENCE_MASKS], case.spacing
-    voxel = np.prod(spacing) / 1000 if study.ndim == 3 else np.prod(spacing[1:]) / 100
     for method in study.methods:
         mask = case.masks[method]
         counts = confusion(reference, mask, study.num_classes)
         for label, structure in enumerate(study.structures, start=1):
             overlap = overlap_metrics(counts, label)
-            size = (overlap["tp"] + overlap["fp"]) * voxel
-            size_reference = (overlap["tp"] + overlap["fn"]) * voxel
+            size = structure_size(overlap["tp"] + overlap["fp"], spacing, study.ndim)
+            size_reference = structure_size(overlap["tp"] + overlap["fn"], spacing, study.ndim)
             yield (
                 case.tags
                 | {"method": method, "structure": structure}
@@ -224,26 +223,22 @@ def _clinical_rows(study: Study, native: dict, patient: str, heart_rate: float) 
 
     None where the structures are not those that indices are defined for.
     """
+    anatomy = study.anatomy
     for method in (REFERENCE_MASKS, *study.methods):
         if study.ndim == 3:
             volumes = {
-                phase: {
-                    structure.role: volume_ml(masks[method] == label, spacing)
-                    for label, structure in enumerate(study.anatomy.structures, start=1)
-                    if structure.role
-                }
+                phase: anatomy.by_role(structure_sizes(masks[method], spacing, anatomy, 3))
                 for (_, phase), (masks, spacing) in native.items()
             }
             rate = None if np.isnan(heart_rate) else float(heart_rate)
             indices, volume_method = mri_indices(volumes, rate), "voxels"
-        elif study.anatomy.label("lv_cavity") is not None:
+        else:
             planes = {
                 at: (masks[method][0], spacing[1:]) for at, (masks, spacing) in native.items()
             }
-            indices, volume_method = echo_indices(planes, study.anatomy)
-            indices = {key: indices.get(key, np.nan) for key in ECHO_INDICES}
-        else:
-            indices, volume_method = {}, "none"
+            indices, volume_method = echo_indices(planes, anatomy)
+            possible = possible_indices(anatomy, 2)
+            indices = {k: indices.get(k, np.nan) for k in ECHO_INDICES if k in possible}
         for index, value in indices.items():
             keys = {"patient": patient, "method": method, "volume_method": volume_method}
             yield keys | {"index": index, "value": value}

@@ -99,7 +99,9 @@ def compare_runs(folders: list[Path], output: Path) -> str:
     drawn = draw_all(_drawings(runs, tables), output / "figures")
     home = _home(runs[first], output / "runs" / first)
     pictures = draw_cases(runs[first], measured[first], home)
-    rows = [row for row in case_rows(pictures, parts[first]) if row.case in common]
+    rows = [
+        row for row in case_rows(runs[first].dataset, pictures, parts[first]) if row.case in common
+    ]
     _copy_pages(rows, home, output)
     content = page.Report(
         title=f"{len(runs)} runs: {runs[first].dataset.title}",

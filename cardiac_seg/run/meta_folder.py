@@ -114,8 +114,8 @@ def read_learner(run: Run, name: str) -> Learner:
         UserError: See `learners.load_learner`.
     """
     features = plain_combiner(run).features
-    method = {m.name: m for m in list_learners(run.config.stacking)}[name]
-    wanted = features.core() if method.features == "core" else features
+    on_core = {m.name for m in list_learners(run.config.stacking) if m.features == "core"}
+    wanted = features.core() if name in on_core else features
     compiled, stored = run.meta / f"{name}.onnx", run.meta / f"{name}.skops"
     # Its graph is not looked into: only a file that the run says is its own, unchanged.
     if compiled.is_file() and run.knows(compiled) and can_run():
