@@ -1,5 +1,6 @@
 """Reads a config file, its base and the overrides, and tells mistakes in one line."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -8,11 +9,13 @@ from pydantic import BaseModel, ValidationError
 from cardiac_seg.config.sections import Config
 from cardiac_seg.system.errors import UserError
 
-MOST_BYTES = 100_000  # of a config file
+MAX_BYTES = 100_000  # of a config file
+
+Changes = dict[str, tuple[tuple[str, ...], object]]  # override -> its keys and its value
 
 
-def load_config(path: Path, overrides: list[str] = ()) -> Config:
-    """Reads a config file, its base if it extends one, and the overrides.
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Reads a config file, the files it extends, and the overrides.
 
     Args:
         path: YAML file.
@@ -25,12 +28,13 @@ def load_config(path: Path, overrides: list[str] = ()) -> Config:
         UserError: One line with the file, the key's path, what was found and what is allowed.
     """
     values = _read_with_base(path)
-    for override in overrides:
-        _apply_override(values, override)
+    changes = {override: _parse_override(override) for override in overrides}
     try:
-        return Config.model_validate(_with_todays_keys(values))
+        return _validated(values, changes)
     except ValidationError as error:
-        raise UserError(f"{path}: {_describe(error)}") from None
+        culprits = [o for o in changes if _caused(error, values, changes, o)]
+        source = " ".join(f"--set {override}" for override in culprits) or path
+        raise UserError(f"{source}: {_describe(error)}") from None
 
 
 def dump_config(config: Config) -> str:
@@ -55,8 +59,8 @@ def read_yaml(path: Path) -> dict:
         UserError: If it cannot be read, is too long, or is anything else.
     """
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ValueError(f"more than {MOST_BYTES:,} bytes")
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES:,} bytes")
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a SafeLoader
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from None
@@ -71,16 +75,18 @@ def read_yaml(path: Path) -> dict:
 
 
 def _read_with_base(path: Path) -> dict:
-    values = read_yaml(path)
-    base_name = values.pop("extends", None)
-    if base_name is None:
-        return values
-    if not isinstance(base_name, str):
-        raise UserError(f"{path}: extends: {base_name!r} is not a file name")
-    base = read_yaml(path.parent / base_name)
-    if "extends" in base:
-        raise UserError(f"{path}: extends {base_name}, which extends another; one step is allowed")
-    return _merge(base, values)
+    """The file's values over those of the file it extends, and so on."""
+    values, chain = read_yaml(path), [path]
+    while (base_name := values.pop("extends", None)) is not None:
+        if not isinstance(base_name, str):
+            raise UserError(f"{chain[-1]}: extends: {base_name!r} is not a file name")
+        base = chain[-1].parent / base_name
+        if base.resolve() in [file.resolve() for file in chain]:
+            names = " extends ".join(file.name for file in (*chain, base))
+            raise UserError(f"{path}: a circle: {names}; one of them must stand alone")
+        chain.append(base)
+        values = _merge(read_yaml(base), values)
+    return values
 
 
 def _with_todays_keys(values: dict) -> dict:
@@ -102,20 +108,44 @@ def _merge(base: dict, changes: dict) -> dict:
     return merged
 
 
-def _apply_override(values: dict, override: str) -> None:
+def _parse_override(override: str) -> tuple[tuple[str, ...], object]:
+    """The keys and the value of `section.key=value`."""
     path, equals, text = override.partition("=")
-    keys = path.strip().split(".")
+    keys = tuple(path.strip().split("."))
     if not equals or not all(keys):
         raise UserError(f"--set {override}: expected section.key=value, as in train.epochs=20")
     try:
-        value = yaml.safe_load(text)
+        return keys, yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise UserError(f"--set {override}: {text!r} is not a YAML value") from None
-    for key in keys[:-1]:
-        if not isinstance(values.get(key), dict):
-            values[key] = {}
-        values = values[key]
-    values[keys[-1]] = value
+
+
+def _validated(values: dict, changes: Changes) -> Config:
+    for keys, value in changes.values():
+        values = _replaced(values, keys, value)
+    return Config.model_validate(_with_todays_keys(values))
+
+
+def _replaced(values: object, keys: tuple[str, ...], value: object) -> dict:
+    """A copy of the sections with the value of one key set; what is no section becomes one."""
+    first, *rest = keys
+    section = values if isinstance(values, dict) else {}
+    return section | {first: _replaced(section.get(first), tuple(rest), value) if rest else value}
+
+
+def _caused(error: ValidationError, values: dict, changes: Changes, override: str) -> bool:
+    """Whether the first problem is an override's: of the value it sets, or not there without it."""
+    first = error.errors(include_url=False)[0]
+    keys, _ = changes[override]
+    if keys == tuple(map(str, first["loc"]))[: len(keys)]:
+        return True
+    try:
+        _validated(values, {o: change for o, change in changes.items() if o != override})
+    except ValidationError as other:
+        left = [repr(problem) for problem in other.errors(include_url=False)]
+        known = [repr(problem) for problem in error.errors(include_url=False)]
+        return repr(first) not in left and set(left) <= set(known)
+    return True
 
 
 def _describe(error: ValidationError) -> str:

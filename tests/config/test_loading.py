@@ -46,10 +46,19 @@ def test_extends_changes_single_keys_of_its_base(tmp_path):
     assert (config.train.epochs, config.train.batch_size, config.seed) == (9, 3, 5)
 
 
-def test_extends_takes_one_step_only(tmp_path):
-    write(tmp_path, ACDC, "first.yaml")
-    write(tmp_path, "extends: first.yaml\n", "second.yaml")
-    assert "one step" in refusal(tmp_path, "extends: second.yaml\n")
+def test_extends_goes_over_several_steps_and_the_nearest_file_wins(tmp_path):
+    (tmp_path / "deep").mkdir()
+    write(tmp_path / "deep", ACDC + "train: {epochs: 7, batch_size: 3}\nseed: 1\n", "first.yaml")
+    write(tmp_path, "extends: deep/first.yaml\ntrain: {batch_size: 4}\nseed: 2\n", "second.yaml")
+    config = load(tmp_path, "extends: second.yaml\nseed: 3\n")
+    assert (config.train.epochs, config.train.batch_size, config.seed) == (7, 4, 3)
+
+
+def test_extends_in_a_circle_is_told_with_its_files(tmp_path):
+    write(tmp_path, "extends: config.yaml\n", "second.yaml")
+    message = refusal(tmp_path, "extends: second.yaml\n")
+    assert "circle: config.yaml extends second.yaml extends config.yaml" in message
+    assert "circle" in refusal(tmp_path, "extends: config.yaml\n")
 
 
 def test_extends_names_the_missing_base(tmp_path):
@@ -76,6 +85,39 @@ def test_set_overrides_nested_keys_and_reads_yaml_values(tmp_path):
 @pytest.mark.parametrize("override", ["train.epochs", "=3", "train..epochs=3", "seed=[1"])
 def test_set_in_the_wrong_form_is_quoted_back(tmp_path, override):
     assert f"--set {override}" in refusal(tmp_path, ACDC, override)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "source"),
+    [
+        (["train.epochs=many"], "--set train.epochs=many: train.epochs"),
+        (["seed=1", "train.epoch=3", "seed=2"], "--set train.epoch=3: train.epoch"),
+        (["train=3", "seed=1"], "--set train=3: train"),
+        (["seed=1", "train.warmup=200"], "--set train.warmup=200: train.warmup"),
+        (["predict.mirror=both", "seed=1"], "--set predict.mirror=both: predict.mirror"),
+        (
+            ["split.validation=0.5", "split.test=0.5"],
+            "--set split.validation=0.5 --set split.test=0.5: split.validation + test",
+        ),
+    ],
+)
+def test_a_mistake_of_an_override_is_told_as_its_own(tmp_path, overrides, source):
+    assert refusal(tmp_path, ACDC, *overrides).startswith(source)
+
+
+@pytest.mark.parametrize("overrides", [["seed=1"], ["seed=1", "data.root=elsewhere"]])
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (ACDC + "train: {epoch: 3}", "train.epoch"),
+        (ACDC + "predict: {mirror: both}", "predict.mirror"),
+        ("data: {dataset: acdc, root: 3}\ntrain: {epochs: 0}", "train.epochs"),
+    ],
+)
+def test_a_mistake_of_the_file_is_the_files_beside_good_overrides(tmp_path, text, key, overrides):
+    if "root: 3" in text and len(overrides) == 1:
+        key = "data.root"
+    assert refusal(tmp_path, text, *overrides).startswith(f"{tmp_path / 'config.yaml'}: {key}")
 
 
 @pytest.mark.parametrize(
@@ -141,6 +183,9 @@ def test_a_wrong_value_is_answered_with_its_key_and_what_was_found(tmp_path, ove
         (["preprocess.clip=[90, 10]"], ["preprocess.clip", "below"]),
         (["split.validation=0.5", "split.test=0.5"], ["split.validation + test"]),
         (["split.folds=1"], ["split.folds"]),
+        (["split.test=0"], ["split.test", "no patients to test on"]),
+        (["split.test=0", "split.validation=0"], ["split.test"]),
+        (["split.validation=0"], ["split.validation", "holdout", "out_of_fold"]),
         (["members=[unet_advanced, unet_advanced]"], ["members", "twice"]),
         (["members=[unet_advanced]"], ["members", "only unet_advanced", "learners: []"]),
         (["stacking.scheme=out_of_fold", "predict.checkpoint=best"], ["fixed schedule", "last"]),

@@ -87,6 +87,12 @@ class Config(Section):
                 f"members: only {self.members[0]}, and stacking combines two; "
                 "name both or set stacking.learners: []"
             )
+        holdout, drawn = self.stacking.scheme == "holdout", self.split.scheme == "random"
+        if holdout and drawn and not self.split.validation:
+            raise ValueError(
+                "split.validation: 0 leaves no patients for stacking.scheme: holdout; set a share "
+                "above 0 or use out_of_fold"
+            )
         if self.stacking.scheme == "out_of_fold" and self.chosen_by_validation:
             raise ValueError(
                 "stacking.scheme: out_of_fold needs a fixed schedule; use predict.checkpoint: "

@@ -59,4 +59,6 @@ class Split(Section):
     def _check(self):
         if self.validation + self.test >= 1:
             raise ValueError("validation + test must leave patients to train on (sum below 1)")
+        if self.scheme == "random" and not self.test:
+            raise ValueError("test: 0 leaves no patients to test on; set a share above 0")
         return self

@@ -21,8 +21,10 @@ class Train(Section):
 
     epochs: Count = Field(150, description="number of epochs; with early stopping, at most")
     batch_size: Count = Field(8, description="slices per step")
-    loss: Literal["dice_ce", "ce", "weighted_ce"] = Field(
-        "dice_ce", description="cross-entropy with soft Dice, alone, or weighted by class"
+    loss: Literal["dice_ce", "dice", "tversky", "focal", "ce", "weighted_ce"] = Field(
+        "dice_ce",
+        description="dice_ce: soft Dice plus cross-entropy; dice, tversky, focal and ce "
+        "(cross-entropy): alone; weighted_ce: cross-entropy weighted by class",
     )
     optimizer: Literal["adamw", "adam", "sgd"] = Field(
         "adamw",
