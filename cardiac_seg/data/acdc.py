@@ -33,8 +33,8 @@ def find_cases(root: Path, views: list[str], phases: list[str]) -> list[CaseFile
     ]
     folders.sort(key=lambda folder: folder.name)
     if not folders:
-        found = sorted(p.name for p in root.iterdir())[:5] if root.is_dir() else "no such folder"
-        raise UserError(f"{root}: no ACDC patients; expected {LAYOUT}, found {found}")
+        there = sorted(p.name for p in root.iterdir())[:5] if root.is_dir() else "no such folder"
+        raise UserError(f"{root}: no ACDC patients; expected {LAYOUT}, found {there}")
     return [_phase_case(root, folder, phase) for folder in folders for phase in phases]
 
 

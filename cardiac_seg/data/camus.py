@@ -28,8 +28,8 @@ def find_cases(root: Path, views: list[str], phases: list[str]) -> list[CaseFile
     """
     folders = sorted(p for p in (root / "database_nifti").glob("patient*") if p.is_dir())
     if not folders:
-        found = sorted(p.name for p in root.iterdir())[:5] if root.is_dir() else "no such folder"
-        raise UserError(f"{root}: no CAMUS patients; expected {LAYOUT}, found {found}")
+        there = sorted(p.name for p in root.iterdir())[:5] if root.is_dir() else "no such folder"
+        raise UserError(f"{root}: no CAMUS patients; expected {LAYOUT}, found {there}")
     return [
         case
         for folder in folders

@@ -1,6 +1,6 @@
-"""Cases: one image or volume each, with what is known about it."""
+"""Cases: one image or volume each, with what its names and info files say."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class CaseFile:
     view: str = ""
     phase: str = ""
     group: str = ""
-    metadata: dict = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
 
     @property
     def relative_path(self) -> Path:
@@ -93,15 +93,15 @@ def read_case(file: CaseFile, num_classes: int, with_label: bool = True) -> Case
             spacing, or if image and label disagree.
     """
     nifti = open_nifti(file.image_path, file.modality)
-    if nifti.layout.phases != 1:
+    if nifti.layout.frames != 1:
         raise UserError(
-            f"{file.image_path}: {nifti.layout.phases} phases; expected an image or stack of one"
+            f"{file.image_path}: {nifti.layout.frames} frames; expected an image or stack of one"
         )
     image = nifti.read()
     check_pixels(file.image_path, image)
     label = None
     if with_label and file.label_path is not None:
-        label = _read_label(file, nifti, num_classes)
+        label = _read_label(file.label_path, file, nifti, num_classes)
     return Case(file, image.astype(np.float32), label, nifti.spacing, nifti.layout)
 
 
@@ -112,7 +112,7 @@ def read_cases(files: list[CaseFile], num_classes: int) -> Iterator[Case]:
 
 
 def read_mask(path: Path, modality: Modality) -> tuple[np.ndarray, tuple[float, float, float]]:
-    """Reads a mask of one phase that `write_mask` wrote.
+    """Reads a mask of one frame that `write_mask` wrote.
 
     Returns:
         (slices, height, width) uint8, and the (slice, row, column) spacing in mm.
@@ -136,8 +136,7 @@ def check_pixels(path: Path, planes: np.ndarray) -> None:
         raise UserError(f"{path}: the image is constant ({planes.min()}); repair or remove it")
 
 
-def _read_label(file: CaseFile, image: Nifti, num_classes: int) -> np.ndarray:
-    path = file.label_path
+def _read_label(path: Path, file: CaseFile, image: Nifti, num_classes: int) -> np.ndarray:
     label = open_nifti(path, file.modality)
     if label.layout.shape != image.layout.shape:
         raise UserError(
@@ -155,8 +154,8 @@ def _read_label(file: CaseFile, image: Nifti, num_classes: int) -> np.ndarray:
             "the same grid"
         )
     values = label.read()
-    found = np.unique(values)
-    unknown = found[~np.isin(found, np.arange(num_classes))]
+    present = np.unique(values)
+    unknown = present[~np.isin(present, np.arange(num_classes))]
     if unknown.size:
         raise UserError(
             f"{path}: label values {[v.item() for v in unknown[:5]]}; allowed are 0 to "
@@ -165,5 +164,5 @@ def _read_label(file: CaseFile, image: Nifti, num_classes: int) -> np.ndarray:
     return values.astype(np.uint8)
 
 
-def _mm(spacing) -> str:
+def _mm(spacing: Iterable[float]) -> str:
     return " x ".join(f"{float(s):.4g}" for s in spacing)

@@ -1,10 +1,11 @@
-"""NIfTI files: opened without their pixels, read a phase at a time, written like their source."""
+"""NIfTI files: opened without their pixels, read a frame at a time, written like their source."""
 
 import gzip
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -15,11 +16,17 @@ from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-MOST_VOXELS = 2**27  # of one phase, as 512 x 512 x 512; no picture of a heart has more
-GZIP_MOST = 1100  # times smaller a file can be than what it holds; deflate reaches 1030
-CHUNK = 2**20  # bytes
+MAX_VOXELS = 2**27  # of one frame, as 512 x 512 x 512; no picture of a heart has more
+MAX_GZIP_RATIO = 1100  # of what a file holds to its size; deflate reaches 1030
+CHUNK_BYTES = 2**20
 UNITS_MM = {"meter": 1000.0, "micron": 0.001}
-FREE_TEXT = ("descrip", "aux_file", "db_name", "intent_name", "data_type")  # may name a patient
+FREE_TEXT_FIELDS = (
+    "descrip",
+    "aux_file",
+    "db_name",
+    "intent_name",
+    "data_type",
+)  # may name a patient
 
 nib.imageglobals.logger.setLevel("CRITICAL")  # it repairs headers, and says so at length
 
@@ -29,25 +36,25 @@ class Layout:
     """How an image lies in its file, or would lie in a NIfTI file.
 
     Attributes:
-        shape: Of the file's array, (x, y), (x, y, z), (x, y, z, phase) or, in echo,
+        shape: Of the file's array, (x, y), (x, y, z), (x, y, z, frame) or, for planes,
             (x, y, frame).
-        phases: How many.
+        frames: How many.
         orientation: From the file's axes to the canonical ones.
         affine: (4, 4) float64, RAS in mm, of the file's (x, y, z).
         header: What masks inherit: units, codes, zooms.
     """
 
     shape: tuple[int, ...]
-    phases: int
+    frames: int
     orientation: Orientation
     affine: np.ndarray
     header: nib.Nifti1Header
 
     @property
     def volume(self) -> tuple[int, int, int]:
-        """(x, y, z) of one phase."""
-        x, y, *more = self.shape
-        return x, y, int(np.prod(more, dtype=int)) // self.phases
+        """(x, y, z) of one frame."""
+        x, y, *others = self.shape
+        return x, y, int(np.prod(others, dtype=int)) // self.frames
 
 
 @dataclass(frozen=True)
@@ -64,19 +71,19 @@ class Nifti:
     layout: Layout
     spacing: tuple[float, float, float]
     _pixels: nib.arrayproxy.ArrayProxy
-    _phase_axis: int
+    _frame_axis: int
 
-    def read(self, phase: int = 0) -> np.ndarray:
-        """One phase, (slices, height, width), scaled as the header says; luminance of colours.
+    def read(self, frame: int = 0) -> np.ndarray:
+        """One frame, (slices, height, width), scaled as the header says; luminance of colours.
 
         Raises:
             UserError: If the file is truncated or damaged.
         """
         try:
-            if phase == 0:
+            if frame == 0:
                 self._check_whole()
-            whole = self.layout.phases == 1
-            at = (...,) if whole else (*[slice(None)] * self._phase_axis, phase)
+            whole = self.layout.frames == 1
+            at = (...,) if whole else (*[slice(None)] * self._frame_axis, frame)
             stored = np.asanyarray(self._pixels[at])
         except Exception as error:  # zlib, struct and OS errors come through as they are
             raise _unreadable(self.path, error) from None
@@ -93,9 +100,9 @@ class Nifti:
         """
         if self.path.suffix.lower() != ".gz":
             return
-        left = math.prod(self.layout.shape) * self._pixels.dtype.itemsize + 2 * CHUNK
+        left = math.prod(self.layout.shape) * self._pixels.dtype.itemsize + 2 * CHUNK_BYTES
         with gzip.open(self.path) as file:
-            while left > 0 and (chunk := file.read(CHUNK)):  # no further than the header says
+            while left > 0 and (chunk := file.read(CHUNK_BYTES)):  # no further than the header says
                 left -= len(chunk)
 
 
@@ -116,27 +123,29 @@ def open_nifti(
             image.
     """
     try:
-        image = nib.load(path, keep_file_open=True)  # phases follow each other when compressed
+        image: Any = nib.load(path, keep_file_open=True)  # frames follow each other when compressed
         shape, dtype, header = image.shape, image.get_data_dtype(), image.header
-        with nib.openers.ImageOpener(path) as file:  # without repairs: no spacing would be 1 mm
+        with nib.openers.ImageOpener(
+            str(path)
+        ) as file:  # without repairs: no spacing would be 1 mm
             zooms = type(header).from_fileobj(file, check=False)["pixdim"][1:4]
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; check the path") from None
     except Exception as error:
         raise _unreadable(path, error) from None
-    phases, phase_axis = _find_phases(path, shape, dtype, modality)
-    _check_size(path, shape, dtype, phases)
+    frames, frame_axis = _find_frames(path, shape, dtype, modality)
+    _check_size(path, shape, dtype, frames)
     zooms = [abs(float(zoom)) for zoom in zooms]
     if modality.ndim == 2 or len(shape) == 2:
         zooms[2] = 1.0
-    affine = np.asarray(image.affine, float)
-    layout = Layout(shape, phases, AS_STORED, affine, header)
+    affine = np.asarray(image.affine, np.float64)
+    layout = Layout(shape, frames, AS_STORED, affine, header)
     if modality.ndim == 3:
         layout = replace(layout, orientation=find_orientation(affine, tuple(zooms), layout.volume))
     order = layout.orientation.order
     unit = UNITS_MM.get(header.get_xyzt_units()[0], 1.0)
-    own = [zooms[axis] * unit for axis in order]
-    used = [given or mm for given, mm in zip(spacing or (0, 0, 0), own, strict=True)]
+    stored = [zooms[axis] * unit for axis in order]
+    used = [given or mm for given, mm in zip(spacing or (0, 0, 0), stored, strict=True)]
     if not all(np.isfinite(mm) and mm > 0 for mm in used):
         raise UserError(
             f"{path}: slice, row and column spacing {_mm(used)} in the header; expected mm, repair "
@@ -144,25 +153,25 @@ def open_nifti(
         )
     axes = [axis for axis in order if axis < min(len(shape), modality.ndim)]
     _check_affine(path, header, affine, zooms, axes, spacing)
-    return Nifti(path, layout, tuple(used), image.dataobj, phase_axis)
+    return Nifti(path, layout, (used[0], used[1], used[2]), image.dataobj, frame_axis)
 
 
-def write_mask(path: Path, phases: Sequence[np.ndarray], layout: Layout) -> None:
+def write_mask(path: Path, frames: Sequence[np.ndarray], layout: Layout) -> None:
     """Writes masks with their image's shape, affine and spacing.
 
     Args:
         path: Ends in `.nii` or `.nii.gz`.
-        phases: For each phase, (slices, height, width) uint8.
+        frames: For each frame, (slices, height, width) uint8.
         layout: The image's.
     """
-    stored = np.empty((layout.phases, *layout.volume[::-1]), np.uint8)  # as it lies in the file
-    for k, mask in enumerate(phases):
+    stored = np.empty((layout.frames, *layout.volume[::-1]), np.uint8)  # as it lies in the file
+    for k, mask in enumerate(frames):
         stored[k] = layout.orientation.to_stored(mask).T
     _write(path, stored.T.reshape(layout.shape, order="F"), layout)
 
 
 def write_map(path: Path, planes: np.ndarray, layout: Layout) -> None:
-    """Writes numbers for each pixel of one phase.
+    """Writes numbers for each pixel of one frame.
 
     Args:
         path: Ends in `.nii` or `.nii.gz`.
@@ -175,7 +184,7 @@ def write_map(path: Path, planes: np.ndarray, layout: Layout) -> None:
 def _write(path: Path, array: np.ndarray, layout: Layout) -> None:
     header = layout.header.copy()
     header.extensions.clear()
-    for field in FREE_TEXT:
+    for field in FREE_TEXT_FIELDS:
         if field in header:
             header[field] = b""
     zooms = header["pixdim"][1:4]
@@ -187,39 +196,46 @@ def _write(path: Path, array: np.ndarray, layout: Layout) -> None:
         nib.Nifti1Image(array, layout.affine, header).to_filename(partial)
 
 
-def _find_phases(
+def _find_frames(
     path: Path, shape: tuple[int, ...], dtype: np.dtype, modality: Modality
 ) -> tuple[int, int]:
-    """How many phases a file holds, and the axis they lie along."""
-    more = shape[3:]
-    phases = max((*more, 1))
-    fits = len(shape) > 1 and 0 not in shape and int(np.prod(more, dtype=int)) == phases
+    """How many frames a file holds, and the axis they lie along."""
+    others = shape[3:]
+    frames = max((*others, 1))
+    fits = len(shape) > 1 and 0 not in shape and int(np.prod(others, dtype=int)) == frames
     fits &= set("RGB") <= set(dtype.fields) if dtype.fields else dtype.kind in "biuf"
-    axis = 3 + more.index(phases) if more else 3
+    axis = 3 + others.index(frames) if others else 3
     if modality.ndim == 2 and len(shape) > 2 and shape[2] > 1:
-        fits &= phases == 1
-        phases, axis = shape[2], 2
+        fits &= frames == 1
+        frames, axis = shape[2], 2
     if not fits:
         raise UserError(
             f"{path}: array of shape {shape} and type {dtype}; expected {modality.arrays}"
         )
-    return phases, axis
+    return frames, axis
 
 
-def _check_size(path: Path, shape: tuple[int, ...], dtype: np.dtype, phases: int) -> None:
+def _check_size(path: Path, shape: tuple[int, ...], dtype: np.dtype, frames: int) -> None:
     """Refuses a header that claims what the file cannot hold, before memory is taken for it."""
     voxels = math.prod(shape)
-    held = path.stat().st_size * (GZIP_MOST if path.suffix.lower() == ".gz" else 1)
-    if voxels // phases > MOST_VOXELS:
+    held = path.stat().st_size * (MAX_GZIP_RATIO if path.suffix.lower() == ".gz" else 1)
+    if voxels // frames > MAX_VOXELS:
         raise UserError(
-            f"{path}: array of shape {shape}, more than {MOST_VOXELS:,} pixels a phase; the header "
+            f"{path}: array of shape {shape}, more than {MAX_VOXELS:,} pixels a frame; the header "
             "may be damaged"
         )
     if voxels * dtype.itemsize > held:
         raise _unreadable(path, ValueError(f"too small a file for an array of shape {shape}"))
 
 
-def _check_affine(path: Path, header, affine, zooms, axes: list[int], given) -> None:
+def _check_affine(
+    path: Path,
+    header: nib.Nifti1Header,
+    affine: np.ndarray,
+    zooms: list[float],
+    axes: list[int],
+    given: tuple[float, float, float] | None,
+) -> None:
     """Refuses a header whose affine and spacing contradict each other: either may be wrong."""
     if given is not None or not int(header["sform_code"]):
         return  # without an affine of its own, the file's is made from the spacing
@@ -238,5 +254,5 @@ def _unreadable(path: Path, error: Exception) -> UserError:
     )
 
 
-def _mm(zooms) -> str:
+def _mm(zooms: Iterable[float]) -> str:
     return " x ".join(f"{float(z):.4g}" for z in zooms)

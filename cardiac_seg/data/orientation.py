@@ -11,13 +11,13 @@ import numpy as np
 # Where slices, rows and columns go, in the order of the canonical axes (RAS, mm). A short-axis
 # image shows the patient from the feet: columns run to the left, rows backwards and down; the
 # apex lies to the left of, before and below the base.
-PATIENT = np.array([[-1.0, 1, -1], [0, -1, -1], [-1, 0, 0]]) / np.sqrt([[3.0], [2], [1]])
+PATIENT_FRAME = np.array([[-1.0, 1, -1], [0, -1, -1], [-1, 0, 0]]) / np.sqrt([[3.0], [2.0], [1.0]])
 # An affine of whole axes holds no directions of a short-axis stack, which is always oblique: files
 # that only know their spacing have one. Its axes are taken by name: x columns, y rows, z slices.
 # The small parts decide for axes that do not go where their names say.
-NOMINAL = np.eye(3)[::-1] + np.array([[2, 1, 0], [1, 0, 2], [0, 2, 1]]) / 1000
-WHOLE = 1e-3  # how far from 0 or 1 the directions of such an affine may be
-COARSER = 1.5  # how much farther apart slices are than pixels, at least
+NOMINAL_FRAME = np.eye(3)[::-1] + np.array([[2, 1, 0], [1, 0, 2], [0, 2, 1]]) / 1000
+WHOLE_AXIS_TOLERANCE = 1e-3  # how far from 0 or 1 the directions of such an affine may be
+MIN_SLICE_TO_PIXEL_RATIO = 1.5  # of distances; below it the affine says which axis is the slices'
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Orientation:
 
     def to_canonical(self, stored: np.ndarray) -> np.ndarray:
         """A stored (x, y, z, ...) array as (slices, height, width, ...); a view."""
-        more = range(3, stored.ndim)
-        return np.flip(stored.transpose(*self.order, *more), self._axes())
+        channels = range(3, stored.ndim)
+        return np.flip(stored.transpose(*self.order, *channels), self._axes())
 
     def to_stored(self, planes: np.ndarray) -> np.ndarray:
         """The way back; a view."""
-        more = range(3, planes.ndim)
-        return np.flip(planes, self._axes()).transpose(*np.argsort(self.order), *more)
+        channels = range(3, planes.ndim)
+        return np.flip(planes, self._axes()).transpose(*np.argsort(self.order), *channels)
 
     def _axes(self) -> tuple[int, ...]:
         return tuple(axis for axis, flip in enumerate(self.flipped) if flip)
@@ -69,25 +69,26 @@ def find_orientation(
     if not np.isfinite(affine).all() or not affine[:3, :3].any(axis=0).all():
         return AS_STORED
     directions = _directions(affine)
-    frame = NOMINAL if is_nominal(affine) else PATIENT
+    frame = NOMINAL_FRAME if is_nominal(affine) else PATIENT_FRAME
     along = directions @ frame.T  # stored axis, canonical axis
     coarse = np.argsort(spacing)
     if shape.count(1) == 1:
         slices = shape.index(1)
-    elif spacing[coarse[2]] > COARSER * spacing[coarse[1]]:
+    elif spacing[coarse[2]] > MIN_SLICE_TO_PIXEL_RATIO * spacing[coarse[1]]:
         slices = int(coarse[2])
     else:
         slices = int(np.abs(along[:, 0]).argmax())
     first, second = (axis for axis in range(3) if axis != slices)
     swap = abs(along[first, 2]) < abs(along[second, 2])
     order = (slices, first, second) if swap else (slices, second, first)
-    return Orientation(order, tuple(bool(along[axis, k] < 0) for k, axis in enumerate(order)))
+    against = [bool(along[axis, k] < 0) for k, axis in enumerate(order)]
+    return Orientation(order, (against[0], against[1], against[2]))
 
 
 def is_nominal(affine: np.ndarray) -> bool:
     """Whether an affine goes along whole axes, as no short-axis stack in a patient does."""
     size = np.abs(_directions(affine))
-    return bool(np.all((size < WHOLE) | (size > 1 - WHOLE)))
+    return bool(np.all((size < WHOLE_AXIS_TOLERANCE) | (size > 1 - WHOLE_AXIS_TOLERANCE)))
 
 
 def _directions(affine: np.ndarray) -> np.ndarray:

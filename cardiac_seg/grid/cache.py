@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class CachedCase:
         start, stop: Its rows in `Cache.images`.
         mean, std: Of its uint8 pixels inside the image.
         grid: The geometry back to the native grid.
-        class_pixels: (slices, labels) nested list, label pixels of each slice.
+        class_pixels: (slices, classes) nested list, label pixels of each slice.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Cache:
     labels: np.ndarray
     cases: dict[str, CachedCase]
 
-    def image(self, case: CachedCase, method: str) -> np.ndarray:
+    def image(self, case: CachedCase, method: Literal["zscore", "minmax"]) -> np.ndarray:
         """A case's normalised slices, (slices, height, width) float32."""
         return resample.normalize(self.pixels(case), case.mean, case.std, method)
 
@@ -67,12 +68,12 @@ class Cache:
         return self.labels[case.start : case.stop]
 
     def of_patients(self, patients: set[str]) -> list[CachedCase]:
-        """The cases of some patients, in the order of the rows."""
+        """The cases of a set of patients, in the order of the rows."""
         return [case for case in self.cases.values() if case.patient in patients]
 
 
 def class_pixels(cases: list[CachedCase]) -> list[int]:
-    """Label pixels of each class over some cases, background first."""
+    """Label pixels of each class over all of the cases, background first."""
     return np.concatenate([case.class_pixels for case in cases]).sum(axis=0).tolist()
 
 
@@ -80,21 +81,21 @@ def fingerprint(files: list[CaseFile]) -> str:
     """SHA-256 over the relative paths and contents of all images and labels."""
     digest = hashlib.sha256()
     for file in files:
-        for path in (file.image_path, file.label_path):
+        for path in filter(None, (file.image_path, file.label_path)):
             digest.update(path.relative_to(file.root).as_posix().encode())
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 
 def open_cache(
-    folder: Path, files: list[CaseFile], labels: int, settings: Preprocess, data_print: str
+    folder: Path, files: list[CaseFile], num_classes: int, settings: Preprocess, data_print: str
 ) -> Cache:
     """Opens the cache for a dataset and settings, and makes it first where it does not exist.
 
     Args:
         folder: Where caches lie; this one's subfolder is named by a hash of what it holds.
         files: All labelled cases.
-        labels: Number of label values, background included.
+        num_classes: Number of label values, background included.
         settings: The `preprocess` section.
         data_print: The dataset's fingerprint.
 
@@ -105,7 +106,7 @@ def open_cache(
     key = json.dumps([FORMAT, data_print, names, settings.model_dump(mode="json")])
     folder = folder / hashlib.sha256(key.encode()).hexdigest()[:16]
     if not folder.is_dir():
-        _build(folder, files, labels, settings)
+        _build(folder, files, num_classes, settings)
     try:
         entries = json.loads((folder / "cases.json").read_text())
         cases = {e["name"]: CachedCase(**{**e, "grid": _grid(e["grid"])}) for e in entries}
@@ -116,20 +117,20 @@ def open_cache(
         raise UserError(f"{folder}: damaged ({error}); delete it, it is made again") from None
 
 
-def _build(folder: Path, files: list[CaseFile], labels: int, settings: Preprocess) -> None:
+def _build(folder: Path, files: list[CaseFile], num_classes: int, settings: Preprocess) -> None:
     entries, start = [], 0
     with (
         whole_directory(folder) as partial,
         open(partial / "images.u8", "wb") as images,
         open(partial / "labels.u8", "wb") as label_file,
     ):
-        cases = read_cases(files, labels)
+        cases = read_cases(files, num_classes)
         for case in bar(cases, "preprocess", total=len(files), unit="case"):
             on_grid = resample.to_grid(case.image, case.spacing[1:], settings)
             label = resample.label_to_grid(case.label, on_grid.grid)
             images.write(on_grid.pixels.tobytes())
             label_file.write(label.tobytes())
-            counts = [np.bincount(plane.ravel(), minlength=labels).tolist() for plane in label]
+            counts = [np.bincount(plane.ravel(), minlength=num_classes).tolist() for plane in label]
             stop = start + len(label)
             entry = CachedCase(
                 case.file.name,
@@ -146,5 +147,6 @@ def _build(folder: Path, files: list[CaseFile], labels: int, settings: Preproces
         (partial / "cases.json").write_text(json.dumps(entries))
 
 
-def _grid(values: dict) -> resample.Grid:
-    return resample.Grid(**{key: tuple(value) for key, value in values.items()})
+def _grid(values: dict[str, Any]) -> resample.Grid:
+    stored: dict[str, Any] = {key: tuple(value) for key, value in values.items()}
+    return resample.Grid(**stored)

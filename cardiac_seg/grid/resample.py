@@ -7,6 +7,7 @@ between the same edges.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -16,7 +17,10 @@ from cardiac_seg.config.sections import Preprocess
 
 @dataclass(frozen=True)
 class Grid:
-    """How a native (height, width) plane lies on the network grid.
+    """How a native (height, width) plane lies on a network grid; slices stay as they are.
+
+    All members share one today. A member that sees another crop or another resolution has a `Grid`
+    of its own and brings its maps to the shared one: `from_grid` to the native planes, and on.
 
     Attributes:
         native: (height, width) of the file's planes.
@@ -55,15 +59,14 @@ def make_grid(native: tuple[int, int], spacing: tuple[float, float], settings: P
         spacing: (row, column) distance in mm.
         settings: The `preprocess` section; with `spacing: null` the plane is resized to `size`.
     """
-    if settings.spacing is None:
-        resampled = settings.size
-    else:
-        resampled = tuple(
-            max(1, round(n * s / settings.spacing)) for n, s in zip(native, spacing, strict=True)
-        )
+    height, width = native
+    rows, columns = settings.size
+    if settings.spacing is not None:
+        rows = max(1, round(height * spacing[0] / settings.spacing))
+        columns = max(1, round(width * spacing[1] / settings.spacing))
     # The edges coincide, so the true step differs from the wanted one by the rounding of a pixel.
-    true = tuple(n * s / m for n, s, m in zip(native, spacing, resampled, strict=True))
-    return Grid(tuple(native), tuple(resampled), tuple(settings.size), true)
+    true = height * spacing[0] / rows, width * spacing[1] / columns
+    return Grid((height, width), (rows, columns), settings.size, true)
 
 
 def to_grid(image: np.ndarray, spacing: tuple[float, float], settings: Preprocess) -> GridImage:
@@ -107,7 +110,9 @@ def label_to_grid(label: np.ndarray, grid: Grid) -> np.ndarray:
     return _fit(np.stack(planes), grid.size, fill=0)
 
 
-def normalize(pixels: np.ndarray, mean: float, std: float, method: str) -> np.ndarray:
+def normalize(
+    pixels: np.ndarray, mean: float, std: float, method: Literal["zscore", "minmax"]
+) -> np.ndarray:
     """uint8 slices to the float32 values that the networks see.
 
     Args:
@@ -154,7 +159,7 @@ def _resize(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return plane
 
 
-def _fit(planes: np.ndarray, size: tuple[int, int], fill) -> np.ndarray:
+def _fit(planes: np.ndarray, size: tuple[int, int], fill: float) -> np.ndarray:
     """Crops or pads axes 1 and 2 about the centre; its own inverse where nothing was cropped."""
     fitted = np.full((planes.shape[0], *size, *planes.shape[3:]), fill, planes.dtype)
     here, there = [], []

@@ -55,8 +55,9 @@ def postprocess(mask: np.ndarray, chosen: Postprocessing) -> np.ndarray:
     mask = mask.copy()
     for label in chosen.steps.get("fill_holes", []):
         fill_holes(mask, label)
-    for label in chosen.steps.get("heart", []):
-        keep_in_heart(mask, label, chosen.myocardium)
+    if chosen.myocardium is not None:
+        for label in chosen.steps.get("heart", []):
+            keep_in_heart(mask, label, chosen.myocardium)
     for label in chosen.steps.get("largest_component", []):
         keep_largest_component(mask, label)
     return mask

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from cardiac_seg.metrics.boundary import at_boundary
+
 CONTESTED_SHARE = 0.75
 
 
@@ -17,13 +19,7 @@ def contested(maps: np.ndarray, undecided: np.ndarray) -> np.ndarray:
     """
     masks = maps.argmax(-1)
     mask = maps.mean(axis=0, dtype=np.float32).argmax(-1)
-    boundary = np.zeros(mask.shape, bool)
-    rows, columns = mask[:, 1:] != mask[:, :-1], mask[:, :, 1:] != mask[:, :, :-1]
-    boundary[:, 1:] |= rows  # the pixels on both sides
-    boundary[:, :-1] |= rows
-    boundary[:, :, 1:] |= columns
-    boundary[:, :, :-1] |= columns
-    return undecided | boundary | (masks != masks[0]).any(axis=0)
+    return undecided | at_boundary(mask) | (masks != masks[0]).any(axis=0)
 
 
 def draw_pixels(

@@ -32,7 +32,7 @@ def agreement(values: np.ndarray, reference: np.ndarray) -> dict[str, float]:
         sd = difference.std(ddof=1)
     if patients > 2 and np.ptp(values) and np.ptp(reference):
         r = np.corrcoef(values, reference)[0, 1]
-    found = {
+    values_by_name = {
         "r": r,
         "bias": bias,
         "sd": sd,
@@ -40,4 +40,4 @@ def agreement(values: np.ndarray, reference: np.ndarray) -> dict[str, float]:
         "high": bias + 1.96 * sd,
         "mae": mae,
     }
-    return {"patients": patients} | {name: float(value) for name, value in found.items()}
+    return {"patients": patients} | {name: float(value) for name, value in values_by_name.items()}

@@ -17,6 +17,22 @@ def boundary_distance(label: np.ndarray, spacing: tuple[float, float]) -> np.nda
         (slices, height, width) float64; 0 at pixels that touch another class in their row or
         column, infinite in slices of one class.
     """
+    edges = at_boundary(label)
+    distance = np.full(label.shape, np.inf)
+    for i in np.flatnonzero(edges.any(axis=(1, 2))):
+        distance[i] = distance_transform_edt(~edges[i], sampling=spacing)
+    return distance
+
+
+def at_boundary(label: np.ndarray) -> np.ndarray:
+    """The pixels that touch another class in their row or column, on both sides.
+
+    Args:
+        label: (slices, height, width) integers.
+
+    Returns:
+        (slices, height, width) bool.
+    """
     edges = np.zeros(label.shape, bool)
     for axis in (1, 2):
         differs = np.diff(label.astype(np.int16), axis=axis) != 0
@@ -24,7 +40,4 @@ def boundary_distance(label: np.ndarray, spacing: tuple[float, float]) -> np.nda
         before[axis], after[axis] = slice(None, -1), slice(1, None)
         edges[tuple(before)] |= differs
         edges[tuple(after)] |= differs
-    distance = np.full(label.shape, np.inf)
-    for i in np.flatnonzero(edges.any(axis=(1, 2))):
-        distance[i] = distance_transform_edt(~edges[i], sampling=spacing)
-    return distance
+    return edges

@@ -1,5 +1,7 @@
 """Calibration and entropy of probabilities."""
 
+from typing import Any
+
 import numpy as np
 
 
@@ -17,7 +19,7 @@ def relative_entropy(probabilities: np.ndarray) -> np.ndarray:
 BINS = 15  # of confidence
 
 
-def count_calibration(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, list]:
+def count_calibration(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, list[Any]]:
     """Sums from which calibration is computed; those of several cases add up.
 
     Args:
@@ -40,7 +42,7 @@ def count_calibration(probabilities: np.ndarray, labels: np.ndarray) -> dict[str
     }
 
 
-def calibration_summary(counts: dict[str, list]) -> dict:
+def calibration_summary(counts: dict[str, list[Any]]) -> dict[str, Any]:
     """Expected calibration error (Guo et al. 2017) and how often each class came.
 
     Args:

@@ -8,7 +8,7 @@ from cardiac_seg.anatomy import Anatomy
 from cardiac_seg.metrics.volumes import check_spacing
 
 DISCS = 20
-_SPECK = 1 / 50  # of the outline: shorter stretches of wall or gap are not anatomy
+_MIN_STRETCH = 1 / 50  # of the outline: shorter stretches of wall or gap are not anatomy
 Discs = tuple[float, np.ndarray]
 
 
@@ -36,7 +36,7 @@ def biplane_volume_ml(discs_2ch: Discs | None = None, discs_4ch: Discs | None = 
 def discs(label: np.ndarray, spacing: tuple[float, float], anatomy: Anatomy) -> Discs:
     """Cuts the LV cavity of an apical view into discs of equal height.
 
-    The cavity is the largest connected part, its holes filled. The long axis runs from the middle
+    The cavity is the largest component, its holes filled. The long axis runs from the middle
     of the mitral plane to the apex, the point of the outline farthest from it. The mitral plane
     joins the ends of a stretch of outline that touches no myocardium: of the one that touches
     the atrium most, or else of the longest. Where there is none, as without myocardium, it is where
@@ -65,9 +65,8 @@ def discs(label: np.ndarray, spacing: tuple[float, float], anatomy: Anatomy) -> 
     cavity, outline = _largest_component(label == anatomy.label("lv_cavity"))
     pixels = np.argwhere(cavity) * spacing
     border = outline * spacing
-    base = _mitral_middle(
-        *(label == anatomy.label(role) for role in ("myocardium", "la")), outline, spacing
-    )
+    myocardium, la = label == anatomy.label("myocardium"), label == anatomy.label("la")
+    base = _mitral_middle(myocardium, la, outline, spacing)
     if base is None:
         base = _blunt_end(pixels)
     apex = border[np.linalg.norm(border - base, axis=1).argmax()]
@@ -84,13 +83,15 @@ def discs(label: np.ndarray, spacing: tuple[float, float], anatomy: Anatomy) -> 
 
 
 def _largest_component(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The largest part, holes filled, and its outline: (points, 2) row, column in order."""
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    """The largest component, holes filled, and its outline: (points, 2) row, column in order."""
+    count, components, stats, _ = cv2.connectedComponentsWithStats(
+        mask.astype(np.uint8), connectivity=4
+    )
     if count < 2:
         raise ValueError("no LV cavity in the label image; check for one first")
-    part = parts == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()
+    component = components == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()
     (outline,), _ = cv2.findContours(
-        part.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+        component.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
     )
     filled = cv2.drawContours(np.zeros(mask.shape, np.uint8), [outline], -1, 1, cv2.FILLED)
     return filled > 0, outline[:, 0, ::-1]
@@ -106,19 +107,25 @@ def _mitral_middle(
         outline: (points, 2) row, column of the cavity's outermost pixels, in order around it.
         spacing: (row, column) distance in mm.
     """
-    wall, atrium = (
+    near_muscle, atrium = (
         cv2.dilate(structure.astype(np.uint8), np.ones((3, 3)))[tuple(outline.T)]
         for structure in (myocardium, la)
     )
     # Predicted walls have gaps and specks; the majority of the neighbours goes over them.
-    wall = ndimage.median_filter(wall, 2 * int(len(wall) * _SPECK) + 1, mode="wrap") > 0
+    wall = (
+        ndimage.median_filter(
+            near_muscle, 2 * int(len(near_muscle) * _MIN_STRETCH) + 1, mode="wrap"
+        )
+        > 0
+    )
     if wall.all() or not wall.any():
         wall = atrium == 0
     if wall.all() or not wall.any():
         return None
     # Begun in the wall, the outline cuts no stretch in two.
     start = wall.argmax()
-    points, atrium, wall = (np.roll(v, -start, 0) for v in (outline * spacing, atrium, wall))
+    points = np.roll(outline * spacing, -start, 0)
+    atrium, wall = np.roll(atrium, -start), np.roll(wall, -start)
     stretches, _ = ndimage.label(~wall)
     extent, contact = np.bincount(stretches)[1:], np.bincount(stretches, atrium)[1:]
     mitral = 1 + np.lexsort((extent, contact))[-1]

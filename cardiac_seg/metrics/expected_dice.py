@@ -1,4 +1,4 @@
-"""How good a mask without a reference is likely to be."""
+"""Expected and predicted Dice: how good a mask without a reference is likely to be."""
 
 import numpy as np
 import pandas as pd
@@ -26,15 +26,16 @@ def expected_dice(probabilities: np.ndarray) -> np.ndarray:
     chosen = np.take_along_axis(flat, mask[:, None], -1)[:, 0]
     inside = np.bincount(mask, chosen, minlength=classes)
     both = held + flat.sum(0, dtype=np.float64)
-    return (2 * inside / np.maximum(both, np.finfo(float).tiny))[1:]
+    dice: np.ndarray = 2 * inside / np.maximum(both, np.finfo(float).tiny)
+    return dice[1:]
 
 
 def fit_predicted_dice(cases: pd.DataFrame) -> dict[str, float]:
     """What turns the expected Dice of one method into a predicted Dice with a limit for review.
 
     Args:
-        cases: `case`, `dice` and `expected_dice`, a row a structure, of development cases that
-            what made their probabilities was not fitted on.
+        cases: `case`, `dice` and `expected_dice`, one row per structure, of development cases
+            that whatever made their probabilities was not fitted on.
 
     Returns:
         `optimism`: by how much the expected Dice exceeds the true one on average, for networks
@@ -47,7 +48,7 @@ def fit_predicted_dice(cases: pd.DataFrame) -> dict[str, float]:
 
 
 def predicted_dice(probabilities: np.ndarray, fitted: dict[str, float]) -> float:
-    """Quality of a case from 0 to 1: the Dice to expect, mean of the structures.
+    """The Dice to expect of a case, from 0 to 1: mean of the structures.
 
     Args:
         probabilities: (slices, height, width, classes) floats on the network grid.

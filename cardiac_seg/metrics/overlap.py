@@ -33,7 +33,9 @@ def dice_from_confusion(counts: np.ndarray) -> np.ndarray:
     """
     overlap = np.diag(counts).astype(np.float64)
     total = (counts.sum(axis=0) + counts.sum(axis=1)).astype(np.float64)
-    return np.divide(2 * overlap, total, out=np.full(len(counts), np.nan), where=total > 0)
+    dice = np.full(len(counts), np.nan)
+    np.divide(2 * overlap, total, out=dice, where=total > 0)
+    return dice
 
 
 def accuracy_from_confusion(counts: np.ndarray) -> float:

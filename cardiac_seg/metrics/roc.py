@@ -20,4 +20,5 @@ def probability_bins(probabilities: np.ndarray) -> np.ndarray:
     """
     smaller = np.minimum(probabilities, 1 - probabilities).astype(np.float16)
     bits = smaller.view(np.uint16).astype(np.int64)
-    return np.where(probabilities <= 0.5, bits, 2 * HALF - bits) >> 3
+    bins: np.ndarray = np.where(probabilities <= 0.5, bits, 2 * HALF - bits) >> 3
+    return bins

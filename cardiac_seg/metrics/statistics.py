@@ -45,7 +45,8 @@ def bootstrap_means(values: np.ndarray, seed: int) -> np.ndarray:
             method="percentile",
             rng=np.random.default_rng(seed),
         )
-    return drawn.bootstrap_distribution.T
+    replicates: np.ndarray = drawn.bootstrap_distribution.T
+    return replicates
 
 
 def interval(replicates: np.ndarray) -> list[float] | None:
@@ -88,4 +89,4 @@ def holm(p_values: list[float]) -> list[float]:
     for rank, i in enumerate(order[:tests]):
         largest = max(largest, min(1.0, (tests - rank) * p[i]))
         adjusted[i] = largest
-    return adjusted.tolist()
+    return [float(p) for p in adjusted]

@@ -44,8 +44,9 @@ def surface_metrics(
         overlap = 0.0 if any(found) else np.nan
         return {"hd95_mm": np.nan, "assd_mm": np.nan} | dict.fromkeys(shares, overlap)
     if len(truth) == 1:
-        truth, prediction, spacing = truth[0], prediction[0], spacing[1:]
-    surfaces = compute_surface_distances(truth, prediction, spacing)
+        surfaces = compute_surface_distances(truth[0], prediction[0], spacing[1:])
+    else:
+        surfaces = compute_surface_distances(truth, prediction, spacing)
     distances = np.concatenate(
         [surfaces[f"distances_{way}"] for way in ("gt_to_pred", "pred_to_gt")]
     )

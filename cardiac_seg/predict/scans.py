@@ -161,7 +161,7 @@ def _open_nifti(files: ScanFiles, modality: Modality, spacing) -> Scan:
     nifti = open_nifti(files.paths[0], modality, spacing)
     layout = nifti.layout
     shape = tuple(layout.volume[axis] for axis in layout.orientation.order)
-    return Scan(files, layout.phases, shape, nifti.spacing, layout, _nifti=nifti)
+    return Scan(files, layout.frames, shape, nifti.spacing, layout, _nifti=nifti)
 
 
 def _check_field(scan: Scan) -> Scan:

@@ -164,7 +164,7 @@ IMAGE_DAMAGE = {
     "nan": (lambda a: _value(a.astype(np.float32), np.nan), ["NaN"]),
     "infinite": (lambda a: _value(a.astype(np.float32), np.inf), ["infinite"]),
     "constant": (lambda a: np.full_like(a, 7), ["constant", "7"]),
-    "cine": (lambda a: np.stack([a, a], -1), ["2 phases", "expected an image or stack"]),
+    "cine": (lambda a: np.stack([a, a], -1), ["2 frames", "expected an image or stack"]),
 }
 
 

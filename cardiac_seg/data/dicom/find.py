@@ -8,15 +8,22 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from cardiac_seg.data.dicom.geometry import (
-    NEAR,
-    PARALLEL,
+    ORIENTATION_TOLERANCE,
+    PIXEL_SPACING_TOLERANCE,
+    SLICE_POSITION_TOLERANCE_MM,
     Plane,
     offset_across,
     plane_of,
     slice_heights,
     split_heights,
 )
-from cardiac_seg.data.dicom.header import MODALITIES, Frame, frames_of_file, quietly, read_header
+from cardiac_seg.data.dicom.header import (
+    MODALITIES,
+    Frame,
+    frames_of_file,
+    read_header,
+    without_pydicom_warnings,
+)
 from cardiac_seg.system.errors import UserError
 
 
@@ -34,7 +41,7 @@ def is_dicom(path: Path) -> bool:
         return False
 
 
-@quietly()
+@without_pydicom_warnings()
 def find_series(folder: Path) -> list[list[Path]]:
     """Groups the DICOM images under a folder, whatever their names, into what is read together.
 
@@ -49,7 +56,7 @@ def find_series(folder: Path) -> list[list[Path]]:
     Returns:
         Groups of paths, each sorted, in the order of their first paths.
     """
-    series = defaultdict(list)
+    series: dict[str, list[Frame]] = defaultdict(list)
     for path in _dicom_files(folder):
         try:
             header, _ = read_header(path)
@@ -75,16 +82,17 @@ def _dicom_files(folder: Path) -> list[Path]:
 
     if folder.is_file():
         return [folder] if counts(folder) else []
-    found = []
+    paths = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [path for name in names if counts(path := Path(parent, name))]
-    return sorted(found)
+        paths += [path for name in names if counts(path := Path(parent, name))]
+    return sorted(paths)
 
 
 def _join_series(series: list[list[Frame]]) -> list[list[Frame]]:
     """Joins the series that are parts of one stack."""
-    stacks, groups = [], []
+    stacks: list[list[tuple[list[Frame], list[Plane]]]] = []
+    groups: list[list[Frame]] = []
     for frames in series:
         try:
             planes = [plane_of(frame) for frame in frames]
@@ -118,7 +126,9 @@ def _beside(frame: Frame, plane: Plane, other: Frame, reference: Plane) -> bool:
     )
     return (
         same
-        and np.allclose(plane.orientation, reference.orientation, rtol=0, atol=PARALLEL)
-        and np.allclose(plane.spacing, reference.spacing, rtol=1e-4)
-        and offset_across(plane, reference) <= NEAR
+        and np.allclose(
+            plane.orientation, reference.orientation, rtol=0, atol=ORIENTATION_TOLERANCE
+        )
+        and np.allclose(plane.spacing, reference.spacing, rtol=PIXEL_SPACING_TOLERANCE)
+        and offset_across(plane, reference) <= SLICE_POSITION_TOLERANCE_MM
     )

@@ -13,9 +13,11 @@ from cardiac_seg.data.dicom.header import (
     shown_value,
 )
 
-NEAR = 0.1  # mm: the same place, for images of one slice and for slices along one axis
-GAP = 0.01  # by what part slice distances may differ
-PARALLEL = 1e-4  # by how much direction cosines of parallel slices may differ
+# Images of one slice, and the axis through all slices, may differ by so much in place.
+SLICE_POSITION_TOLERANCE_MM = 0.1
+SLICE_DISTANCE_TOLERANCE = 0.01  # relative: distances between slices may differ by so much
+ORIENTATION_TOLERANCE = 1e-4  # direction cosines of parallel slices may differ by so much
+PIXEL_SPACING_TOLERANCE = 1e-4  # relative, within a stack
 
 
 @dataclass(frozen=True)
@@ -38,50 +40,52 @@ def offset_across(plane: Plane, reference: Plane) -> float:
 
 
 def slice_heights(planes: list[Plane]) -> np.ndarray:
+    """Heights (mm) of planes along the normal of the first."""
     return np.array([plane.position @ planes[0].normal for plane in planes])
 
 
 def split_heights(heights: np.ndarray) -> list[np.ndarray]:
     """Indices of the images of each slice, slices in ascending order."""
     order = np.argsort(heights, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(heights[order]) > NEAR) + 1)
+    return np.split(
+        order, np.flatnonzero(np.diff(heights[order]) > SLICE_POSITION_TOLERANCE_MM) + 1
+    )
 
 
 def clip_spacing(frame: Frame, given: tuple[float, float] | None) -> tuple[float, float]:
     """(row, column) distance in mm of the calibrated 2D region, of PixelSpacing, or as given."""
-    found = set()
+    scales: set[tuple[float, float]] = set()
     for item in frame.header.get("SequenceOfUltrasoundRegions") or []:
         region = Frame(frame.path, frame.number, item)
         # Spatial format 1 is a 2D image, unit 3 is cm; M-mode, Doppler and ECG strips have others.
         kinds = ("RegionSpatialFormat", "PhysicalUnitsXDirection", "PhysicalUnitsYDirection")
         if [read_number(region, key) for key in kinds] == [1, 3, 3]:
-            steps = [read_number(region, f"PhysicalDelta{axis}") for axis in "YX"]
-            if all(steps):
-                found.add(tuple(round(10 * abs(step), 6) for step in steps))
-    if len(found) > 1 and given is not None:
+            row, column = (read_number(region, f"PhysicalDelta{axis}") for axis in "YX")
+            if row and column:
+                scales.add((round(10 * abs(row), 6), round(10 * abs(column), 6)))
+    if len(scales) > 1 and given is not None:
         return given
-    if len(found) > 1:
+    if len(scales) > 1:
         raise refusal(
             frame,
             "SequenceOfUltrasoundRegions",
-            f"{len(found)} image regions of different scale",
+            f"{len(scales)} image regions of different scale",
             "give the row and column distance in mm with --spacing",
         )
-    return found.pop() if found else tuple(pixel_spacing(frame, given))
+    if scales:
+        return scales.pop()
+    row, column = pixel_spacing(frame, given)
+    return row, column
 
 
 def plane_of(frame: Frame, spacing: tuple[float, float] | None = None) -> Plane:
-    position = read_numbers(frame, "ImagePositionPatient", 3)
-    orientation = read_numbers(frame, "ImageOrientationPatient", 6)
-    for key, value in (
-        ("ImagePositionPatient", position),
-        ("ImageOrientationPatient", orientation),
-    ):
-        if value is None:
-            raise refusal(
-                frame, key, "missing", "it is no slice of a stack (a screenshot?); leave it out"
-            )
-    orientation = orientation.reshape(2, 3)
+    """Where an image of a stack lies.
+
+    Raises:
+        UserError: If the header does not say it.
+    """
+    position = _place(frame, "ImagePositionPatient", 3)
+    orientation = _place(frame, "ImageOrientationPatient", 6).reshape(2, 3)
     if not np.allclose(orientation @ orientation.T, np.eye(2), rtol=0, atol=1e-3):
         raise refusal(
             frame,
@@ -96,6 +100,14 @@ def plane_of(frame: Frame, spacing: tuple[float, float] | None = None) -> Plane:
     )
 
 
+def _place(frame: Frame, keyword: str, count: int) -> np.ndarray:
+    numbers = read_numbers(frame, keyword, count)
+    if numbers is None:
+        advice = "it is no slice of a stack (a screenshot?); leave it out"
+        raise refusal(frame, keyword, "missing", advice)
+    return numbers
+
+
 def pixel_spacing(frame: Frame, given: tuple[float, float] | None) -> np.ndarray:
     """(row, column) distance in mm of the header, or as given where it has none."""
     spacing = read_numbers(frame, "PixelSpacing", 2)
@@ -103,9 +115,9 @@ def pixel_spacing(frame: Frame, given: tuple[float, float] | None) -> np.ndarray
         return spacing
     if given is not None:
         return np.asarray(given, float)
-    found = "missing" if spacing is None else shown_value(spacing)
+    value = "missing" if spacing is None else shown_value(spacing)
     raise refusal(
-        frame, "PixelSpacing", found, "give the row and column distance in mm with --spacing"
+        frame, "PixelSpacing", value, "give the row and column distance in mm with --spacing"
     )
 
 
@@ -113,11 +125,13 @@ def check_planes(frames: list[Frame], planes: list[Plane]) -> None:
     """Refuses images that are not parallel, not of one spacing, or shifted sideways."""
     first = planes[0]
     for frame, plane in zip(frames, planes, strict=True):
-        if not np.allclose(plane.orientation, first.orientation, rtol=0, atol=PARALLEL):
+        if not np.allclose(
+            plane.orientation, first.orientation, rtol=0, atol=ORIENTATION_TOLERANCE
+        ):
             raise differing(frame, "ImageOrientationPatient", frames[0])
-        if not np.allclose(plane.spacing, first.spacing, rtol=1e-4):
+        if not np.allclose(plane.spacing, first.spacing, rtol=PIXEL_SPACING_TOLERANCE):
             raise differing(frame, "PixelSpacing", frames[0])
-        if offset_across(plane, first) > NEAR:
+        if offset_across(plane, first) > SLICE_POSITION_TOLERANCE_MM:
             raise refusal(
                 frame,
                 "ImagePositionPatient",
@@ -137,7 +151,7 @@ def slice_step(
     steps = np.diff(slice_heights(firsts))
     usual = float(np.sort(steps)[(len(steps) - 1) // 2])  # where two are as many, the smaller
     wrong = np.abs(steps - usual)
-    if wrong.max() > max(NEAR, GAP * usual):
+    if wrong.max() > max(SLICE_POSITION_TOLERANCE_MM, SLICE_DISTANCE_TOLERANCE * usual):
         at = int(wrong.argmax())
         raise refusal(
             frames[slices[at + 1][0]],

@@ -16,7 +16,7 @@ from cardiac_seg.data.modality import ECHO, MRI
 from cardiac_seg.system.errors import UserError
 
 MODALITIES = {modality.dicom: modality for modality in (MRI, ECHO)}
-MOST_FRAMES = 100_000  # of a file; it is a claim, and memory is taken for each
+MAX_FRAMES = 100_000  # of a file; it is a claim, and memory is taken for each
 
 IDENTITY = ("PatientID", "PatientName", "PatientBirthDate")  # compared, never shown
 CARDIAC_TIMES = ("TriggerTime", "NominalCardiacTriggerDelayTime")  # ms after the R peak
@@ -76,7 +76,7 @@ READ = (
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
+def without_pydicom_warnings() -> Iterator[None]:
     """Keeps pydicom from warning about values, which it quotes."""
     with disable_value_validation(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -138,7 +138,7 @@ def frames_of_file(path: Path, header: Dataset) -> list[Frame]:
 
 def frame_count(path: Path, header: Dataset) -> int:
     count = read_number(Frame(path, None, header), "NumberOfFrames")
-    if count is not None and not 1 <= count <= MOST_FRAMES:
+    if count is not None and not 1 <= count <= MAX_FRAMES:
         advice = "repair the header, or export it again"
         raise refusal(Frame(path, None, header), "NumberOfFrames", f"{count:.6g}", advice)
     return int(count or 1)
@@ -180,18 +180,19 @@ def read_numbers(frame: Frame, keyword: str, count: int | None = None) -> np.nda
 def differing(
     frame: Frame, keyword: str, first: Frame, advice: str = "give one stack at a time"
 ) -> UserError:
-    found = f"differs from that of {first.path}"
+    difference = f"differs from that of {first.path}"
     if not keyword.endswith("UID"):
         one, other = (shown_value(f.header.get(keyword)) for f in (frame, first))
-        found = f"{one}, but {other} in {first.path}"
-    return refusal(frame, keyword, found, advice)
+        difference = f"{one}, but {other} in {first.path}"
+    return refusal(frame, keyword, difference, advice)
 
 
-def refusal(frame: Frame, keyword: str, found: str, advice: str) -> UserError:
+def refusal(frame: Frame, keyword: str, value: str, advice: str) -> UserError:
+    """The error that names the file and the tag, what it holds and what to do."""
     number = "" if frame.number is None else f", frame {frame.number}"
-    tag = tag_for_keyword(keyword)
+    tag = tag_for_keyword(keyword) or 0
     return UserError(
-        f"{frame.path}{number}: {keyword} ({tag >> 16:04x},{tag & 0xFFFF:04x}) {found}; {advice}"
+        f"{frame.path}{number}: {keyword} ({tag >> 16:04x},{tag & 0xFFFF:04x}) {value}; {advice}"
     )
 
 

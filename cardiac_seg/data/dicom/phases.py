@@ -23,11 +23,11 @@ def sort_phases(slices: list[list[Frame]]) -> tuple[list[list[Frame]], np.ndarra
                 if frame.header.get(key) != images[0].header.get(key):
                     raise differing(frame, key, images[0], "give one kind of image alone")
     key, values = _phase_values(slices)
-    slices = [
+    timed = [
         sorted(zip(moments, images, strict=True), key=lambda pair: pair[0])
         for moments, images in zip(values, slices, strict=True)
     ]
-    for pairs in slices:
+    for pairs in timed:
         for (moment, frame), (following, other) in zip(pairs, pairs[1:], strict=False):
             if moment == following:
                 raise refusal(
@@ -36,8 +36,8 @@ def sort_phases(slices: list[list[Frame]]) -> tuple[list[list[Frame]], np.ndarra
                     f"and position are also those of {frame.path}",
                     "an image is there twice, or of another kind; leave one out",
                 )
-    usual = Counter(map(len, slices)).most_common(1)[0][0]
-    for pairs in slices:
+    usual = Counter(map(len, timed)).most_common(1)[0][0]
+    for pairs in timed:
         if len(pairs) != usual:
             raise refusal(
                 pairs[0][1],
@@ -45,10 +45,10 @@ def sort_phases(slices: list[list[Frame]]) -> tuple[list[list[Frame]], np.ndarra
                 f"{len(pairs)} phases at this position, where others have {usual}",
                 "complete the stack, or leave the slice out",
             )
-    phases = [[pairs[k][1] for pairs in slices] for k in range(usual)]
+    phases = [[pairs[k][1] for pairs in timed] for k in range(usual)]
     times = None
     if key in CARDIAC_TIMES:
-        times = np.mean([[moment for moment, _ in pairs] for pairs in slices], axis=0)
+        times = np.mean([[moment for moment, _ in pairs] for pairs in timed], axis=0)
     return phases, times
 
 
@@ -56,8 +56,9 @@ def _phase_values(slices: list[list[Frame]]) -> tuple[str, list[list[float]]]:
     """The first tag that tells phases apart, and its value for each image of each slice."""
     several = any(len(images) > 1 for images in slices)
     for key in PHASE_ORDER:
-        values = [[read_number(frame, key) for frame in images] for images in slices]
-        if any(value is None for moments in values for value in moments):
+        read = [[read_number(frame, key) for frame in images] for images in slices]
+        values = [[value for value in moments if value is not None] for moments in read]
+        if list(map(len, values)) != list(map(len, read)):
             continue
         constant = all(len(set(moments)) == 1 for moments in values)
         # Some scanners write trigger time 0 everywhere; any other shared one is a moment.

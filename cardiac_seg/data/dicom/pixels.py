@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from pydicom.datadict import keyword_for_tag
@@ -24,13 +24,13 @@ class PixelData:
 
     start: int
     syntax: UID
-    options: dict
+    options: dict[str, Any]
 
 
 def find_pixels(path: Path, header: Dataset, start: int) -> PixelData:
     """Finds a file's pixel data, and refuses what is shorter than the images it should hold."""
     syntax = header.file_meta.TransferSyntaxUID
-    order = "little" if syntax.is_little_endian else "big"
+    order: Literal["little", "big"] = "little" if syntax.is_little_endian else "big"
     try:
         with path.open("rb") as file:
             file.seek(start)
@@ -68,8 +68,8 @@ def _list_frames(file: BinaryIO, count: int) -> tuple[list[int], list[int]] | No
     if parse_basic_offsets(file):
         return None
     first = file.tell()
-    found, places = parse_fragments(file)
-    if found != count:
+    fragments, places = parse_fragments(file)
+    if fragments != count:
         return None
     lengths = []
     for place in places:

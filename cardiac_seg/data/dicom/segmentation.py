@@ -21,7 +21,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import MRImageStorage, UltrasoundImageStorage
 
 from cardiac_seg.anatomy import Anatomy, Structure
-from cardiac_seg.data.dicom.header import quietly
+from cardiac_seg.data.dicom.header import without_pydicom_warnings
 from cardiac_seg.data.dicom.series import Series
 from cardiac_seg.data.modality import Modality
 from cardiac_seg.system.atomic import whole_file
@@ -48,7 +48,7 @@ OF_PLACE = ("FrameOfReferenceUID", "PositionReferenceIndicator")
 OF_LOSS = ("LossyImageCompression", "LossyImageCompressionMethod", "LossyImageCompressionRatio")
 
 
-@quietly()
+@without_pydicom_warnings()
 def write_seg(
     path: Path,
     mask: np.ndarray,
@@ -198,7 +198,8 @@ def _refer(segmentation: Segmentation, sources: list[tuple[Dataset, int | None]]
     for reference in references.values():
         header, frame = sources[int(reference.ReferencedSOPInstanceUID.rpartition(".")[2]) - 1]
         _name(reference, header, [] if frame is None else [frame])
-    files, series = {}, {}
+    files: dict[str, tuple[Dataset, list[int]]] = {}
+    series: dict[str, list[Dataset]] = {}
     for header, frame in sources:
         files.setdefault(header.SOPInstanceUID, (header, []))[1].extend(
             [] if frame is None else [frame]
@@ -207,10 +208,10 @@ def _refer(segmentation: Segmentation, sources: list[tuple[Dataset, int | None]]
         series.setdefault(header.SeriesInstanceUID, []).append(_name(Dataset(), header, []))
     segmentation.SourceImageSequence = [_name(Dataset(), *file) for file in files.values()]
     segmentation.ReferencedSeriesSequence = []
-    for uid, references in series.items():
+    for uid, instances in series.items():
         item = Dataset()
         item.SeriesInstanceUID = uid
-        item.ReferencedInstanceSequence = references
+        item.ReferencedInstanceSequence = instances
         segmentation.ReferencedSeriesSequence.append(item)
 
 

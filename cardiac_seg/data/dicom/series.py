@@ -8,6 +8,7 @@ guessed. Messages hold no patient's name, number or date, and no UID.
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -29,17 +30,17 @@ from cardiac_seg.data.dicom.header import (
     differing,
     frame_count,
     frames_of_file,
-    quietly,
     read_header,
     read_number,
     read_numbers,
     refusal,
     shown_value,
+    without_pydicom_warnings,
 )
 from cardiac_seg.data.dicom.phases import read_heart_rate, sort_phases
 from cardiac_seg.data.dicom.pixels import PixelData, decode_frames, find_pixels
 from cardiac_seg.data.modality import ECHO, MRI, Modality
-from cardiac_seg.data.nifti import LUMINANCE, MOST_VOXELS
+from cardiac_seg.data.nifti import LUMINANCE, MAX_VOXELS
 from cardiac_seg.system.errors import UserError
 
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")  # decoded to RGB
@@ -73,7 +74,7 @@ class Series:
     files: dict[Path, PixelData]
     phase_times_ms: np.ndarray | None
 
-    @quietly()
+    @without_pydicom_warnings()
     def phase(self, k: int) -> np.ndarray:
         """Decodes the images of one phase, and no others.
 
@@ -101,7 +102,7 @@ class Series:
         return image
 
 
-@quietly()
+@without_pydicom_warnings()
 def read_series(paths: list[Path], spacing: tuple[float, float] | None = None) -> Series:
     """Reads the headers of a stack of MR images, or of one ultrasound clip.
 
@@ -146,7 +147,7 @@ def _check_kind(path: Path, header: Dataset) -> None:
     rows, columns = (read_number(frame, keyword) for keyword in ("Rows", "Columns"))
     if not rows or not columns:
         raise refusal(frame, "Rows", "missing", "it holds no image; leave this file out")
-    if rows * columns > MOST_VOXELS:
+    if rows * columns > MAX_VOXELS:
         claim = f"{rows:.0f} of {columns:.0f} columns"
         raise refusal(frame, "Rows", claim, "no such image is read; repair the header")
     kind = header.get("PhotometricInterpretation")
@@ -181,7 +182,7 @@ def _check_kind(path: Path, header: Dataset) -> None:
 def _check_same(frames: list[Frame]) -> None:
     """Refuses images of different patients, kinds or sizes, and an image that is there twice."""
     first = frames[0]
-    seen = {}
+    seen: dict[tuple[str, int | None], Path] = {}
     for frame in frames:
         if [frame.header.get(key) for key in IDENTITY] != [
             first.header.get(key) for key in IDENTITY
@@ -198,8 +199,8 @@ def _check_same(frames: list[Frame]) -> None:
         if "SOPInstanceUID" in frame.header:
             image = str(frame.header.SOPInstanceUID), frame.number
             if image in seen:
-                found = f"also that of {seen[image]}"
-                raise refusal(frame, "SOPInstanceUID", found, "remove one of the two")
+                where = f"also that of {seen[image]}"
+                raise refusal(frame, "SOPInstanceUID", where, "remove one of the two")
             seen[image] = frame.path
 
 
@@ -249,14 +250,14 @@ def _read_stack(
         **_lay_out(phases),
         files=files,
         affine=np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine,  # DICOM's LPS to NIfTI's RAS
-        spacing=(distance, *map(float, first.spacing)),
+        spacing=(distance, float(first.spacing[0]), float(first.spacing[1])),
         modality=MRI,
         heart_rate=read_heart_rate(frames),
         phase_times_ms=times,
     )
 
 
-def _lay_out(phases: list[list[Frame]]) -> dict:
+def _lay_out(phases: list[list[Frame]]) -> dict[str, Any]:
     """What a `Series` holds of its images: their shape, sources and rescale."""
     header = phases[0][0].header
     shape = len(phases), len(phases[0]), int(header.Rows), int(header.Columns)

@@ -37,8 +37,8 @@ def echo_patient(index: int, rng: np.random.Generator, cine: bool = False) -> Ph
     frames = [("ED", 0.0, rng), ("ES", 1.0, rng)]
     systole = contraction(beats, 1, beats)
     if cine:
-        own = rng.spawn(1)[0]  # leaves the draws of `rng` as they are
-        frames += [("", share, own) for share in systole[1:-1]]
+        cine_rng = rng.spawn(1)[0]  # leaves the draws of `rng` as they are
+        frames += [("", share, cine_rng) for share in systole[1:-1]]
 
     images, spacings, cfgs = {}, {}, {}
     for chambers in (2, 4):
@@ -92,7 +92,11 @@ def echo_patient(index: int, rng: np.random.Generator, cine: bool = False) -> Ph
             "EF": round(100 * ef),
             "FrameRate": f"{rate:.1f}",
         }
-    truth = {"edv_ml": edv, "esv_ml": edv * (1 - ef), "ef_percent": 100 * ef}
+    truth: dict[str, float | list[float]] = {
+        "edv_ml": edv,
+        "esv_ml": edv * (1 - ef),
+        "ef_percent": 100 * ef,
+    }
     if cine:
         truth["cine_lv_ml"] = [edv * (1 - ef * share) for share in systole]
     return PhantomPatient(f"database_nifti/{name}", images, spacings, cfgs, truth)

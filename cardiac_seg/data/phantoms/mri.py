@@ -1,5 +1,7 @@
 """Synthetic short-axis MRI patients: a closed-form heart in a thorax that imitates real ones."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -26,7 +28,8 @@ def mri_patient(index: int, rng: np.random.Generator, cine: bool = False) -> Pha
     ed, es, z, thickness = draw_hearts(rng, group)
     field = rng.uniform(225, 265)
     spacing = round(rng.uniform(max(1.25, field / 180), min(1.8, field / 128)), 4)
-    shape = [int(np.clip(field * part / spacing, 128, 180)) for part in rng.uniform(0.85, 1, 2)]
+    width, depth = (int(np.clip(field * s / spacing, 128, 180)) for s in rng.uniform(0.85, 1, 2))
+    shape = width, depth
     # Of the LV; the RV on its other side balances it, but not quite.
     centre = rng.uniform(-12, 12, 2) + (0.4 * ed.rv_thickness, 0)
     body_turn, heart_turn = rng.uniform(-0.25, 0.25), rng.uniform(-0.2, 0.2)
@@ -60,7 +63,7 @@ def mri_patient(index: int, rng: np.random.Generator, cine: bool = False) -> Pha
         stem = f"{name}_frame{frame:02d}"
         images[stem] = frames[frame] = picture(heart, rng, grains[-1])
         images[f"{stem}_gt"] = np.stack([heart.labels(u, v, at) for at in z], -1)
-    cfg = {
+    cfg: dict[str, Any] = {
         "ED": first,
         "ES": last,
         "Group": group,
@@ -77,16 +80,16 @@ def mri_patient(index: int, rng: np.random.Generator, cine: bool = False) -> Pha
         "rv_esv_ml": rv_esv,
         "myo_ed_ml": myo,
     }
-    spacings = dict.fromkeys(images, (spacing, spacing, thickness))
+    spacings: dict[str, tuple[float, ...]] = dict.fromkeys(images, (spacing, spacing, thickness))
     if cine:
-        own = rng.spawn(1)[0]  # leaves the draws of `rng` as they are
-        rate = own.uniform(55, 85)
+        cine_rng = rng.spawn(1)[0]  # leaves the draws of `rng` as they are
+        rate = cine_rng.uniform(55, 85)
         beat = contraction(cfg["NbFrame"], first, last)
         hearts = [heart_between(ed, es, share, z, thickness) for share in beat]
         for frame, (share, heart) in enumerate(zip(beat, hearts, strict=True), 1):
             if frame not in frames:
                 grain = (1 - share) * grains[0] + share * grains[1]
-                frames[frame] = picture(heart, own, grain)
+                frames[frame] = picture(heart, cine_rng, grain)
         images[f"{name}_4d"] = np.stack([frames[frame] for frame in sorted(frames)], -1)
         spacings[f"{name}_4d"] = (spacing, spacing, thickness, 60 / rate / len(beat))
         truth["cine_lv_ml"] = [heart.volumes(z, thickness)[0] for heart in hearts]
@@ -99,7 +102,7 @@ def _turn(x, y, angle: float):
     return cos * x + sin * y, cos * y - sin * x
 
 
-def _draw_thorax(rng, shape: list[int]) -> dict:
+def _draw_thorax(rng: np.random.Generator, shape: tuple[int, int]) -> dict[str, Any]:
     """Draw what surrounds the heart: places and sizes in mm, grey values in 0..1.
 
     The texture, of the image's `shape`, mottles fat and the trabeculated RV alike in both frames.
@@ -145,7 +148,7 @@ def _draw_thorax(rng, shape: list[int]) -> dict:
     }
 
 
-def _paint_chest(thorax: dict, x, y, z: float, soft: float) -> np.ndarray:
+def _paint_chest(thorax: dict[str, Any], x, y, z: float, soft: float) -> np.ndarray:
     """Grey values (float32, about 0..1) of everything but the heart in the cut at z (mm).
 
     Args:
@@ -174,7 +177,8 @@ def _paint_chest(thorax: dict, x, y, z: float, soft: float) -> np.ndarray:
     aorta = ellipse(x, y, t["aorta"][0] + (0.1 * z, 0.1 * z), (t["aorta"][1],) * 2)
     paint(image, aorta + 2, 0.2, soft)
     paint(image, aorta, t["blood"], soft)
-    mediastinum = np.minimum(ellipse(x, y, *t["mediastinum"], 0.06, phase[0]), inner - 4)
+    centre, radii = t["mediastinum"]
+    mediastinum = np.minimum(ellipse(x, y, centre, radii, 0.06, phase[0]), inner - 4)
     paint(image, mediastinum, t["mediastinum_grey"] + 0.08 * texture, 2 * soft)
     for k, (centre, radii, grey) in enumerate(t["blobs"]):
         centre = centre + 0.12 * (z - 40) * np.array([np.sin(k), np.cos(k)])

@@ -1,5 +1,6 @@
 """What MRI and echo phantoms share: the patient they hand over, its beat, soft-edged painting."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -12,9 +13,9 @@ class PhantomPatient:
 
     folder: str  # relative to the root, such as "training/patient001"
     images: dict[str, np.ndarray]  # per file name without ".nii.gz"
-    spacings: dict[str, tuple[float, ...]]  # mm per axis, then s per phase, same keys
+    spacings: Mapping[str, tuple[float, ...]]  # mm per axis, then s per phase, same keys
     cfgs: dict[str, dict]  # contents per cfg file name
-    truth: dict[str, float | list[float]]  # mL, percent and beats/min; lists have one per frame
+    truth: Mapping[str, float | list[float]]  # mL, percent and beats/min; lists have one per frame
 
 
 def contraction(frames: int, ed: int, es: int) -> list[float]:
