@@ -15,15 +15,15 @@ from benchmarks.flops import network_flops
 from benchmarks.tables import Outcome, Table, number, percent, times
 from benchmarks.timing import alternate, ratios, spread
 from benchmarks.worker import Worker, prepared
-from benchmarks.workload import LEARNERS, PART, new_patient, new_patient_maps
+from benchmarks.workload import FOLD, LEARNERS, new_patient, new_patient_maps
 from cardiac_seg.data.modality import MRI
-from cardiac_seg.data.split import part_patients
+from cardiac_seg.data.split import fold_patients
 from cardiac_seg.grid import resample
 from cardiac_seg.grid.resample import GridImage
 from cardiac_seg.masks.native import native_mask
 from cardiac_seg.members.maps import CaseMaps, read_maps
 from cardiac_seg.members.networks import build_member
-from cardiac_seg.meta.features import FeatureSet, pixel_features
+from cardiac_seg.meta.features.feature_set import FeatureSet, pixel_features
 from cardiac_seg.meta.methods import MEAN
 from cardiac_seg.pipeline.prepare import find_cases
 from cardiac_seg.predict.predictor import Ensemble
@@ -133,7 +133,7 @@ def ours(run_folder: str, folder: str) -> Callable[[], dict]:
                 masks += [phase.mask for phase in ensemble.phases(open_scan(files, MRI))]
             with parts.timed("rest"):
                 image = _on_grid(files, run)
-            combined = combiner.combine(maps.members, maps.image, [MEAN, *LEARNERS])
+            combined = combiner.combine(maps.probabilities, maps.image, [MEAN, *LEARNERS])
             _, mean, seconds_of_mean = next(combined)
             parts.add("rest", seconds_of_mean)
             for learner, probabilities, seconds in combined:
@@ -186,12 +186,12 @@ def _on_grid(files: ScanFiles, run: Run) -> GridImage:
 
 
 def _stacked(maps: CaseMaps) -> np.ndarray:
-    return np.stack(list(maps.members.values())).astype(np.float32)
+    return np.stack(list(maps.probabilities.values())).astype(np.float32)
 
 
 def _core_pixels(run: Run, core: FeatureSet, pixels: int) -> tuple[np.ndarray, np.ndarray]:
     """Core features and labels of random pixels of the development maps."""
-    _, development = part_patients(run.split(), PART, run.config.stacking.scheme)
+    _, development = fold_patients(run.split(), FOLD, run.config.stacking.scheme)
     files = [file for file in find_cases(run) if file.patient in development]
     rng, features, labels = np.random.default_rng(0), [], []
     for file in files:

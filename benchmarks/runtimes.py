@@ -12,18 +12,18 @@ from benchmarks.flops import network_flops
 from benchmarks.tables import Outcome, Table, milliseconds, times
 from benchmarks.timing import alternate, filling, ratios, repeated
 from benchmarks.worker import Worker, prepared
-from benchmarks.workload import LEARNERS, PART, new_patient, new_patient_maps
+from benchmarks.workload import FOLD, LEARNERS, new_patient, new_patient_maps
 from cardiac_seg.grid import resample
 from cardiac_seg.members.inference import predict_cases
-from cardiac_seg.meta.features import pixel_features
+from cardiac_seg.meta.features.feature_set import pixel_features
 from cardiac_seg.meta.learners.learner import Learner
 from cardiac_seg.meta.learners.onnx_learner import can_compile, load_compiled
 from cardiac_seg.meta.learners.sklearn_learner import load_learner
 from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
 from cardiac_seg.predict.scans import find_scans, open_scan
 from cardiac_seg.run.folder import Run
+from cardiac_seg.run.members import load_network
 from cardiac_seg.run.meta_folder import plain_combiner
-from cardiac_seg.run.networks import load_network
 from cardiac_seg.run.open import open_run
 from cardiac_seg.system.log import log
 
@@ -129,7 +129,7 @@ def networks(run_folder: str, folder: str, seconds: float) -> Callable[[], dict]
         slices.append(resample.normalize(image.pixels, image.mean, image.std, settings.normalize))
     slices, measurements, about = np.concatenate(slices), {}, {}
     for member in run.config.members:
-        loaded = load_network(run, member, PART)
+        loaded = load_network(run, member, FOLD)
 
         def predict(network=loaded) -> np.ndarray:
             cases = [(None, slices)]
@@ -156,7 +156,7 @@ def _learners(
 ) -> Callable[[], dict]:
     wanted, blocks = plain_combiner(run).features, []
     for maps in new_patient_maps(folder, run.config):
-        raw = np.stack([maps.members[m] for m in wanted.members]).astype(np.float32)
+        raw = np.stack([maps.probabilities[m] for m in wanted.members]).astype(np.float32)
         unsure = raw.mean(0).max(-1) < run.config.stacking.act_below
         blocks.append(pixel_features(raw, maps.image, unsure, wanted))
     features, measurements, about = np.concatenate(blocks), {}, {}

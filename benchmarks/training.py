@@ -13,7 +13,7 @@ from benchmarks.flops import TRAINING, network_flops
 from benchmarks.tables import Outcome, Table, times
 from benchmarks.timing import alternate, filling, ratios
 from benchmarks.worker import Worker, prepared
-from benchmarks.workload import PART, network_config, phantom_cache
+from benchmarks.workload import FOLD, network_config, phantom_cache
 from cardiac_seg.config.sections import Config
 from cardiac_seg.members.batches import TrainingBatches
 from cardiac_seg.members.networks import build_member
@@ -106,7 +106,7 @@ def as_trained(member: str, config: Config) -> tuple[keras.Model, TrainingBatche
     cache = phantom_cache(config)
     nowhere = Path(config.data.cache) / "nothing_is_written_here"
     cases = list(cache.cases.values())
-    job = TrainingJob(member, PART, nowhere, nowhere, nowhere, CLASSES, cases, [])
+    job = TrainingJob(member, FOLD, nowhere, nowhere, nowhere, CLASSES, cases, [])
     with patch.object(keras.Model, "fit", catch):
         try:
             train(job, cache, config)

@@ -17,11 +17,11 @@ from cardiac_seg.config.sections import Config
 from cardiac_seg.data.case import read_cases
 from cardiac_seg.data.phantoms.dataset import write_phantoms
 from cardiac_seg.data.registry import DATASETS
-from cardiac_seg.data.split import part_patients
+from cardiac_seg.data.split import fold_patients
 from cardiac_seg.grid import resample
 from cardiac_seg.grid.cache import Cache, fingerprint, open_cache
 from cardiac_seg.grid.resample import GridImage
-from cardiac_seg.members.maps import CaseMaps, write_maps
+from cardiac_seg.members.maps import CaseMaps, MemberMap, Provenance, write_maps
 from cardiac_seg.members.networks import build_member
 from cardiac_seg.pipeline.prepare import find_cases, prepare
 from cardiac_seg.pipeline.stages import run_stages
@@ -31,7 +31,7 @@ from cardiac_seg.system import backend
 
 CONFIG = Path(__file__).parents[1] / "configs" / "acdc_cpu.yaml"
 FIELD_MM = 240.0  # the side of the network grid
-PART = "full"
+FOLD = "full"
 LEARNERS = ("random_forest", "gradient_boosting")
 # Displacements of the boundary in mm, common to the members and each one's own, how far they reach,
 # and the softness of the maps. Chosen like the ACDC maps of this project's networks: the mean is
@@ -104,11 +104,12 @@ def build_run(folder: str, side: int, filters: int, extra: list[str]) -> Callabl
         config = network_config(folder, side, filters, [*chosen, *extra])
         run = create(config, Path(folder) / "run")
         write_networks(run)
-        cache = prepare(run, find_cases(run))
-        _, development = part_patients(run.split(), PART, config.stacking.scheme)
+        data = prepare(run, find_cases(run))
+        _, development = fold_patients(run.split(), FOLD, config.stacking.scheme)
+        cache = data.cache
         for number, case in enumerate(cache.of_patients(development)):
-            image = GridImage(cache.pixels(case), case.mean, case.std, case.grid)
-            maps = maps_that_look_trained(image, cache.label(case), config.members, number)
+            image, label = cache.grid_image(case), cache.label(case)
+            maps = maps_that_look_trained(image, label, config.members, number)
             write_maps(run.map(case.name), maps)
         run_stages(run, ("stack",))
         return {"seconds": time.perf_counter() - began}
@@ -122,7 +123,7 @@ def write_networks(run: Run) -> None:
     for number, member in enumerate(run.config.members):
         keras.utils.set_random_seed(number)
         network = build_member(member, run.config, run.dataset.num_classes)
-        path = run.models(member, PART) / f"{run.config.predict.checkpoint}.keras"
+        path = run.models(member, FOLD) / f"{run.config.predict.checkpoint}.keras"
         path.parent.mkdir(parents=True)
         network.save(path)
 
@@ -179,4 +180,6 @@ def maps_that_look_trained(
             )
             planes.append(cv2.GaussianBlur(moved, (0, 0), SOFT_MM / spacing))
     stacked = {member: np.stack(planes).astype(np.float16) for member, planes in maps.items()}
-    return CaseMaps(stacked, image, PART, label)
+    by_nobody = Provenance(FOLD, frozenset())
+    maps = {member: MemberMap(planes, by_nobody) for member, planes in stacked.items()}
+    return CaseMaps(f"phantom{seed}", maps, image, label)

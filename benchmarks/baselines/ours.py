@@ -5,12 +5,12 @@ from pathlib import Path
 
 from benchmarks.flops import network_flops
 from benchmarks.timing import filling, repeated
-from cardiac_seg.data.split import deployed_parts
+from cardiac_seg.data.split import deployed_folds
 from cardiac_seg.predict.predictor import Ensemble
 from cardiac_seg.predict.scans import find_scans, open_scan
 from cardiac_seg.run.folder import Run
+from cardiac_seg.run.members import load_network
 from cardiac_seg.run.meta_folder import final_method, methods_of, read_combiner
-from cardiac_seg.run.networks import load_network
 from cardiac_seg.run.open import open_run
 from cardiac_seg.system.errors import UserError
 
@@ -22,11 +22,11 @@ def describe(run_folder: str) -> Callable[[], dict]:
     run = open_run(Path(run_folder))
 
     def ask() -> dict:
-        members, parts = run.config.members, deployed_parts(run.config)
+        members, parts = run.config.members, deployed_folds(run.config)
         networks = [load_network(run, member, part) for member in members for part in parts]
         return {
             "grid": list(run.config.preprocess.size),
-            "filters": {m: getattr(run.config.networks, m).filters for m in members},
+            "filters": {m: run.config.networks[m].filters for m in members},
             "parameters": sum(n.count_params() for n in networks),
             "gflop": sum(network_flops(n, run.config.preprocess.size) for n in networks) / 1e9,
             "in_use": final_method(run),

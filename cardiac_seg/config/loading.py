@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from cardiac_seg.config.problems import first_problem
 from cardiac_seg.config.sections import Config
 from cardiac_seg.system.errors import UserError
 
@@ -34,7 +35,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     except ValidationError as error:
         culprits = [o for o in changes if _caused(error, values, changes, o)]
         source = " ".join(f"--set {override}" for override in culprits) or path
-        raise UserError(f"{source}: {_describe(error)}") from None
+        raise UserError(f"{source}: {first_problem(error, Config)}") from None
 
 
 def dump_config(config: Config) -> str:
@@ -146,28 +147,3 @@ def _caused(error: ValidationError, values: dict, changes: Changes, override: st
         known = [repr(problem) for problem in error.errors(include_url=False)]
         return repr(first) not in left and set(left) <= set(known)
     return True
-
-
-def _describe(error: ValidationError) -> str:
-    """The first problem in one line; the number of further ones behind it."""
-    first, *others = error.errors(include_url=False)
-    key = ".".join(str(part) for part in first["loc"]) or "config"
-    if first["type"] == "extra_forbidden":
-        text = f"{key}: unknown key; allowed here: {', '.join(_keys_beside(first['loc']))}"
-    elif first["type"] == "missing":
-        text = f"{key}: missing; set it in the file or with --set {key}=..."
-    elif first["type"] == "value_error":
-        # The sections' checks name their own key first.
-        text = ".".join([*map(str, first["loc"]), str(first["ctx"]["error"])])
-    else:
-        text = f"{key}: {first['input']!r} is not allowed; {first['msg']}"
-    return text + (f" (and {len(others)} more)" if others else "")
-
-
-def _keys_beside(location: tuple) -> list[str]:
-    model = Config
-    for part in location[:-1]:
-        annotation = model.model_fields[part].annotation
-        candidates = (annotation, *getattr(annotation, "__args__", ()))
-        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
-    return list(model.model_fields)

@@ -37,11 +37,14 @@ def check_config(config: Config) -> None:
         raise UserError(f"data.phantom: no phantoms are drawn for {dataset.name}; use null")
     if config.split.scheme == "official" and dataset.official_split is None:
         raise UserError(f"split.scheme: {dataset.name} has no official split; use random")
-    if modality.upright and config.augment.symmetry == "dihedral":
-        raise UserError(
-            f"augment.symmetry: 'dihedral' turns an {modality.name} upside down; use 'horizontal'"
-        )
-    if config.augment.shadow and not modality.acoustic:
-        raise UserError(
-            f"augment.shadow: acoustic shadows belong to echo; use 0 for {dataset.name}"
-        )
+    own = {f"networks.{name}.": config.for_member(name).augment for name in config.members}
+    for where, augment in ({"": config.augment} | own).items():
+        if modality.upright and augment.symmetry == "dihedral":
+            raise UserError(
+                f"{where}augment.symmetry: 'dihedral' turns an {modality.name} upside down; use "
+                "'horizontal'"
+            )
+        if augment.shadow and not modality.acoustic:
+            raise UserError(
+                f"{where}augment.shadow: acoustic shadows belong to echo; use 0 for {dataset.name}"
+            )

@@ -18,7 +18,7 @@ def make_split(config: Config, dataset: Dataset, root: Path, files: list[CaseFil
     """Assigns every patient to a subset, and those the learners are fitted on to a fold.
 
     A fold's patients are scored by learners fitted on the other folds. With `out_of_fold` the
-    development patients (train and validation together) are divided, and the networks of part
+    development patients (train and validation together) are divided, and the networks of
     `fold<k>` never see fold k; with `holdout` the validation patients are.
 
     Args:
@@ -81,37 +81,37 @@ def make_split(config: Config, dataset: Dataset, root: Path, files: list[CaseFil
     )
 
 
-def fold_parts(config: Config) -> list[str]:
-    """The parts whose networks make the maps that learners are fitted on."""
+def stacking_folds(config: Config) -> list[str]:
+    """The folds whose networks make the maps that learners are fitted on."""
     if config.stacking.scheme == "holdout":
         return ["full"]
     return [f"fold{k}" for k in range(config.split.folds)]
 
 
-def deployed_parts(config: Config) -> list[str]:
-    """The parts whose networks are in use: they map test cases and new images."""
+def deployed_folds(config: Config) -> list[str]:
+    """The folds whose networks are in use: they map test cases and new images."""
     if config.stacking.scheme == "out_of_fold" and config.stacking.deploy == "fold_mean":
-        return fold_parts(config)
+        return stacking_folds(config)
     return ["full"]
 
 
-def part_names(config: Config) -> list[str]:
+def trained_folds(config: Config) -> list[str]:
     """The trainings each member needs."""
-    return list(dict.fromkeys([*fold_parts(config), *deployed_parts(config)]))
+    return list(dict.fromkeys([*stacking_folds(config), *deployed_folds(config)]))
 
 
-def part_patients(split: pd.DataFrame, part: str, scheme: str) -> tuple[set[str], set[str]]:
-    """The patients a part's networks are trained on, and those they are validated on.
+def fold_patients(split: pd.DataFrame, fold: str, scheme: str) -> tuple[set[str], set[str]]:
+    """The patients a fold's networks are trained on, and those they are validated on.
 
     Args:
         split: The table of `make_split`.
-        part: `full`, or `fold0`, `fold1`, ...
+        fold: `full`, or `fold0`, `fold1`, ...
         scheme: `holdout` or `out_of_fold`; there, `full` has all development patients to train
             on and none to validate on.
     """
     development = split.subset != "test"
-    if part != "full":
-        validation = split.fold == int(part.removeprefix("fold"))
+    if fold != "full":
+        validation = split.fold == int(fold.removeprefix("fold"))
     elif scheme == "holdout":
         validation = split.subset == "validation"
     else:

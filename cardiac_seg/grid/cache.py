@@ -63,6 +63,10 @@ class Cache:
         """A case's slices as stored, (slices, height, width) uint8."""
         return self.images[case.start : case.stop]
 
+    def grid_image(self, case: CachedCase) -> resample.GridImage:
+        """A case's slices with the geometry back to the native grid."""
+        return resample.GridImage(self.pixels(case), case.mean, case.std, case.grid)
+
     def label(self, case: CachedCase) -> np.ndarray:
         """A case's label slices, (slices, height, width) uint8."""
         return self.labels[case.start : case.stop]

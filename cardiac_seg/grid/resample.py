@@ -143,6 +143,29 @@ def from_grid(probabilities: np.ndarray, grid: Grid) -> np.ndarray:
     return np.stack([_resize(plane, grid.native) for plane in planes])
 
 
+def regrid(probabilities: np.ndarray, here: Grid, there: Grid) -> np.ndarray:
+    """Brings softmax maps from one network grid to another over the same native planes.
+
+    Args:
+        probabilities: (slices, *here.size, classes) floats.
+        here: The geometry they are on.
+        there: The geometry they are brought to.
+
+    Returns:
+        (slices, *there.size, classes) of the same dtype, the same array where the grids are one;
+        background has probability 1 where `there` reaches beyond the image.
+    """
+    if here == there:
+        return probabilities
+    planes = []
+    for plane in probabilities:
+        resampled = _resize(from_grid(plane[None], here)[0], there.resampled)
+        fitted = _fit(resampled[None], there.size, fill=np.nan)[0]
+        fitted[np.isnan(fitted[..., 0])] = np.eye(plane.shape[-1], dtype=np.float32)[0]
+        planes.append(fitted.astype(probabilities.dtype))
+    return np.stack(planes)
+
+
 def _resize(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resamples (height, width[, channels]) edge to edge, each axis by its own rule.
 

@@ -1,6 +1,11 @@
-"""Softmax maps on disk: computed once by the members, read by everything after."""
+"""Softmax maps on disk: computed once by the members, read by everything after.
+
+Each member's map says who made it (`Provenance`), so that the rule that no learner is fitted on a
+map of a training image is one comparison, `check_unseen`, for every kind of member.
+"""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,20 +19,58 @@ NOT_MEMBERS = ("image", "label", "about")
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """Where a map comes from.
+
+    Attributes:
+        fold: The training that made it, `full`, `fold0`, ..., or `fold_mean` for the mean of all
+            folds' networks.
+        trained_on: The patients whose images that training has seen; None where nobody knows.
+    """
+
+    fold: str
+    trained_on: frozenset[str] | None
+
+
+@dataclass(frozen=True)
+class MemberMap:
+    """One member's map of one case.
+
+    Attributes:
+        probabilities: (slices, height, width, classes) float16 on the ensemble's network grid.
+        provenance: Where it comes from.
+    """
+
+    probabilities: np.ndarray
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
 class CaseMaps:
     """One case on the network grid: its maps, and what they were made from.
 
     Attributes:
-        members: Member -> (slices, height, width, classes) float16 probabilities.
-        image: The slices the networks saw, 8 bit, and the geometry back to the native grid.
-        part: The part whose networks made the maps; `fold_mean` for the mean over all folds.
+        name: Of the case.
+        maps: Member -> its map.
+        image: The slices on the ensemble's network grid, 8 bit, and the geometry back to the native
+            grid.
         label: (slices, height, width) uint8; None for an image without a reference.
     """
 
-    members: dict[str, np.ndarray]
+    name: str
+    maps: dict[str, MemberMap]
     image: GridImage
-    part: str
     label: np.ndarray | None = None
+
+    @property
+    def probabilities(self) -> dict[str, np.ndarray]:
+        """Member -> (slices, height, width, classes) float16."""
+        return {member: one.probabilities for member, one in self.maps.items()}
+
+    @property
+    def fold(self) -> str:
+        """The fold whose networks made the maps; joined by + where the members' differ."""
+        return "+".join(dict.fromkeys(one.provenance.fold for one in self.maps.values()))
 
     @property
     def grid(self) -> Grid:
@@ -35,17 +78,68 @@ class CaseMaps:
         return self.image.grid
 
 
+TrainedOn = Callable[[str], frozenset[str] | None]
+
+
+def check_unseen(maps: CaseMaps, patient: str, path: Path) -> None:
+    """Refuses maps by members that were trained on their patient.
+
+    Softmax maps of training images are more confident than those of new images, and would mislead
+    what is fitted on them.
+
+    Args:
+        maps: A development case's.
+        patient: Whose it is.
+        path: Where they were read from, for the message.
+
+    Raises:
+        UserError: If a member was trained on the patient, or nobody knows on whom.
+    """
+    for member, one in maps.maps.items():
+        fold, trained_on = one.provenance.fold, one.provenance.trained_on
+        if trained_on is None:
+            raise UserError(
+                f"{path}: nothing says whom {member} was trained on; maps of a member without a "
+                "known training set cannot be stacked"
+            )
+        if patient in trained_on:
+            raise UserError(
+                f"{path}: made by {member}, {fold}, which was trained on {patient}; delete it and "
+                "resume the run"
+            )
+
+
 def write_maps(path: Path, maps: CaseMaps) -> None:
     """Writes a case's maps whole, compressed."""
     image = maps.image
-    about = {"grid": asdict(image.grid), "mean": image.mean, "std": image.std, "part": maps.part}
+    made_by = {
+        member: {
+            "fold": p.fold,
+            "trained_on": None if p.trained_on is None else sorted(p.trained_on),
+        }
+        for member, p in ((m, one.provenance) for m, one in maps.maps.items())
+    }
+    about = {
+        "grid": asdict(image.grid),
+        "mean": image.mean,
+        "std": image.std,
+        "provenance": made_by,
+    }
     arrays = {"image": image.pixels, "label": maps.label, "about": np.array(json.dumps(about))}
     with whole_file(path) as partial, open(partial, "wb") as file:
-        np.savez_compressed(file, **maps.members, **arrays)
+        np.savez_compressed(file, **maps.probabilities, **arrays)
 
 
-def read_maps(path: Path, members: list[str]) -> CaseMaps:
+def read_maps(
+    path: Path, members: list[str], trained_on: TrainedOn = lambda fold: None
+) -> CaseMaps:
     """Reads a case's maps.
+
+    Args:
+        path: The file.
+        members: Whose maps are wanted.
+        trained_on: Tells of files of format 1, which name the fold alone, whom its networks were
+            trained on.
 
     Raises:
         UserError: If the file is missing, damaged or lacks a member.
@@ -55,32 +149,53 @@ def read_maps(path: Path, members: list[str]) -> CaseMaps:
             about = json.loads(str(stored["about"]))
             grid = Grid(**{key: tuple(value) for key, value in about["grid"].items()})
             image = GridImage(stored["image"], about["mean"], about["std"], grid)
-            return CaseMaps({m: stored[m] for m in members}, image, about["part"], stored["label"])
+            made_by = _provenance(about, members, trained_on)
+            maps = {m: MemberMap(stored[m], made_by[m]) for m in members}
+            return CaseMaps(path.stem, maps, image, stored["label"])
     except FileNotFoundError:
         raise UserError(f"{path}: missing; run train_ensemble.py --resume on this run") from None
     except Exception as error:  # zipfile, zlib and numpy let many kinds through
         raise UserError(f"{path}: damaged ({error}); delete it and resume the run") from None
 
 
-def made_by(path: Path) -> str | None:
-    """The part whose networks made a file's maps; None where the file is damaged."""
+def folds_in(path: Path) -> set[str | None]:
+    """The folds whose networks made a file's maps; {None} where the file is damaged."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return json.loads(str(stored["about"]))["part"]
+            about = json.loads(str(stored["about"]))
+            members = [name for name in stored.files if name not in NOT_MEMBERS]
+            made_by = _provenance(about, members, lambda fold: None)
+            return {one.fold for one in made_by.values()}
     except Exception:  # zipfile, zlib and numpy let many kinds through
-        return None
+        return {None}
 
 
-def stored_members(path: Path, part: str) -> list[str]:
-    """The members whose maps by a part's networks a file holds; none where there is no file."""
+def stored_members(path: Path, fold: str) -> list[str]:
+    """The members whose maps by a fold's networks a file holds; none where there is no file."""
     if not path.is_file():
         return []
     try:
         with np.load(path, allow_pickle=False) as stored:
-            if json.loads(str(stored["about"]))["part"] != part:
-                return []  # by networks that are not in use any more
             if "image" not in stored.files:
                 return []  # by an earlier version
-            return [name for name in stored.files if name not in NOT_MEMBERS]
+            members = [name for name in stored.files if name not in NOT_MEMBERS]
+            made_by = _provenance(
+                json.loads(str(stored["about"])), members, trained_on=lambda fold: None
+            )
+            return [name for name in members if made_by[name].fold == fold]
     except Exception as error:
         raise UserError(f"{path}: damaged ({error}); delete it and resume the run") from None
+
+
+def _provenance(about: dict, members: list[str], trained_on: TrainedOn) -> dict[str, Provenance]:
+    """Member -> who made its map, also from a file of format 1."""
+    if "provenance" not in about:
+        fold = about["part"]
+        return dict.fromkeys(members, Provenance(fold, trained_on(fold)))
+    made_by = {member: about["provenance"][member] for member in members}
+    return {
+        member: Provenance(
+            one["fold"], None if one["trained_on"] is None else frozenset(one["trained_on"])
+        )
+        for member, one in made_by.items()
+    }

@@ -1,4 +1,4 @@
-"""Trains one network: one part of one member, resumable at every finished epoch."""
+"""Trains one network: one fold of one member, resumable at every finished epoch."""
 
 import time
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class TrainingJob:
     """One training and where its files go.
 
     Attributes:
-        member, part: What is trained.
+        member, fold: What is trained.
         folder: Receives `best.keras` (one output, no optimizer) and `last.keras` (everything).
         history_path: CSV, one row an epoch.
         tensorboard: Folder of the TensorBoard log.
@@ -41,7 +41,7 @@ class TrainingJob:
     """
 
     member: str
-    part: str
+    fold: str
     folder: Path
     history_path: Path
     tensorboard: Path
@@ -80,10 +80,10 @@ def train(job: TrainingJob, cache: Cache, config: Config) -> TrainingState:
     remove_leftovers(job.history_path.parent, f".partial-*-{job.history_path.name}")
     if state.finished:
         _write_history(job, state)  # a kill may have come between checkpoint and table
-        log.info("%s %s: already trained", job.member, job.part)
+        log.info("%s %s: already trained", job.member, job.fold)
         return state
-    # One stream of randomness for each training; adding a member or part changes no other.
-    seed = [config.seed, *job.member.encode(), *job.part.encode()]
+    # One stream of randomness for each training; adding a member or fold changes no other.
+    seed = [config.seed, *job.member.encode(), *job.fold.encode()]
     backend.start_training(int(np.random.default_rng(seed).integers(2**31)))
     precision = backend.set_precision(config.train.precision)
     model = build_member(job.member, config, job.classes)
@@ -98,11 +98,11 @@ def train(job: TrainingJob, cache: Cache, config: Config) -> TrainingState:
     compile_network(model, config.train, batches.steps, class_pixels(job.train))
     if state.epoch:
         restore_training(model, job.last)
-        log.info("%s %s: resumed after epoch %d", job.member, job.part, state.epoch)
+        log.info("%s %s: resumed after epoch %d", job.member, job.fold, state.epoch)
     log.info(
         "%s %s: %s parameters, %s, %d training and %d validation slices, epoch %d of %d",
         job.member,
-        job.part,
+        job.fold,
         f"{model.count_params():,}",
         precision,
         len(batches.rows),
@@ -176,7 +176,7 @@ class _Epochs(keras.callbacks.Callback):
         self.bar = bar(
             total=self.config.train.epochs * steps,
             initial=self.state.epoch * steps,
-            description=f"{self.job.member} {self.job.part}",
+            description=f"{self.job.member} {self.job.fold}",
             unit="step",
         )
 
@@ -195,7 +195,7 @@ class _Epochs(keras.callbacks.Callback):
         loss = float(logs["loss"])
         if not np.isfinite(loss):
             raise UserError(
-                f"{self.job.member} {self.job.part}: the loss became {loss} in epoch {epoch + 1}; "
+                f"{self.job.member} {self.job.fold}: the loss became {loss} in epoch {epoch + 1}; "
                 "lower train.learning_rate or use train.precision=float32 (the last good epoch "
                 "is kept)"
             )
@@ -266,7 +266,7 @@ class _Epochs(keras.callbacks.Callback):
         log.info(
             "%s %s: epoch %d/%d loss %.4f%s lr %.2e, %s%s",
             self.job.member,
-            self.job.part,
+            self.job.fold,
             row["epoch"],
             self.config.train.epochs,
             row["loss"],

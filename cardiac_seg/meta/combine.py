@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cardiac_seg.grid.resample import GridImage
-from cardiac_seg.meta.features import FeatureSet, pixel_features
+from cardiac_seg.meta.features.feature_set import FeatureSet, pixel_features
 from cardiac_seg.meta.learners.learner import Learner
 from cardiac_seg.meta.methods import CALIBRATED_MEAN, MEAN, WEIGHTED_MEAN
 from cardiac_seg.meta.temperature import temper

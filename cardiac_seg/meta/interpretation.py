@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cardiac_seg.meta.features import FeatureSet
+from cardiac_seg.meta.features.feature_set import FeatureSet
 from cardiac_seg.meta.learners.learner import Learner
 from cardiac_seg.meta.temperature import log_loss
 

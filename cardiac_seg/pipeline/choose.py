@@ -1,63 +1,58 @@
-"""What is chosen on development patients."""
+"""What is chosen on development patients: the postprocessing, and the method in use."""
 
-import numpy as np
+import pandas as pd
 
-from cardiac_seg.data.case import CaseFile
-from cardiac_seg.masks.native import native_mask
-from cardiac_seg.masks.postprocessing import (
-    STEPS,
-    Postprocessing,
-    possible_steps,
-    postprocess,
-)
-from cardiac_seg.meta.combine import Combiner
-from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
-from cardiac_seg.pipeline.evaluate import cases_with_maps
-from cardiac_seg.run.folder import Run
+from cardiac_seg.metrics.expected_dice import fit_predicted_dice
+from cardiac_seg.run.metrics_file import brackets
+from cardiac_seg.system.log import log
 
 
-def choose_steps(
-    run: Run, files: list[CaseFile], combiner: Combiner, method: str
-) -> Postprocessing:
-    """Chooses the postprocessing steps, each for each structure, on development cases.
+def choose_method(
+    summary: dict[str, dict], candidates: list[str], control: str, wanted: str = "auto"
+) -> tuple[str, bool]:
+    """The best combination that is shown to be better than the control, or the configured one.
 
-    A step set to `auto` is kept for a structure where it does not lower the method's mean Dice,
-    after the steps before it: one that changes nothing here guards against what these cases lack.
-    The same steps then serve every method, so that methods are compared fairly.
+    Shown: cross-fitted over development patients, the paired 95 % interval of its Dice minus the
+    control's lies above 0. Where none is, the control stands: the largest of many differences
+    within the noise is no reason to change masks.
 
     Args:
-        run: A run with maps of the cases.
-        files: Development cases.
-        combiner: Gives the method's probabilities.
-        method: One that is not fitted on the maps: the mean, or the only member.
+        summary: Method -> its scores with the difference to the control, as
+            `evaluate.summarize(...)["methods"]` gives them.
+        candidates: The combinations to choose from, the simplest first: of equals it is taken.
+        control: The method that stands otherwise.
+        wanted: `auto`, or the method that the configuration names.
 
     Returns:
-        The steps; `heart` for no structure where the label set has no myocardium.
+        The method, and whether the data chose it.
     """
-    labels = range(1, run.dataset.num_classes)
-    anatomy, muscle = run.dataset.anatomy, run.dataset.anatomy.label("myocardium")
-    wanted = dict.fromkeys(STEPS, "off")
-    wanted |= {step: getattr(run.config.predict, step) for step in possible_steps(anatomy)}
-    if "auto" not in wanted.values():
-        steps = {step: list(labels) if wanted[step] == "on" else [] for step in STEPS}
-        return Postprocessing(steps, muscle)
-    truths, masks = [], []
-    for case, maps in cases_with_maps(run, files, "postprocessing"):
-        ((_, probabilities, _),) = combiner.combine(maps.members, maps.image, [method])
-        truths.append(case.label)
-        masks.append(native_mask(probabilities, maps.grid))
-
-    def dice(masks: list[np.ndarray], label: int) -> np.ndarray:
-        pairs = zip(truths, masks, strict=True)
-        return np.array(
-            [dice_from_confusion(confusion(*p, run.dataset.num_classes))[label] for p in pairs]
+    gains = {method: summary[method][f"against_{control}"] for method in candidates}
+    if wanted != "auto" and gains:
+        return wanted, False
+    shown = [m for m, gain in gains.items() if gain["interval_95"] and gain["interval_95"][0] > 0]
+    if gains and not shown:
+        best = max(gains, key=lambda m: gains[m]["difference"])
+        log.info(
+            "no combination is shown to be better than %s, which stands; the best: %s, %+.4f %s",
+            control,
+            best,
+            gains[best]["difference"],
+            brackets(gains[best]["interval_95"], "+"),
         )
+    dice = {method: summary[method]["mean_foreground_dice"] for method in gains}
+    return max(shown, key=dice.__getitem__, default=control), True
 
-    steps = {step: [] for step in STEPS}
-    for step, label in ((s, label) for s in STEPS if wanted[s] != "off" for label in labels):
-        cleaned = [postprocess(mask, Postprocessing({step: [label]}, muscle)) for mask in masks]
-        gain = np.nansum(dice(cleaned, label) - dice(masks, label))
-        if wanted[step] == "on" or gain >= 0:
-            steps[step].append(label)
-            masks = cleaned
-    return Postprocessing(steps, muscle)
+
+def fit_review(cases: pd.DataFrame, method: str, threshold: dict | None) -> dict[str, float]:
+    """What turns the method's expected Dice into its predicted Dice, see `fit_predicted_dice`.
+
+    Args:
+        cases: `case`, `method`, `dice` and `expected_dice` of the development cases.
+        method: The method in use.
+        threshold: Its `choose_threshold`; None where it is no learner.
+    """
+    fitted = fit_predicted_dice(cases[cases.method == method])
+    if threshold is not None:
+        # The scores are those of acting on all of `act_below`; a threshold leaves some optimism.
+        fitted["optimism"] += threshold["expected_dice_change"] - threshold["dice_change"]
+    return fitted

@@ -63,7 +63,9 @@ def score(
     spent, rows = dict.fromkeys(methods, 0.0), []
     for case, maps in cases_with_maps(run, files, f"score {subset}"):
         by_method = {}
-        for method, probabilities, seconds in combiner.combine(maps.members, maps.image, methods):
+        for method, probabilities, seconds in combiner.combine(
+            maps.probabilities, maps.image, methods
+        ):
             by_method[method] = probabilities
             spent[method] += seconds
             pooled[method] += confusion(maps.label, probabilities.argmax(-1), labels)
@@ -71,7 +73,7 @@ def score(
             dice = dice_from_confusion(confusion(case.label, mask, labels))
             expected = expected_dice(probabilities)
             rows += _score_rows(
-                (case.file, subset, maps.part, method), run.dataset.structures, dice[1:], expected
+                (case.file, subset, maps.fold, method), run.dataset.structures, dice[1:], expected
             )
         if watch:
             watch(maps, by_method)
@@ -95,17 +97,17 @@ def scores_of(
         subset: Name of the subset, for the table.
     """
     of_case = {
-        case: (part, scores)
+        case: (fold, scores)
         for patient in measures
-        for case, part, scores in zip(
-            dict.fromkeys(patient.cases.case), patient.parts, patient.scores, strict=True
+        for case, fold, scores in zip(
+            dict.fromkeys(patient.cases.case), patient.folds, patient.scores, strict=True
         )
     }
     rows = []
     for file in files:
-        part, scores = of_case[file.name]
+        fold, scores = of_case[file.name]
         for method, (dice, expected) in zip(methods, scores.swapaxes(1, 2), strict=True):
-            rows += _score_rows((file, subset, str(part), method), structures, dice, expected)
+            rows += _score_rows((file, subset, str(fold), method), structures, dice, expected)
     pooled, seconds = sum(m.pooled for m in measures), sum(m.seconds for m in measures)
     return Scores(
         pd.DataFrame(rows),
@@ -117,10 +119,10 @@ def scores_of(
 def _score_rows(
     of: tuple[CaseFile, str, str, str], structures: tuple[str, ...], dice, expected
 ) -> list[dict]:
-    """A row per structure of a case (with its subset, part and method)."""
-    file, subset, part, method = of
+    """A row per structure of a case (with its subset, fold and method)."""
+    file, subset, fold, method = of
     keys = {"case": file.name, "patient": file.patient, "subset": subset, "view": file.view}
-    keys |= {"phase": file.phase, "group": file.group, "part": part, "method": method}
+    keys |= {"phase": file.phase, "group": file.group, "fold": fold, "method": method}
     return [
         keys | {"structure": structure, "dice": d, "expected_dice": e}
         for structure, d, e in zip(structures, dice, expected, strict=True)

@@ -64,7 +64,7 @@ class CaseArrays:
 
     Attributes:
         tags: case, patient, view, phase and group.
-        part: Whose networks made the maps.
+        fold: Whose networks made the maps.
         label: (slices, height, width) reference on the network grid.
         grid: The network grid.
         probabilities: Method -> (slices, height, width, classes) float32 on the network grid.
@@ -74,7 +74,7 @@ class CaseArrays:
     """
 
     tags: dict[str, str]
-    part: str
+    fold: str
     label: np.ndarray
     grid: Grid
     probabilities: dict[str, np.ndarray] = field(repr=False)
@@ -97,9 +97,9 @@ def measure_patient(
     sums = PixelSums.zeros(len(study.pixel_methods), labels)
     pooled = np.zeros((len(methods), labels, labels), np.int64)
     seconds = np.zeros(len(methods))
-    rows, regions, unsure, scores, parts, entropies, native = [], [], [], [], [], [], {}
+    rows, regions, unsure, scores, folds, entropies, native = [], [], [], [], [], [], {}
     for case in cases:
-        parts.append(case.part)
+        folds.append(case.fold)
         native[case.tags["view"], case.tags["phase"]] = case.masks, case.spacing
         sums.add(
             [case.probabilities[m] for m in study.pixel_methods],
@@ -136,7 +136,7 @@ def measure_patient(
         ranked=sums.ranked,
         changes=sums.changes,
         scores=np.stack(scores),
-        parts=np.array(parts),
+        folds=np.array(folds),
         pooled=pooled,
         seconds=seconds,
         entropies=tuple(entropies),

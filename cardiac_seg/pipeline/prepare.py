@@ -1,16 +1,38 @@
 """Finds the cases, splits the patients and opens the cache of preprocessed slices."""
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from cardiac_seg.data.case import CaseFile
 from cardiac_seg.data.phantoms.dataset import is_phantom, write_phantoms
 from cardiac_seg.data.split import make_split
-from cardiac_seg.grid.cache import Cache, fingerprint, open_cache
+from cardiac_seg.grid.cache import Cache, CachedCase, fingerprint, open_cache
 from cardiac_seg.run.folder import Run
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import log
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The cases of a run, ready for training and mapping.
+
+    Attributes:
+        files: Every labelled case.
+        cache: Their slices on the ensemble's network grid.
+        member_caches: Member -> the slices on the member's own grid; the same cache where it has
+            none of its own.
+    """
+
+    files: list[CaseFile]
+    cache: Cache
+    member_caches: dict[str, Cache]
+
+    def files_of(self, cases: list[CachedCase]) -> list[CaseFile]:
+        """The files of some cases, in the order of `files`."""
+        names = {case.name for case in cases}
+        return [file for file in self.files if file.name in names]
 
 
 def find_cases(run: Run) -> list[CaseFile]:
@@ -24,8 +46,8 @@ def find_cases(run: Run) -> list[CaseFile]:
     return run.dataset.find(run.root, data.views, data.phases)
 
 
-def prepare(run: Run, files: list[CaseFile]) -> Cache:
-    """Checks the data, writes `split.csv` and opens the cache of preprocessed slices."""
+def prepare(run: Run, files: list[CaseFile]) -> Prepared:
+    """Checks the data, writes `split.csv` and opens the caches of preprocessed slices."""
     config, split_path = run.config, run.folder / "split.csv"
     data_print = fingerprint(files)
     prepared = run.is_done("prepare")
@@ -38,9 +60,18 @@ def prepare(run: Run, files: list[CaseFile]) -> Cache:
             split = make_split(config, run.dataset, run.root, files)
             with whole_file(split_path) as partial:
                 split.to_csv(partial, index=False)
-        cache = open_cache(
-            Path(config.data.cache), files, run.dataset.num_classes, config.preprocess, data_print
-        )
+        caches = {}
+        for settings in (config, *(config.for_member(name) for name in config.members)):
+            key = settings.preprocess.model_dump_json()
+            if key not in caches:
+                caches[key] = open_cache(
+                    Path(config.data.cache),
+                    files,
+                    run.dataset.num_classes,
+                    settings.preprocess,
+                    data_print,
+                )
+        cache = caches[config.preprocess.model_dump_json()]
         run.update_manifest(
             dataset={
                 "name": config.data.dataset,
@@ -61,4 +92,8 @@ def prepare(run: Run, files: list[CaseFile]) -> Cache:
         len(cache.images),
         ", ".join(f"{counts.get(s, 0)} {s}" for s in ("train", "validation", "test")),
     )
-    return cache
+    own = {
+        name: caches[config.for_member(name).preprocess.model_dump_json()]
+        for name in config.members
+    }
+    return Prepared(files, cache, own)

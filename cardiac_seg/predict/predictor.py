@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 
+from cardiac_seg.config.sections import Preprocess
 from cardiac_seg.data.nifti import write_mask
-from cardiac_seg.data.split import deployed_parts
+from cardiac_seg.data.split import deployed_folds
 from cardiac_seg.grid import resample
 from cardiac_seg.grid.resample import GridImage
 from cardiac_seg.masks.native import native_mask
-from cardiac_seg.members.inference import mean_map, predict_cases
-from cardiac_seg.members.maps import CaseMaps
+from cardiac_seg.members.maps import CaseMaps, MemberMap
+from cardiac_seg.members.member import Mapper
 from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.metrics.calibration import relative_entropy
 from cardiac_seg.metrics.expected_dice import predicted_dice
@@ -28,8 +28,8 @@ from cardiac_seg.predict.measurements import (
 )
 from cardiac_seg.predict.scans import Scan, find_scans, open_scan
 from cardiac_seg.run.folder import Run
+from cardiac_seg.run.members import members_of
 from cardiac_seg.run.meta_folder import final_method, read_combiner, read_predicted_dice, read_steps
-from cardiac_seg.run.networks import load_network
 from cardiac_seg.run.open import open_run
 from cardiac_seg.system import backend
 from cardiac_seg.system.errors import UserError
@@ -111,9 +111,9 @@ class Ensemble:
         >>> result.mask.shape, result.indices["lv_ef_percent"]      # doctest: +SKIP
     """
 
-    def __init__(self, run: Run, networks: dict[str, list[keras.Model]], combiner: Combiner):
+    def __init__(self, run: Run, mappers: dict[str, Mapper], combiner: Combiner):
         self.run = run
-        self.networks = networks
+        self.mappers = mappers
         self.combiner = combiner
         self.method = final_method(run)
         self.steps = read_steps(run)
@@ -133,11 +133,10 @@ class Ensemble:
                 f"train_ensemble.py --resume {run.folder}"
             )
         combiner = read_combiner(run, [final_method(run)])  # first: what fails, fails at once
-        networks = {
-            member: [load_network(run, member, part) for part in deployed_parts(run.config)]
-            for member in run.config.members
-        }
-        return cls(run, networks, combiner)
+        folds = deployed_folds(run.config)
+        # Whom the networks were trained on matters where something is fitted, which is not here.
+        members = members_of(run, trained_on=lambda fold: None)
+        return cls(run, {member.name: member.load(folds) for member in members}, combiner)
 
     def predict(
         self,
@@ -197,38 +196,40 @@ class Ensemble:
         size = even_batches(
             scan.phases * scan.shape[0], batch_size or self.run.config.predict.batch_size
         )
-        grids = (
-            resample.to_grid(scan.image(k), scan.spacing[1:], settings) for k in range(scan.phases)
-        )
-        networks = [network for some in self.networks.values() for network in some]
-        grids, *copies = itertools.tee(grids, len(networks) + 1)
-        streams = [
-            predict_cases(network, self._slices(copy), size, self.run.config.predict.mirror)
-            for network, copy in zip(networks, copies, strict=True)
-        ]
+        images, *copies = itertools.tee(_on_grid(scan, settings), len(self.mappers) + 1)
+        streams = []
+        for (name, mapper), copy in zip(self.mappers.items(), copies, strict=True):
+            own = self.run.config.for_member(name).preprocess
+            seen, kept = itertools.tee(copy if own == settings else _on_grid(scan, own))
+            streams.append(zip(kept, mapper.softmax(seen, size), strict=True))
         with backend.memory_advice(size, "--batch-size"):
-            for on_grid, *maps in zip(grids, *streams, strict=True):
-                yield self._combine(on_grid, [some for _, some in maps])
+            for image, *made in zip(images, *streams, strict=True):
+                maps = {
+                    name: MemberMap(
+                        resample.regrid(one.probabilities, own.grid, image.grid), one.provenance
+                    )
+                    for name, (own, one) in zip(self.mappers, made, strict=True)
+                }
+                yield self._combine(CaseMaps(scan.files.name, maps, image))
 
     def member_mask(self, phase: Phase, member: str) -> np.ndarray:
         """One member's own mask, (slices, height, width) uint8 on the native grid."""
-        probabilities = phase.maps.members[member].astype(np.float32)
+        probabilities = phase.maps.probabilities[member].astype(np.float32)
         return native_mask(probabilities, phase.maps.grid, self.steps)
 
-    def _slices(self, grids: Iterator[GridImage]) -> Iterator[tuple[None, np.ndarray]]:
-        method = self.run.config.preprocess.normalize
-        for grid in grids:
-            yield None, resample.normalize(grid.pixels, grid.mean, grid.std, method)
+    def _combine(self, maps: CaseMaps) -> Phase:
+        """A phase from its maps."""
+        ((_, probabilities, _),) = self.combiner.combine(
+            maps.probabilities, maps.image, [self.method]
+        )
+        mask = native_mask(probabilities, maps.grid, self.steps)
+        return Phase(mask, maps, probabilities, predicted_dice(probabilities, self.predicted_dice))
 
-    def _combine(self, on_grid: GridImage, maps: list[np.ndarray]) -> Phase:
-        """A phase from its maps, in the networks' order."""
-        members, rest = {}, iter(maps)
-        for member, networks in self.networks.items():
-            members[member] = mean_map(list(itertools.islice(rest, len(networks))))
-        case = CaseMaps(members, on_grid, "+".join(deployed_parts(self.run.config)))
-        ((_, probabilities, _),) = self.combiner.combine(case.members, case.image, [self.method])
-        mask = native_mask(probabilities, on_grid.grid, self.steps)
-        return Phase(mask, case, probabilities, predicted_dice(probabilities, self.predicted_dice))
+
+def _on_grid(scan: Scan, settings: Preprocess) -> Iterator[GridImage]:
+    """The frames of a scan on a network grid, one at a time."""
+    for k in range(scan.phases):
+        yield resample.to_grid(scan.image(k), scan.spacing[1:], settings)
 
 
 def even_batches(slices: int, most: int) -> int:

@@ -9,8 +9,9 @@ import pandas as pd
 from cardiac_seg.config.sections import Stacking
 from cardiac_seg.data.case import CaseFile
 from cardiac_seg.meta.methods import WEIGHTED_MEAN, list_learners
+from cardiac_seg.pipeline.cross_fit import DEVELOPMENT, cross_fit, fit_on
+from cardiac_seg.pipeline.development import draw_samples, folds_of
 from cardiac_seg.pipeline.evaluate import score
-from cardiac_seg.pipeline.stack import DEVELOPMENT, draw_samples, fit_combiner, folds_of
 from cardiac_seg.report.development import development_scores, wide
 from cardiac_seg.report.tables.comparisons import compare
 from cardiac_seg.run.folder import Run
@@ -131,13 +132,14 @@ def _with(settings: Stacking, **changes) -> Stacking:
 
 def _cross_fitted(run: Run, files: list[CaseFile], learner: str) -> pd.DataFrame:
     """The scores of a learner on each fold, fitted on the others."""
-    samples, steps, tables = draw_samples(run, files), read_steps(run), []
-    folds = folds_of(run, files)
-    for fold, held_out in folds.items():
-        others = [file for k, group in folds.items() if k != fold for file in group]
-        combiner = fit_combiner(run, others, samples, [learner])
-        tables.append(score(run, held_out, combiner, [learner], DEVELOPMENT, steps).cases)
-    return pd.concat(tables)
+    samples, steps = draw_samples(run, files), read_steps(run)
+    methods = [m for m in list_learners(run.config.stacking) if m.name == learner]
+    tables = cross_fit(
+        folds_of(run, files),
+        lambda others: fit_on(run, others, samples, methods),
+        lambda combiner, cases: score(run, cases, combiner, [learner], DEVELOPMENT, steps).cases,
+    )
+    return pd.concat([table for _, table in tables])
 
 
 def _mean(table: pd.DataFrame) -> pd.Series:

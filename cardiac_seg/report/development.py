@@ -1,5 +1,6 @@
 """Experiments: what development patients say of runs; no test patient is looked at."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,9 @@ import pandas as pd
 from cardiac_seg.drawing import overlays
 from cardiac_seg.masks.native import native_mask
 from cardiac_seg.metrics.overlap import REGIONS, confusion, dice_from_confusion, thirds
+from cardiac_seg.pipeline.cross_fit import cross_fitted_scores
 from cardiac_seg.pipeline.evaluate import cases_with_maps
 from cardiac_seg.pipeline.measure import native_entropy
-from cardiac_seg.pipeline.stack import cross_fitted_scores
 from cardiac_seg.report.tables.comparisons import compare
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import control_of, plain_combiner, read_interpretation, read_steps
@@ -122,10 +123,11 @@ def describe_errors(folder: Path, output: Path | None = None) -> str:
             lines.append(_line(region, pooled, width))
     lines.append(_head(f"worst {WORST}", table, 20))
     lines += [_line(name, table.xs(name, level="case").iloc[0], 20) for name in worst]
-    for member, told in read_interpretation(run).items():
-        if told.get("error_correlation") is not None:
-            together = f"{member} with {run.config.members[0]}: {told['error_correlation']:.3f}"
-            lines.append(f"correlation of errors, {together}")
+    notes = read_interpretation(run)
+    for one, other in itertools.combinations(run.config.members, 2):
+        correlation = notes[other].get("error_correlation", {}).get(one)
+        if correlation is not None:
+            lines.append(f"correlation of errors, {other} with {one}: {correlation:.3f}")
     return "\n".join(lines)
 
 
@@ -171,7 +173,7 @@ def _masks(run: Run, names: set[str]):
     files = [file for file in files if file.name in names]
     combiner, steps, control = plain_combiner(run), read_steps(run), control_of(run)
     for case, maps in cases_with_maps(run, files, "look"):
-        ((_, probabilities, _),) = combiner.combine(maps.members, maps.image, [control])
+        ((_, probabilities, _),) = combiner.combine(maps.probabilities, maps.image, [control])
         yield case, maps, native_mask(probabilities, maps.grid, steps), probabilities
 
 

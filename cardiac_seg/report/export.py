@@ -8,12 +8,12 @@ import h5py
 import keras
 import numpy as np
 
-from cardiac_seg.data.split import deployed_parts
+from cardiac_seg.data.split import deployed_folds
 from cardiac_seg.report.model_card import model_card
 from cardiac_seg.report.one_run import open_finished
 from cardiac_seg.run.folder import Run
+from cardiac_seg.run.members import load_network
 from cardiac_seg.run.meta_folder import final_method
-from cardiac_seg.run.networks import load_network
 from cardiac_seg.system.atomic import whole_directory, write_json, write_text
 from cardiac_seg.system.checked_reads import file_sha256
 from cardiac_seg.system.errors import UserError
@@ -44,11 +44,11 @@ def export_run(folder: Path, output: Path) -> None:
         for name in KEPT:
             shutil.copyfile(folder / name, partial / name)
         for member in run.config.members:
-            for part in deployed_parts(run.config):
-                path = run.models(member, part) / f"{run.config.predict.checkpoint}.keras"
+            for fold in deployed_folds(run.config):
+                path = run.models(member, fold) / f"{run.config.predict.checkpoint}.keras"
                 to = partial / path.relative_to(folder)
                 to.parent.mkdir(parents=True)
-                _write_network(load_network(run, member, part), to)
+                _write_network(load_network(run, member, fold), to)
         (partial / "meta").mkdir()
         for path in sorted(run.meta.iterdir()):
             if path.suffix == ".json" or path.stem == final_method(run):

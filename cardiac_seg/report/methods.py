@@ -78,7 +78,7 @@ def _deployed(deploy: str) -> str:
 
 
 def _filters(config, member: str) -> int:
-    return getattr(config.networks, member).filters
+    return config.networks[member].filters
 
 
 def _dimensions(run: Run) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cardiac_seg.data.dataset import Dataset
-from cardiac_seg.data.split import deployed_parts, part_patients
+from cardiac_seg.data.split import deployed_folds, fold_patients
 from cardiac_seg.report.results import results_table
 from cardiac_seg.run.describe import describe_input
 from cardiac_seg.run.folder import Run
@@ -22,8 +22,7 @@ def model_card(run: Run, folder: Path) -> str:
         folder: Where it is exported to.
     """
     networks = ", ".join(
-        f"{member} ({getattr(run.config.networks, member).filters} filters)"
-        for member in run.config.members
+        f"{member} ({run.config.networks[member].filters} filters)" for member in run.config.members
     )
     data = run.config.data
     place = folder.name if folder.is_absolute() else folder  # whose machine it was is not told
@@ -71,7 +70,7 @@ def _patients(run: Run) -> str:
     """Who trained the networks in use, and who chose."""
     split, scheme = run.split(), run.config.stacking.scheme
     test, fitted = (split.subset == "test").sum(), len(split[split.fold >= 0])
-    sets = [part_patients(split, part, scheme)[0] for part in deployed_parts(run.config)]
+    sets = [fold_patients(split, fold, scheme)[0] for fold in deployed_folds(run.config)]
     trained = len(set.union(*sets))
     if scheme == "out_of_fold":
         how = (

@@ -98,9 +98,9 @@ class Run:
             raise UserError(f"{path}: not as the run wrote it; {advice}")
         return table
 
-    def models(self, member: str, part: str) -> Path:
+    def models(self, member: str, fold: str) -> Path:
         """Folder of a training's `best.keras` and `last.keras`."""
-        return self.folder / "models" / member / part
+        return self.folder / "models" / member / fold
 
     def map(self, case: str) -> Path:
         """A case's softmax maps."""
@@ -120,9 +120,9 @@ class Run:
         """Folder of a method's masks, of the reference's or of those in use."""
         return method_folder(self.folder / "masks", method)
 
-    def history(self, member: str, part: str) -> Path:
+    def history(self, member: str, fold: str) -> Path:
         """A training's table, one row an epoch."""
-        return self.folder / "history" / member / f"{part}.csv"
+        return self.folder / "history" / member / f"{fold}.csv"
 
     def update_manifest(self, **values) -> None:
         """Merges values into `manifest.json`, safe beside other jobs.

@@ -20,6 +20,7 @@ _RENAMED = {
     "models": "methods",
     "final_model": "final_method",
     "quality": "predicted_dice",
+    "part": "fold",
     "tempered_mean": "calibrated_mean",
     "against_tempered_mean": "against_calibrated_mean",
 }

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from cardiac_seg.masks.postprocessing import STEPS, Postprocessing
 from cardiac_seg.meta.combine import Combiner
-from cardiac_seg.meta.features import feature_set
+from cardiac_seg.meta.features.feature_set import feature_set
 from cardiac_seg.meta.learners.learner import Learner
 from cardiac_seg.meta.learners.onnx_learner import (
     can_compile,
@@ -17,6 +17,7 @@ from cardiac_seg.meta.methods import (
     CALIBRATED_MEAN,
     MEAN,
     WEIGHTED_MEAN,
+    Method,
     list_learners,
     list_methods,
     names_of,
@@ -86,7 +87,7 @@ def read_predicted_dice(run: Run) -> dict[str, float]:
 
 
 def read_interpretation(run: Run) -> dict[str, dict]:
-    """Reads what `stacking.interpretation` found, by method.
+    """Reads what `meta.evidence.summarize_evidence` found, by method.
 
     Raises:
         UserError: If it is missing or damaged.
@@ -95,6 +96,9 @@ def read_interpretation(run: Run) -> dict[str, dict]:
     values = read_stored(path)
     if not isinstance(values, dict) or not all(isinstance(v, dict) for v in values.values()):
         raise UserError(f"{path}: not as it was written; {stack_again(run.folder)}")
+    for notes in values.values():  # format 1 names no other member: it was the first one
+        if isinstance(correlation := notes.get("error_correlation"), int | float):
+            notes["error_correlation"] = {run.config.members[0]: correlation}
     return values
 
 
@@ -114,8 +118,9 @@ def read_learner(run: Run, name: str) -> Learner:
         UserError: See `learners.load_learner`.
     """
     features = plain_combiner(run).features
-    on_core = {m.name for m in list_learners(run.config.stacking) if m.features == "core"}
-    wanted = features.core() if name in on_core else features
+    methods = {m.name: m for m in list_learners(run.config.stacking)}
+    method = methods.get(name, Method(name, "learner", "all", learner=name))
+    wanted = features.core() if method.features == "core" else features
     compiled, stored = run.meta / f"{name}.onnx", run.meta / f"{name}.skops"
     # Its graph is not looked into: only a file that the run says is its own, unchanged.
     if compiled.is_file() and run.knows(compiled) and can_run():
@@ -127,7 +132,7 @@ def read_learner(run: Run, name: str) -> Learner:
 
     if stored.is_file():
         run.check_hash(stored)
-    return load_learner(stored, wanted.names, len(wanted.classes))
+    return load_learner(stored, method.learner, wanted.names, len(wanted.classes))
 
 
 def read_steps(run: Run) -> Postprocessing:

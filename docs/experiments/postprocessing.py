@@ -53,7 +53,7 @@ def main(folder: Path) -> None:
     combiner, method = plain_combiner(run), control_of(run)
     dice, volumes = defaultdict(list), defaultdict(dict)
     for case, maps in cases_with_maps(run, files, "development"):
-        ((_, probabilities, _),) = combiner.combine(maps.members, maps.image, [method])
+        ((_, probabilities, _),) = combiner.combine(maps.probabilities, maps.image, [method])
         mask = native_mask(probabilities, maps.grid)
         masks = variants(mask)
         for name, cleaned in (masks | {"reference": case.label}).items():

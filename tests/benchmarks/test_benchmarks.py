@@ -139,7 +139,7 @@ def test_maps_look_trained():
     grid = Grid((160, 160), (160, 160), (160, 160), (1.5, 1.5))
     image = GridImage(40 * label, 50.0, 30.0, grid)
     maps = maps_that_look_trained(image, label, list(MEMBERS), seed=0)
-    raw = np.stack([maps.members[m] for m in MEMBERS])
+    raw = np.stack([maps.probabilities[m] for m in MEMBERS])
     assert raw.dtype == np.float16 and raw.shape == (2, 3, 160, 160, 4)
     np.testing.assert_allclose(raw.astype(np.float32).sum(-1), 1, atol=2e-3)
     mean = raw.astype(np.float32).mean(0)
@@ -147,7 +147,7 @@ def test_maps_look_trained():
     assert 0.002 < (mean.argmax(-1) != label).mean() < 0.04
     assert 0.002 < (raw[0].argmax(-1) != raw[1].argmax(-1)).mean() < 0.04
     again = maps_that_look_trained(image, label, list(MEMBERS), seed=0)
-    assert all(np.array_equal(again.members[m], maps.members[m]) for m in MEMBERS)
+    assert all(np.array_equal(again.probabilities[m], maps.probabilities[m]) for m in MEMBERS)
 
 
 def test_every_topic_can_be_run():

@@ -36,7 +36,7 @@ def test_a_config_with_only_its_data_gets_every_default(tmp_path):
     assert config.members == ["unet_advanced", "deep_unet_improved"]
     assert (config.data.phases, config.data.phantom) == (["ED", "ES"], None)
     assert (config.preprocess.size, config.preprocess.spacing) == ((192, 192), 1.5)
-    assert config.networks.deep_unet_improved.filters == 64
+    assert config.networks["deep_unet_improved"].filters == 64
     assert config.augment.rotation == 0 and config.train.epochs == 150
 
 
@@ -77,7 +77,7 @@ def test_set_overrides_nested_keys_and_reads_yaml_values(tmp_path):
         "data.phantom.patients=3",
         "data.root=a=b",
     )
-    assert (config.train.epochs, config.networks.unet_advanced.filters) == (20, 8)
+    assert (config.train.epochs, config.networks["unet_advanced"].filters) == (20, 8)
     assert (config.preprocess.size, config.preprocess.spacing) == ((64, 96), None)
     assert (config.data.phantom.patients, config.data.root) == (3, "a=b")
 

@@ -13,11 +13,11 @@ from cardiac_seg.data.case import CaseFile
 from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.data.split import (
     SUBSETS,
-    deployed_parts,
-    fold_parts,
+    deployed_folds,
+    fold_patients,
     make_split,
-    part_names,
-    part_patients,
+    stacking_folds,
+    trained_folds,
 )
 from cardiac_seg.system.errors import UserError
 
@@ -49,7 +49,7 @@ def test_twenty_patients_give_hand_counted_subsets():
     split = split_of("A" * 20, validation=0.15, test=0.2)
     assert split.subset.value_counts().to_dict() == {"train": 13, "test": 4, "validation": 3}
     assert list(split.patient) == [f"p{i:03d}" for i in range(20)]
-    train, validation = part_patients(split, "full", "holdout")
+    train, validation = fold_patients(split, "full", "holdout")
     assert len(train) == 13 and validation == set(split.patient[split.subset == "validation"])
     # Learners are fitted on the validation patients, one in each of the three folds.
     assert sorted(split.fold[split.subset == "validation"]) == [0, 1, 2]
@@ -66,14 +66,14 @@ def test_twenty_patients_give_hand_counted_subsets():
 )
 def test_a_scheme_says_which_networks_there_are(stacking, deploy, fitted_on, in_use, trained):
     config = config_of(stacking, deploy, folds=2)
-    assert fold_parts(config) == fitted_on
-    assert deployed_parts(config) == in_use
-    assert part_names(config) == trained
+    assert stacking_folds(config) == fitted_on
+    assert deployed_folds(config) == in_use
+    assert trained_folds(config) == trained
 
 
 def test_a_refitted_network_trains_on_all_development_patients():
     split = split_of("A" * 20, "out_of_fold", test=0.2)
-    train, validation = part_patients(split, "full", "out_of_fold")
+    train, validation = fold_patients(split, "full", "out_of_fold")
     assert train == set(split.patient[split.subset != "test"]) and not validation
 
 
@@ -106,8 +106,8 @@ def test_patients_are_complete_undivided_and_never_seen_twice(
     development = set(split.patient) - tested
     config = config_of(scheme, folds=folds)
     fitted_on = []
-    for part in fold_parts(config):
-        train, unseen = part_patients(split, part, scheme)
+    for part in stacking_folds(config):
+        train, unseen = fold_patients(split, part, scheme)
         assert train and train.isdisjoint(unseen)
         assert train | unseen == development
         fitted_on += unseen
@@ -115,8 +115,8 @@ def test_patients_are_complete_undivided_and_never_seen_twice(
     assert sorted(fitted_on) == sorted(split.patient[split.fold >= 0])
     if scheme == "out_of_fold":
         assert sorted(fitted_on) == sorted(development)
-    for part in deployed_parts(config):
-        assert tested.isdisjoint(part_patients(split, part, scheme)[0])
+    for part in deployed_folds(config):
+        assert tested.isdisjoint(fold_patients(split, part, scheme)[0])
     assert set(split.fold[split.fold >= 0]) == set(range(folds))  # cross-fitting has work to do
 
 

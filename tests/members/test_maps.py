@@ -1,10 +1,23 @@
-"""Softmax maps survive the disk and say when they did not."""
+"""Softmax maps survive the disk, say when they did not, and know whom their members have seen."""
+
+import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cardiac_seg.grid.resample import Grid, GridImage
-from cardiac_seg.members.maps import CaseMaps, read_maps, stored_members, write_maps
+from cardiac_seg.members.maps import (
+    CaseMaps,
+    MemberMap,
+    Provenance,
+    check_unseen,
+    folds_in,
+    read_maps,
+    stored_members,
+    write_maps,
+)
 from cardiac_seg.system.errors import UserError
 
 GRID = Grid((5, 6), (10, 12), (32, 32), (0.5, 0.75))
@@ -14,25 +27,52 @@ def some_maps(members=("one", "two")):
     rng = np.random.default_rng(0)
     maps = {m: (rng.integers(0, 9, (2, 32, 32, 4)) / 8).astype(np.float16) for m in members}
     pixels, label = rng.integers(0, 4, (2, 2, 32, 32)).astype(np.uint8)
-    return CaseMaps(maps, GridImage(pixels, 1.5, 0.25, GRID), "fold1", label)
+    made_by = Provenance("fold1", frozenset({"p1", "p2"}))
+    maps = {m: MemberMap(p, made_by) for m, p in maps.items()}
+    return CaseMaps("p_ED", maps, GridImage(pixels, 1.5, 0.25, GRID), label)
 
 
 def test_maps_survive_the_disk(tmp_path):
     path, maps = tmp_path / "maps" / "p_ED.npz", some_maps()
     write_maps(path, maps)
     read = read_maps(path, ["two", "one"])
-    assert (read.grid, read.part) == (GRID, "fold1")
+    assert (read.name, read.grid) == ("p_ED", GRID)
+    assert all(m.provenance == maps.maps["one"].provenance for m in read.maps.values())
     assert (read.image.mean, read.image.std) == (1.5, 0.25)
     for got, put in (
         (read.label, maps.label),
         (read.image.pixels, maps.image.pixels),
-        *((read.members[m], maps.members[m]) for m in maps.members),
+        *((read.probabilities[m], maps.probabilities[m]) for m in maps.maps),
     ):
         assert got.dtype == put.dtype and np.array_equal(got, put)
-    assert list(read_maps(path, ["one"]).members) == ["one"]
+    assert list(read_maps(path, ["one"]).maps) == ["one"]
     assert sorted(stored_members(path, "fold1")) == ["one", "two"]
     assert stored_members(path, "full") == []  # maps by other networks do not count
     assert stored_members(tmp_path / "none.npz", "fold1") == []
+
+
+def test_a_map_of_a_training_image_is_refused_whichever_member_made_it():
+    maps, path = some_maps(), Path("x.npz")
+    check_unseen(maps, "p3", path)
+    with pytest.raises(UserError, match=r"x\.npz: made by one, fold1, which was trained on p1"):
+        check_unseen(maps, "p1", path)
+    knows_it = MemberMap(maps.maps["two"].probabilities, Provenance("fold0", frozenset({"p3"})))
+    mixed = dataclasses.replace(maps, maps=maps.maps | {"two": knows_it})
+    with pytest.raises(UserError, match="made by two, fold0, which was trained on p3"):
+        check_unseen(mixed, "p3", path)
+    stranger = MemberMap(maps.maps["two"].probabilities, Provenance("full", None))
+    with pytest.raises(UserError, match="nothing says whom two was trained on"):
+        check_unseen(dataclasses.replace(maps, maps={"two": stranger}), "p3", path)
+
+
+def test_maps_of_format_1_name_a_fold_whose_patients_are_looked_up(tmp_path):
+    maps, path = some_maps(), tmp_path / "p_ED.npz"
+    about = {"grid": dataclasses.asdict(GRID), "mean": 1.5, "std": 0.25, "part": "fold1"}
+    arrays = {"image": maps.image.pixels, "label": maps.label, "about": np.array(json.dumps(about))}
+    np.savez_compressed(path, **maps.probabilities, **arrays)
+    read = read_maps(path, ["one"], {"fold1": frozenset({"p9"})}.get)
+    assert read.maps["one"].provenance == Provenance("fold1", frozenset({"p9"}))
+    assert stored_members(path, "fold1") == ["one", "two"] and folds_in(path) == {"fold1"}
 
 
 def test_missing_maps_say_how_to_make_them(tmp_path):

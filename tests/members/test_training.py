@@ -49,7 +49,7 @@ def make_job(cache, folder, member="unet_advanced") -> TrainingJob:
     cases = list(cache.cases.values())
     return TrainingJob(
         member=member,
-        part="full",
+        fold="full",
         folder=folder / "models",
         history_path=folder / "history.csv",
         tensorboard=folder / "tensorboard",

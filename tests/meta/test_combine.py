@@ -5,9 +5,8 @@ import pytest
 
 from cardiac_seg.config.sections import MEMBERS, Stacking
 from cardiac_seg.grid.resample import Grid, GridImage
-from cardiac_seg.members.maps import CaseMaps
 from cardiac_seg.meta.combine import Combiner
-from cardiac_seg.meta.features import FeatureSet
+from cardiac_seg.meta.features.feature_set import FeatureSet
 from cardiac_seg.meta.learners.learner import Learner
 from cardiac_seg.meta.methods import list_combinations, list_methods, names_of
 
@@ -28,14 +27,13 @@ class Always:
         return np.tile(np.float32([0, 1]), (len(features), 1))
 
 
-def case():
-    pixels = np.zeros((1, 1, 2), np.uint8)
-    return CaseMaps(dict(zip(MEMBERS, (ONE, TWO), strict=True)), GridImage(pixels, 0, 1, GRID), "p")
+MAPS = dict(zip(MEMBERS, (ONE, TWO), strict=True))
+IMAGE = GridImage(np.zeros((1, 1, 2), np.uint8), 0, 1, GRID)
 
 
 def combined(method, **settings):
     combiner = Combiner(MEMBERS, FEATURES, **{"act_below": 0.99, **settings})
-    ((name, probabilities, seconds),) = combiner.combine(case().members, case().image, [method])
+    ((name, probabilities, seconds),) = combiner.combine(MAPS, IMAGE, [method])
     assert name == method and seconds >= 0 and probabilities.dtype == np.float32
     return probabilities[0, 0].tolist()
 
@@ -83,10 +81,7 @@ def test_each_learner_has_a_gate_of_its_own():
     learners = {"logistic": Learner([], 2, 0.0, wide), "random_forest": Learner([], 2, 0.0, narrow)}
     thresholds = {"logistic": 1.0, "random_forest": 0.9}
     combiner = Combiner(MEMBERS, FEATURES, 0.99, learners=learners, thresholds=thresholds)
-    masks = {
-        m: p[0, 0].tolist()
-        for m, p, _ in combiner.combine(case().members, case().image, list(learners))
-    }
+    masks = {m: p[0, 0].tolist() for m, p, _ in combiner.combine(MAPS, IMAGE, list(learners))}
     assert masks == {"logistic": [[0, 1], [0, 1]], "random_forest": [[1, 0], [0, 1]]}
     assert len(wide.shown) == 2 and len(narrow.shown) == 1
     assert wide.shown[1].tolist() == narrow.shown[0].tolist()
@@ -99,9 +94,7 @@ def test_core_learners_see_the_core_columns_alone():
         "logistic_core": Learner(FEATURES.core().names, 2, 0.0, core),
     }
     combiner = Combiner(MEMBERS, FEATURES, 0.99, learners=learners)
-    assert [
-        m for m, _, _ in combiner.combine(case().members, case().image, list(learners))
-    ] == list(learners)
+    assert [m for m, _, _ in combiner.combine(MAPS, IMAGE, list(learners))] == list(learners)
     assert full.shown.shape == (1, 10) and core.shown.shape == (1, 8)
     np.testing.assert_array_equal(full.shown[:, :8], core.shown)
     # probability one, probability two, entropy, confidence

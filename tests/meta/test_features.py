@@ -5,10 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
-from cardiac_seg.config.sections import CORE_FEATURES, MORE_FEATURES, Stacking
+from cardiac_seg.config.registry import CORE_FEATURES
+from cardiac_seg.config.sections import Stacking
+from cardiac_seg.config.sections.stacking import MORE_FEATURES
 from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.grid.resample import Grid, GridImage
-from cardiac_seg.meta.features import FARTHEST_MM, feature_set, pixel_features
+from cardiac_seg.meta.features.distance import MAX_MM
+from cardiac_seg.meta.features.feature_set import feature_set, pixel_features
 from cardiac_seg.metrics.calibration import entropy
 
 SHAPE = (3, 6, 7)
@@ -142,14 +145,14 @@ def test_distance_ends_at_twenty_mm():
     maps[:, 0] = SURE_RV
     maps[:, 2, :, 0] = SURE_RV
     distance = named(maps)["distance: RV mm"]
-    assert (distance[0] == FARTHEST_MM).all()  # fills the slice
-    assert (distance[1] == -FARTHEST_MM).all()  # absent from it
+    assert (distance[0] == MAX_MM).all()  # fills the slice
+    assert (distance[1] == -MAX_MM).all()  # absent from it
     assert distance[2, 0].tolist() == [1, -1, -2, -3, -4, -5, -6]
 
     long = np.tile(BACKGROUND, (2, 1, 3, 60, 1))
     long[..., :30, :] = SURE_RV
     row = named(long)["distance: RV mm"][0, 1]
-    assert FARTHEST_MM == 20
+    assert MAX_MM == 20
     assert row[[0, 10, 11, 29, 30, 48, 49, 59]].tolist() == [20, 20, 19, 1, -1, -19, -20, -20]
 
 

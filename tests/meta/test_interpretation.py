@@ -7,7 +7,7 @@ import pytest
 
 from cardiac_seg.config.sections import Stacking
 from cardiac_seg.meta import interpretation
-from cardiac_seg.meta.features import FeatureSet
+from cardiac_seg.meta.features.feature_set import FeatureSet
 from cardiac_seg.meta.interpretation import (
     count_changes,
     count_errors,

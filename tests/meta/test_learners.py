@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from sklearn.preprocessing import FunctionTransformer
 
 from cardiac_seg.config.sections import GradientBoosting, RandomForest, Stacking
-from cardiac_seg.meta.learners import sklearn_learner
+from cardiac_seg.meta.learners import random_forest, sklearn_learner
 from cardiac_seg.meta.learners.sklearn_learner import fit_learner, load_learner, save_learner
 from cardiac_seg.system.errors import UserError
 
@@ -37,11 +37,15 @@ def toy(pixels=600, noise=0.1):
     return (signal + rng.normal(0, noise, (pixels, 3))).astype(np.float32), labels
 
 
+def learner_of(kind):
+    return "gradient_boosting" if kind in ("histogram", "classic") else kind
+
+
 def fit(kind="logistic", data=None, classes=3, settings=None):
     features, labels = data or toy()
     boosting = kind in ("histogram", "classic")
     return fit_learner(
-        "gradient_boosting" if boosting else kind,
+        learner_of(kind),
         settings or stacking(kind if boosting else "histogram"),
         features,
         labels,
@@ -62,7 +66,7 @@ def stored(tmp_path):
 def refusal(path, names=NAMES, classes=3):
     """The line with which a file is refused."""
     with pytest.raises(UserError) as caught:
-        load_learner(path, names, classes)
+        load_learner(path, "logistic", names, classes)
     text = str(caught.value)
     assert str(path) in text and "\n" not in text
     return text
@@ -78,7 +82,7 @@ def test_each_kind_learns_and_comes_back_from_disk(kind, tmp_path):
     assert (probabilities.argmax(1) == labels).mean() > 0.97
 
     save_learner(tmp_path / "learner.skops", learner)
-    back = load_learner(tmp_path / "learner.skops", NAMES, 3)
+    back = load_learner(tmp_path / "learner.skops", learner_of(kind), NAMES, 3)
     assert np.array_equal(back.predict(features), probabilities)
     assert (back.features, back.classes, back.seconds) == (NAMES, 3, learner.seconds)
 
@@ -145,7 +149,7 @@ def test_the_trees_of_a_large_forest_stay_small(monkeypatch):
         return max(tree.get_n_leaves() for tree in trees)
 
     assert most_leaves() > 20
-    monkeypatch.setattr(sklearn_learner, "MOST_LEAVES", 20)
+    monkeypatch.setattr(random_forest, "MAX_LEAVES", 20)
     assert most_leaves() <= 20
 
 
@@ -221,7 +225,7 @@ def test_a_patch_release_reads_the_same_files(stored, monkeypatch):
     monkeypatch.setattr(
         "cardiac_seg.meta.learners.sklearn_learner.sklearn.__version__", f"{major}.{minor}.99"
     )
-    assert load_learner(stored, NAMES, 3).features == NAMES
+    assert load_learner(stored, "logistic", NAMES, 3).features == NAMES
 
 
 def test_a_function_in_a_file_is_refused_by_name(tmp_path):

@@ -5,8 +5,7 @@ import json
 import pandas as pd
 
 import train_ensemble
-from cardiac_seg.config.sections import MEMBERS
-from cardiac_seg.members.maps import read_maps
+from cardiac_seg.members.maps import folds_in
 
 
 def test_folds_keep_patients_unseen_and_deploy_can_change(config_file, tmp_path):
@@ -17,8 +16,8 @@ def test_folds_keep_patients_unseen_and_deploy_can_change(config_file, tmp_path)
     command += ["--set", "train.warmup=0", "--set", "train.tensorboard=true"]
     fold_mean = [*command, "--set", "stacking.deploy=fold_mean"]
 
-    def parts():
-        return {path.name: read_maps(path, MEMBERS[:1]).part for path in (run / "maps").iterdir()}
+    def folds():
+        return {path.name: folds_in(path) for path in (run / "maps").iterdir()}
 
     # Two jobs share the run, then a third puts it together.
     assert train_ensemble.main([*fold_mean, "--fold", "1"]) == 0
@@ -27,17 +26,18 @@ def test_folds_keep_patients_unseen_and_deploy_can_change(config_file, tmp_path)
     assert train_ensemble.main(fold_mean) == 0
     assert {p.name for p in methods.iterdir()} == {"fold0", "fold1"}
     split = pd.read_csv(run / "split.csv").set_index("patient")
-    for name, part in parts().items():
+    for name, made_by in folds().items():
         patient = split.loc[name.split("_")[0]]
-        assert part == ("fold_mean" if patient.subset == "test" else f"fold{patient.fold}")
+        fold = "fold_mean" if patient.subset == "test" else f"fold{patient.fold}"
+        assert made_by == {fold}
     assert list((run / "tensorboard").rglob("events.*"))
 
     # The refitted network has no validation patients; development maps stay as they are.
     before = {p.name: p.stat().st_mtime_ns for p in (run / "maps").iterdir()}
     assert train_ensemble.main(command) == 0
     assert (methods / "full" / "best.keras").is_file()
-    for name, part in parts().items():
+    for name, made_by in folds().items():
         is_test = split.subset[name.split("_")[0]] == "test"
-        assert (part == "full") == is_test
+        assert (made_by == {"full"}) == is_test
         assert is_test == ((run / "maps" / name).stat().st_mtime_ns > before[name])
     assert json.loads((run / "meta" / "choice.json").read_text())["method"] == "unet_advanced"

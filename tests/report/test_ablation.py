@@ -5,14 +5,14 @@ import pytest
 
 from cardiac_seg.__main__ import main
 from cardiac_seg.config.sections import Stacking
-from cardiac_seg.pipeline import stages
+from cardiac_seg.pipeline.stack import stack
 from cardiac_seg.report import ablation
 
 
 @pytest.fixture
 def stacked(prepared):
-    run, files, cache, _ = prepared(stacking__learners=["weighted_mean", "random_forest"])
-    stages.stack(run, files, cache)
+    run, data, _ = prepared(stacking__learners=["weighted_mean", "random_forest"])
+    stack(run, data)
     return run
 
 

@@ -121,7 +121,9 @@ def test_regions_and_volumes_are_those_of_the_masks(mri):
 def test_areas_under_the_curve_are_those_of_the_maps(mri):
     maps = [read_maps(mri.map(case), list(MEMBERS)) for case in names_of_cases(mri)]
     labels = np.concatenate([m.label.ravel() for m in maps])
-    means = [np.mean([m.members[n].astype(np.float32) for n in MEMBERS], axis=0) for m in maps]
+    means = [
+        np.mean([m.probabilities[n].astype(np.float32) for n in MEMBERS], axis=0) for m in maps
+    ]
     probabilities = np.concatenate([mean.reshape(-1, 4) for mean in means])
     areas = table(mri, "auc").set_index(["method", "class"])
     for label, name in enumerate(("background", *mri.dataset.structures)):

@@ -30,7 +30,7 @@ from cardiac_seg.meta.learners import sklearn_learner
 from cardiac_seg.meta.learners.sklearn_check import check_estimator
 from cardiac_seg.predict.predictor import Ensemble
 from cardiac_seg.run import meta_folder
-from cardiac_seg.run.networks import load_network
+from cardiac_seg.run.members import load_network
 from cardiac_seg.run.open import open_run
 from cardiac_seg.run.test_cases import read_test_cases
 from cardiac_seg.system.checked_reads import file_sha256
@@ -90,7 +90,7 @@ def test_a_pickle_for_a_learner_is_damaged(tmp_path, trace, name):
     path.write_bytes(pickle.dumps(Trap(trace)))
     with pytest.raises(UserError, match="damaged"):
         if path.suffix == ".skops":
-            sklearn_learner.load_learner(path, NAMES, 3)
+            sklearn_learner.load_learner(path, "logistic", NAMES, 3)
         else:
             pytest.importorskip("onnxruntime")
             from cardiac_seg.meta.learners.onnx_learner import load_compiled
@@ -182,11 +182,15 @@ KINDS = {
 }
 
 
+def learner_of(kind):
+    return "gradient_boosting" if kind == "classic" else kind
+
+
 def fitted(kind):
     rng = np.random.default_rng(0)
     features = rng.normal(size=(2000, 3)).astype(np.float32)
     labels = (features[:, 0] > 0).astype(int) + (features[:, 1] > 0.5)
-    name = "gradient_boosting" if kind == "classic" else kind
+    name = learner_of(kind)
     weights = np.ones(2000, np.float32)
     return sklearn_learner.fit_learner(name, KINDS[kind], features, labels, weights, NAMES, 3, 0)
 
@@ -213,11 +217,12 @@ def astray(estimator, field, value):
 )
 def test_a_tree_that_leads_astray_is_refused(tmp_path, kind, field, value):
     learner = fitted(kind)
-    check_estimator(learner.model.estimator, 3, 3)  # fine as it was fitted
+    name = learner_of(kind)
+    check_estimator(name, learner.model.estimator, 3, 3)  # fine as it was fitted
     astray(learner.model.estimator, field, value)
     sklearn_learner.save_learner(tmp_path / "learner.skops", learner)
     with pytest.raises(UserError, match=r"holds a tree that (leads nowhere|asks for other)"):
-        sklearn_learner.load_learner(tmp_path / "learner.skops", NAMES, 3)
+        sklearn_learner.load_learner(tmp_path / "learner.skops", name, NAMES, 3)
 
 
 def swapped_tree(estimator):
@@ -256,7 +261,7 @@ def test_an_estimator_that_only_looks_right_is_refused(tmp_path, kind, change, f
     change(learner.model.estimator)
     sklearn_learner.save_learner(tmp_path / "learner.skops", learner)
     with pytest.raises(UserError, match=found):
-        sklearn_learner.load_learner(tmp_path / "learner.skops", NAMES, 3)
+        sklearn_learner.load_learner(tmp_path / "learner.skops", learner_of(kind), NAMES, 3)
 
 
 def test_a_tree_cannot_claim_more_nodes_than_it_holds():
@@ -272,20 +277,22 @@ def test_another_kind_of_estimator_is_refused(tmp_path):
     data = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 3
     other = GradientBoostingClassifier(n_estimators=2, init=learner.model.estimator).fit(*data)
     with pytest.raises(ValueError, match="RandomForestClassifier inside"):
-        check_estimator(other, 3, 3)
+        check_estimator("gradient_boosting", other, 3, 3)
+    with pytest.raises(ValueError, match="GradientBoostingClassifier inside"):
+        check_estimator("random_forest", other, 3, 3)
     values = {"features": NAMES, "classes": 3, "seconds": 0.0, "estimator": {"classes_": [0]}}
     skops.io.dump(
         values | {"scikit_learn": sklearn_learner.sklearn.__version__}, tmp_path / "x.skops"
     )
     with pytest.raises(UserError, match="damaged"):
-        sklearn_learner.load_learner(tmp_path / "x.skops", NAMES, 3)
+        sklearn_learner.load_learner(tmp_path / "x.skops", "random_forest", NAMES, 3)
 
 
 def test_a_learner_as_large_as_a_disk_is_refused(tmp_path, monkeypatch):
     sklearn_learner.save_learner(tmp_path / "learner.skops", fitted("random_forest"))
-    monkeypatch.setattr(sklearn_learner, "MOST_BYTES", 1000)
+    monkeypatch.setattr(sklearn_learner, "MAX_BYTES", 1000)
     with pytest.raises(UserError, match="when unpacked"):
-        sklearn_learner.load_learner(tmp_path / "learner.skops", NAMES, 3)
+        sklearn_learner.load_learner(tmp_path / "learner.skops", "random_forest", NAMES, 3)
 
 
 @pytest.mark.parametrize(

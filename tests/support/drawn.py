@@ -86,7 +86,7 @@ def some_tables(methods):
         "history": rows(
             "loss val_dice",
             ("member", methods[:1]),
-            ("part", ["fold0", "fold1"]),
+            ("fold", ["fold0", "fold1"]),
             ("epoch", [1, 2]),
         ),
         "quality": rows("dice pairwise_dice boundary_entropy", ("case", "abcd")),

@@ -8,9 +8,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from cardiac_seg.config.loading import load_config
-from cardiac_seg.pipeline import maps, stages
+from cardiac_seg.pipeline import stages
 from cardiac_seg.pipeline.prepare import find_cases, prepare
 from cardiac_seg.report import one_run, several_runs
+from cardiac_seg.run import members
 from cardiac_seg.run.open import create
 
 SETTINGS = """
@@ -53,12 +54,12 @@ def make_run(folder, dataset, root, *overrides, noise=0, blind=lambda case: ()):
     config = folder.with_suffix(".yaml")
     config.write_text(SETTINGS % (dataset, root, folder.parent / "cache", spacing))
     run = create(load_config(config, list(overrides)), folder)
-    cache = prepare(run, find_cases(run))
+    cache = prepare(run, find_cases(run)).cache
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            maps,
+            members,
             "load_network",
-            lambda run, member, part: StandIn(run, cache, member, noise, blind),
+            lambda run, member, fold: StandIn(run, cache, member, noise, blind),
         )
         stages.run_stages(run, ("stack", "evaluate"))
     return run

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cardiac_seg.config.loading import load_config
-from cardiac_seg.pipeline import maps
 from cardiac_seg.pipeline.prepare import find_cases, prepare
-from cardiac_seg.pipeline.train import _training_job
+from cardiac_seg.pipeline.train import training_cases
+from cardiac_seg.run import members
 from cardiac_seg.run.open import create, join
 
 SMALL = """
@@ -29,10 +29,10 @@ class StandIn:
 
     name, input_shape = "stand-in", (None, None, None, 1)
 
-    def __init__(self, run, cache, member, part, asked):
+    def __init__(self, run, cache, member, fold, asked):
         # What a training is really given, not what the split says it should be.
-        trained_on = {c.patient for c in _training_job(run, cache, member, part).train}
-        self.part, self.asked, self.known = part, asked, {}
+        trained_on = {c.patient for c in training_cases(run, cache, fold)[0]}
+        self.fold, self.asked, self.known = fold, asked, {}
         self.strength = {"unet_advanced": 2.0, "deep_unet_improved": 1.5}[member]
         for case in cache.cases.values():
             image = cache.image(case, "zscore")
@@ -45,7 +45,7 @@ class StandIn:
             if plane.tobytes() not in self.known:
                 continue  # a batch's padding
             patient, number, label, memorised = self.known[plane.tobytes()]
-            self.asked.append((self.part, patient))
+            self.asked.append((self.fold, patient))
             one_hot = np.eye(4, dtype=np.float32)[label]
             rng = np.random.default_rng([number, *patient.encode()])
             logits = self.strength * one_hot + rng.normal(size=one_hot.shape)
@@ -56,7 +56,7 @@ class StandIn:
 
 @pytest.fixture
 def prepared(mri_root, tmp_path, monkeypatch):
-    """Makes a run whose networks are stand-ins; gives it with its files, cache and questions."""
+    """Makes a run whose networks are stand-ins; gives it with its cases and questions."""
 
     def make(**overrides):
         config = tmp_path / "small.yaml"
@@ -65,13 +65,12 @@ def prepared(mri_root, tmp_path, monkeypatch):
         resolved = load_config(config, sets)
         create(resolved, tmp_path / "run")
         run = join(resolved, tmp_path / "run")
-        files = find_cases(run)
-        cache, asked = prepare(run, files), []
+        data, asked = prepare(run, find_cases(run)), []
         monkeypatch.setattr(
-            maps,
+            members,
             "load_network",
-            lambda run, member, part: StandIn(run, cache, member, part, asked),
+            lambda run, member, fold: StandIn(run, data.cache, member, fold, asked),
         )
-        return run, files, cache, asked
+        return run, data, asked
 
     return make

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cardiac_seg.members.networks.unet_advanced import unet_advanced
-from cardiac_seg.run.networks import _for_this_hardware
+from cardiac_seg.run.members import _for_this_hardware
 from cardiac_seg.system import backend
 from cardiac_seg.system.errors import UserError
 

@@ -6,24 +6,22 @@ descriptions live here and nowhere else; docs/configuration.md is generated from
 imports neither Keras nor a backend, so that a mistake answers at once.
 """
 
-from typing import Literal
+from pydantic import Field, ValidationError, model_validator
 
-from pydantic import Field, model_validator
-
+from cardiac_seg.config.problems import first_problem
 from cardiac_seg.config.sections.data import Data, Phantom, Split
 from cardiac_seg.config.sections.networks import (
     MEMBERS,
+    OVERRIDES,
     DeepUnetImproved,
+    Network,
     Networks,
-    UnetAdvanced,
+    default_networks,
 )
 from cardiac_seg.config.sections.predict import Predict
 from cardiac_seg.config.sections.preprocess import Augment, Preprocess
 from cardiac_seg.config.sections.section import Section, Whole
 from cardiac_seg.config.sections.stacking import (
-    CORE_FEATURES,
-    LEARNERS,
-    MORE_FEATURES,
     GradientBoosting,
     RandomForest,
     Stacking,
@@ -31,17 +29,14 @@ from cardiac_seg.config.sections.stacking import (
 from cardiac_seg.config.sections.train import Train
 
 __all__ = [
-    "CORE_FEATURES",
-    "LEARNERS",
     "MEMBERS",
-    "MORE_FEATURES",
     "STAGES",
     "Augment",
     "Config",
     "Data",
     "DeepUnetImproved",
     "GradientBoosting",
-    "Networks",
+    "Network",
     "Phantom",
     "Predict",
     "Preprocess",
@@ -50,7 +45,6 @@ __all__ = [
     "Split",
     "Stacking",
     "Train",
-    "UnetAdvanced",
 ]
 
 STAGES = ("prepare", "train", "stack", "evaluate")
@@ -60,14 +54,14 @@ class Config(Section):
     """The whole configuration."""
 
     seed: Whole = Field(42, description="seed of the training and of the stacking")
-    members: list[Literal[MEMBERS]] = Field(
+    members: list[str] = Field(
         list(MEMBERS), min_length=1, description="networks to train and combine"
     )
     data: Data
     split: Split = Split()
     preprocess: Preprocess = Preprocess()
     augment: Augment = Augment()
-    networks: Networks = Networks()
+    networks: Networks = Field(default_factory=default_networks)
     train: Train = Train()
     stacking: Stacking = Stacking()
     predict: Predict = Predict()
@@ -75,18 +69,33 @@ class Config(Section):
     @property
     def chosen_by_validation(self) -> bool:
         """Whether validation patients decide anything about the networks in use."""
-        by_epoch = self.predict.checkpoint == "best" or bool(self.train.early_stopping)
-        return by_epoch or bool(self.train.reduce_lr)
+        trainings = [self.for_member(name).train for name in self.members]
+        return self.predict.checkpoint == "best" or any(
+            bool(train.early_stopping or train.reduce_lr) for train in trainings
+        )
+
+    def for_member(self, name: str) -> "Config":
+        """The configuration with what `networks.<name>` says otherwise.
+
+        Its grid, augmentation and training are the member's own; all that is common to the members
+        (data, split, stacking, prediction) is the run's.
+        """
+        return self.model_copy(update=self._own_sections(name))
+
+    def _own_sections(self, name: str) -> dict[str, Section]:
+        sections, network = {}, self.networks[name]
+        for key in OVERRIDES:
+            section, own = getattr(self, key), getattr(network, key)
+            try:
+                sections[key] = type(section).model_validate(section.model_dump() | own)
+            except ValidationError as error:
+                problem = first_problem(error, type(section))
+                raise ValueError(f"networks.{name}.{key}.{problem}") from None
+        return sections
 
     @model_validator(mode="after")
     def _check(self):
-        if len(set(self.members)) != len(self.members):
-            raise ValueError("members: a network is named twice")
-        if len(self.members) == 1 and self.stacking.learners:
-            raise ValueError(
-                f"members: only {self.members[0]}, and stacking combines two; "
-                "name both or set stacking.learners: []"
-            )
+        self._check_members()
         holdout, drawn = self.stacking.scheme == "holdout", self.split.scheme == "random"
         if holdout and drawn and not self.split.validation:
             raise ValueError(
@@ -98,21 +107,41 @@ class Config(Section):
                 "stacking.scheme: out_of_fold needs a fixed schedule; use predict.checkpoint: "
                 "last, train.early_stopping: 0 and train.reduce_lr: 0"
             )
+        self._check_training("")
+        for name in self.members:
+            own = self.for_member(name)
+            own._check_training(f"networks.{name}.")
+        return self
+
+    def _check_members(self) -> None:
+        if unknown := [name for name in self.members if name not in self.networks]:
+            raise ValueError(
+                f"members: '{unknown[0]}' is no known network; known: {', '.join(self.networks)}"
+            )
+        if len(set(self.members)) != len(self.members):
+            raise ValueError("members: a network is named twice")
+        if len(self.members) == 1 and self.stacking.learners:
+            raise ValueError(
+                f"members: only {self.members[0]}, and stacking combines several; "
+                "name another or set stacking.learners: []"
+            )
+
+    def _check_training(self, where: str) -> None:
+        """Refuses sections that contradict each other; `where` names whose they are."""
         mirror, symmetry = self.predict.mirror, self.augment.symmetry
         if mirror not in ("none", symmetry) and symmetry != "dihedral":
             raise ValueError(
-                f"predict.mirror: '{mirror}' shows the networks images that augment.symmetry: "
-                f"'{symmetry}' kept from them in training"
+                f"predict.mirror: '{mirror}' shows the networks images that {where}augment."
+                f"symmetry: '{symmetry}' kept from them in training"
             )
         if self.train.crop and self.augment.shadow:
             raise ValueError(
-                "train.crop: acoustic shadows begin at the image's upper edge, which a crop has "
-                "lost; use null or augment.shadow: 0"
+                f"{where}train.crop: acoustic shadows begin at the image's upper edge, which a "
+                "crop has lost; use null or augment.shadow: 0"
             )
         crop, size = self.train.crop, self.preprocess.size
         if crop and any(c % 32 or c > s for c, s in zip(crop, size, strict=True)):
             raise ValueError(
-                f"train.crop: {list(crop)} must be multiples of 32 within preprocess.size "
+                f"{where}train.crop: {list(crop)} must be multiples of 32 within preprocess.size "
                 f"{list(size)}"
             )
-        return self

@@ -4,12 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from cardiac_seg.config.registry import CORE_FEATURES, FEATURES, LEARNERS
 from cardiac_seg.config.sections.section import Count, Number, Positive, Section, Switch
 
-LEARNERS = ("weighted_mean", "logistic", "random_forest", "gradient_boosting")
-# The three groups every learner gets; the others are added for the full feature set.
-CORE_FEATURES = ("probability", "entropy", "confidence")
-MORE_FEATURES = ("margin", "disagreement", "context", "distance", "slices", "intensity")
+FITTED = ("weighted_mean", *LEARNERS)  # the default; a learner registered later is named to be used
+MORE_FEATURES = tuple(group for group in FEATURES if group not in CORE_FEATURES)
 
 
 class RandomForest(Section):
@@ -51,13 +50,13 @@ class Stacking(Section):
         description="out_of_fold: the networks in use, one refitted on all development patients "
         "or the mean of those of the folds",
     )
-    learners: list[Literal[LEARNERS]] = Field(list(LEARNERS), description="methods to fit")
-    choose: Literal["auto", "mean", "calibrated_mean", *LEARNERS] = Field(
+    learners: list[str] = Field(list(FITTED), description="methods to fit")
+    choose: str = Field(
         "auto",
         description="the method in use; auto: the best that is shown to be better than the "
         "calibrated mean on development patients",
     )
-    features: list[Literal[MORE_FEATURES]] = Field(
+    features: list[str] = Field(
         list(MORE_FEATURES),
         description="groups of pixel features beside the core (probability, entropy, confidence)",
     )
@@ -79,6 +78,13 @@ class Stacking(Section):
 
     @model_validator(mode="after")
     def _check(self):
+        known = {
+            "learners": ["weighted_mean", *LEARNERS],
+            "features": [group for group in FEATURES if group not in CORE_FEATURES],
+        }
+        for key, names in known.items():
+            if unknown := [name for name in getattr(self, key) if name not in names]:
+                raise ValueError(f"{key}: '{unknown[0]}' is not known; known: {', '.join(names)}")
         for key in ("learners", "features", "context_mm"):
             values = getattr(self, key)
             if len(set(values)) != len(values):

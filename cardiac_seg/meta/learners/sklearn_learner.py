@@ -11,15 +11,11 @@ import numpy as np
 import sklearn
 import skops.io
 from sklearn.ensemble import (
-    GradientBoostingClassifier,
     HistGradientBoostingClassifier,
-    RandomForestClassifier,
 )
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import ThreadpoolController
 
+from cardiac_seg.config.registry import LEARNERS, find
 from cardiac_seg.config.sections import Stacking
 from cardiac_seg.meta.learners.learner import Learner, check_learner
 from cardiac_seg.meta.learners.sklearn_check import check_estimator
@@ -31,8 +27,7 @@ TRUSTED = (
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
 )
-MOST_BYTES = 2**30  # of a learner's file, unpacked
-MOST_LEAVES = 4000  # of a tree: a stored forest of 100 trees stays under 50 MB whatever the data
+MAX_BYTES = 2**30  # of a learner's file, unpacked
 
 
 def fit_learner(
@@ -48,7 +43,8 @@ def fit_learner(
     """Fits a learner.
 
     Args:
-        kind: `logistic`, `random_forest` or `gradient_boosting`.
+        kind: One of `config.registry.LEARNERS`. Its module may set `FIT_THREADS` (BLAS and OpenMP
+            threads of the fit), `SAMPLE_WEIGHT` (`fit`'s keyword) and `max_pixels(settings)`.
         settings: The `stacking` section.
         features: (pixels, features) float32.
         labels: (pixels,) true classes.
@@ -62,21 +58,19 @@ def fit_learner(
     """
     if len(np.unique(labels)) < 2:
         raise ValueError(f"{len(labels)} pixels of fewer than two classes")
-    estimator = _estimator(kind, settings, len(labels), seed)
-    classic = isinstance(estimator, GradientBoostingClassifier)
-    if classic and len(labels) > settings.gradient_boosting.classic_pixels:
-        rng = np.random.default_rng(seed)
-        some = rng.choice(len(labels), settings.gradient_boosting.classic_pixels, replace=False)
-        features, labels, weights = features[some], labels[some], weights[some]
+    module = find(LEARNERS[kind])
+    estimator = module.estimator(settings, len(labels), seed)
+    most = module.max_pixels(settings) if hasattr(module, "max_pixels") else None
+    if most is not None and len(labels) > most:
+        drawn = np.random.default_rng(seed).choice(len(labels), most, replace=False)
+        features, labels, weights = features[drawn], labels[drawn], weights[drawn]
     weights = weights / weights.mean()
-    key = "classifier__sample_weight" if kind == "logistic" else "sample_weight"
+    key = getattr(module, "SAMPLE_WEIGHT", "sample_weight")
     started = time.perf_counter()
-    # The logistic fit is many products of a tall matrix with a narrow one: there BLAS threads
-    # wait longer for each other than they compute (57 s against 1 s, measured beside a training).
-    with _threads().limit(limits=1 if kind == "logistic" else None):
+    with _threads().limit(limits=getattr(module, "FIT_THREADS", None)):
         estimator.fit(features, labels, **{key: weights})
     seconds = time.perf_counter() - started
-    if kind == "random_forest":
+    if "n_jobs" in estimator.get_params(deep=False):
         # Threads add the trees' votes in any order, and the last bits of the sum would vary.
         estimator.set_params(n_jobs=1)
     return Learner(names, classes, seconds, _Classifier(estimator, classes))
@@ -95,11 +89,12 @@ def save_learner(path: Path, learner: Learner) -> None:
         skops.io.dump(values, partial, compression=zipfile.ZIP_DEFLATED)
 
 
-def load_learner(path: Path, features: list[str], classes: int) -> Learner:
+def load_learner(path: Path, kind: str, features: list[str], classes: int) -> Learner:
     """Reads a learner; nothing is run that is not on the list of trusted types.
 
     Args:
         path: The file.
+        kind: The learner it must be, see `fit_learner`.
         features: The names it must have been fitted on, in order.
         classes: The number of classes it must tell apart.
 
@@ -129,7 +124,7 @@ def load_learner(path: Path, features: list[str], classes: int) -> Learner:
             )
         model = _Classifier(values["estimator"], values["classes"])
         learner = Learner(values["features"], values["classes"], values["seconds"], model)
-        check_estimator(model.estimator, len(learner.features), learner.classes)
+        check_estimator(kind, model.estimator, len(learner.features), learner.classes)
     except UserError:
         raise
     except Exception as error:  # zip, JSON and NumPy readers let many kinds through
@@ -142,7 +137,7 @@ def load_learner(path: Path, features: list[str], classes: int) -> Learner:
 def _check_size(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         raise ValueError(f"{size / 2**20:.0f} MiB when unpacked, no learner has as many")
 
 
@@ -173,38 +168,3 @@ def _threads() -> ThreadpoolController:
 def _series(version: str) -> str:
     """1.9.1 -> 1.9: patch releases read each other's estimators."""
     return ".".join(version.split(".")[:2])
-
-
-def _estimator(kind: str, settings: Stacking, pixels: int, seed: int):
-    forest, boosting = settings.random_forest, settings.gradient_boosting
-    if kind == "logistic":
-        classifier = LogisticRegression(max_iter=1000)
-        return Pipeline([("scale", StandardScaler()), ("classifier", classifier)])
-    if kind == "random_forest":
-        return RandomForestClassifier(
-            forest.trees,
-            min_samples_leaf=max(forest.min_samples_leaf, pixels // MOST_LEAVES),
-            n_jobs=-1,
-            random_state=seed,
-        )
-    if boosting.kind == "classic":
-        return GradientBoostingClassifier(
-            n_estimators=boosting.iterations,
-            learning_rate=boosting.learning_rate,
-            max_leaf_nodes=boosting.leaves,
-            min_samples_leaf=boosting.min_samples_leaf,
-            subsample=0.5,
-            max_features=0.3,
-            random_state=seed,
-        )
-    return HistGradientBoostingClassifier(
-        max_iter=boosting.iterations,
-        learning_rate=boosting.learning_rate,
-        max_leaf_nodes=boosting.leaves,
-        min_samples_leaf=boosting.min_samples_leaf,
-        max_bins=63,  # weighted bin edges are found one by one, slower than the trees themselves
-        l2_regularization=10.0,
-        max_features=0.3,
-        early_stopping=False,  # its own hold-out would divide patients
-        random_state=seed,
-    )

@@ -12,7 +12,7 @@ def training_curves(history: pd.DataFrame, members: list[str]) -> Figure | None:
     """Loss and validation Dice by epoch, a line a training.
 
     Args:
-        history: member, part, epoch, loss, val_dice.
+        history: member, fold, epoch, loss, val_dice.
         members: In order.
     """
     members = [m for m in members if len(select_rows(history, member=m))]
@@ -20,10 +20,10 @@ def training_curves(history: pd.DataFrame, members: list[str]) -> Figure | None:
         return None
     figure, panels = new_axes(DOUBLE, 2.3, 1, 2)
     for member in members:
-        parts = list(select_rows(history, member=member).groupby("part", sort=False))
+        folds = list(select_rows(history, member=member).groupby("fold", sort=False))
         style = {k: METHOD_STYLE[member][k] for k in ("color", "linestyle")}
-        label = METHOD_NAMES[member] + (f" ({len(parts)} trainings)" if len(parts) > 1 else "")
-        for i, (_, rows) in enumerate(parts):
+        label = METHOD_NAMES[member] + (f" ({len(folds)} trainings)" if len(folds) > 1 else "")
+        for i, (_, rows) in enumerate(folds):
             for axes, column in zip(panels, ("loss", "val_dice"), strict=True):
                 name = label if i == 0 else None
                 # One epoch alone is no line.

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from cardiac_seg.data.split import part_names
+from cardiac_seg.data.split import trained_folds
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import read_interpretation
 from cardiac_seg.system.checked_reads import read_table
@@ -13,15 +13,15 @@ def history_table(run: Run) -> pd.DataFrame:
     """Loss and validation Dice of every training."""
     tables = [
         read_table(
-            run.history(member, part),
+            run.history(member, fold),
             dict.fromkeys(("epoch", "loss", "val_dice")),
             f"run train_ensemble.py --resume {run.folder} --stage train, which writes it again",
-        ).assign(member=member, part=part)
+        ).assign(member=member, fold=fold)
         for member in run.config.members
-        for part in part_names(run.config)
-        if run.history(member, part).is_file()
+        for fold in trained_folds(run.config)
+        if run.history(member, fold).is_file()
     ]
-    columns = ["member", "part", "epoch", "loss", "val_dice"]
+    columns = ["member", "fold", "epoch", "loss", "val_dice"]
     if not tables:
         return pd.DataFrame(columns=columns)
     return pd.concat(tables, ignore_index=True).reindex(columns=columns)

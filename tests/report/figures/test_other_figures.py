@@ -15,13 +15,13 @@ from tests.support.drawn import MODELS, NAN, frame, intervals, number, points, t
 def test_training_curves_have_a_line_for_each_part(figures, tables):
     loss, dice = figures["training"].axes
     for axes, column in ((loss, "loss"), (dice, "val_dice")):
-        rows = tables["history"].groupby("part")[column].apply(list)
+        rows = tables["history"].groupby("fold")[column].apply(list)
         assert [line.get_ydata().tolist() for line in axes.lines] == rows.tolist()
     assert texts(loss.get_legend()) == ["U-Net advanced (2 trainings)"]
 
 
 def test_training_without_validation():
-    columns = "member part epoch loss val_dice"
+    columns = "member fold epoch loss val_dice"
     history = frame(columns, ("unet_advanced", "full", 1, 0.5, NAN))
     loss, _ = training_curves(history, ["unet_advanced"]).axes
     assert points(loss) == [[[1, 0.5]]] and loss.lines[0].get_marker() == "o"

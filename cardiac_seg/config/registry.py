@@ -1,0 +1,40 @@
+"""Where the networks, pixel features and learners lie that a configuration may name.
+
+A new one costs one file and one line here. Places are text and imported when they are first used,
+so that reading a configuration loads neither Keras nor scikit-learn.
+"""
+
+from importlib import import_module
+
+# Name -> `module:builder`, see members/networks/; it takes the keys of `networks.<name>`. A
+# network with keys beside `filters` and `dropout` names them in config/sections/networks.py.
+NETWORKS = {
+    "unet_advanced": "cardiac_seg.members.networks.unet_advanced:unet_advanced",
+    "deep_unet_improved": "cardiac_seg.members.networks.deep_unet_improved:deep_unet_improved",
+}
+# Group -> module with `names(features)` and `values(case)`, see meta/features/.
+FEATURES = {
+    "probability": "cardiac_seg.meta.features.probability",
+    "entropy": "cardiac_seg.meta.features.entropy",
+    "confidence": "cardiac_seg.meta.features.confidence",
+    "margin": "cardiac_seg.meta.features.margin",
+    "disagreement": "cardiac_seg.meta.features.disagreement",
+    "context": "cardiac_seg.meta.features.context",
+    "distance": "cardiac_seg.meta.features.distance",
+    "slices": "cardiac_seg.meta.features.slices",
+    "intensity": "cardiac_seg.meta.features.intensity",
+}
+CORE_FEATURES = ("probability", "entropy", "confidence")  # what every learner gets, in this order
+# Name -> module with `estimator(settings, pixels, seed)` and `check(estimator, features, classes)`,
+# see meta/learners/. From the simplest: of equally good ones the first is chosen.
+LEARNERS = {
+    "logistic": "cardiac_seg.meta.learners.logistic",
+    "random_forest": "cardiac_seg.meta.learners.random_forest",
+    "gradient_boosting": "cardiac_seg.meta.learners.gradient_boosting",
+}
+
+
+def find(place: str):
+    """The module at `package.module`, or what stands in it at `package.module:name`."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name) if name else import_module(module)

@@ -1,0 +1,108 @@
+"""A member that is a Keras network trained here, slice by slice."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from cardiac_seg.config.sections import Config
+from cardiac_seg.grid.cache import Cache, CachedCase
+from cardiac_seg.grid.resample import GridImage, normalize
+from cardiac_seg.members.inference import mean_map, predict_cases
+from cardiac_seg.members.maps import MemberMap, Provenance, TrainedOn
+from cardiac_seg.members.training import TrainingJob, train
+from cardiac_seg.members.training_state import read_state
+
+FOLD_MEAN = "fold_mean"  # the fold of maps that are the mean over several folds' networks
+
+
+@dataclass(frozen=True)
+class KerasMember:
+    """See `members.member.Member`.
+
+    Attributes:
+        name: One of `config.registry.NETWORKS`.
+        config: See `Config.for_member`.
+        classes: Number of classes, background included.
+        folder: Of the checkpoints, one subfolder a fold.
+        history: Of the tables of epochs, one a fold.
+        tensorboard: Of the TensorBoard logs.
+        load_network: From a fold to its network, checked.
+        trained_on: From a fold to the patients it was trained on.
+    """
+
+    name: str
+    config: Config
+    classes: int
+    folder: Path
+    history: Path
+    tensorboard: Path
+    load_network: Callable[[str], keras.Model]
+    trained_on: TrainedOn
+
+    def train(
+        self, fold: str, cache: Cache, training: list[CachedCase], validation: list[CachedCase]
+    ) -> dict[str, object]:
+        """See `members.member.Member`."""
+        job = TrainingJob(
+            member=self.name,
+            fold=fold,
+            folder=self.folder / fold,
+            history_path=self.history / f"{fold}.csv",
+            tensorboard=self.tensorboard / fold,
+            classes=self.classes,
+            train=training,
+            validation=validation,
+        )
+        state, monitor = train(job, cache, self.config), self.config.train.monitor
+        return {
+            "epochs": state.epoch,
+            "best_epoch": state.best_epoch,
+            monitor: round(state.best, 5) if validation else None,
+            "seconds": round(sum(row["seconds"] for row in state.history), 1),
+        }
+
+    def is_trained(self, fold: str) -> bool:
+        """See `members.member.Member`."""
+        return read_state(self.folder / fold / "last.keras").finished
+
+    def files(self, fold: str) -> list[Path]:
+        """See `members.member.Member`."""
+        return [self.folder / fold / f"{name}.keras" for name in ("best", "last")]
+
+    def load(self, folds: list[str]) -> "KerasMapper":
+        """See `members.member.Member`."""
+        trainings = [self.trained_on(fold) for fold in folds]
+        known = None not in trainings
+        provenance = Provenance(
+            folds[0] if len(folds) == 1 else FOLD_MEAN,
+            frozenset().union(*trainings) if known else None,
+        )
+        networks = tuple(self.load_network(fold) for fold in folds)
+        return KerasMapper(networks, self.config, provenance)
+
+
+@dataclass(frozen=True)
+class KerasMapper:
+    """The networks of some folds in use, see `members.member.Mapper`."""
+
+    networks: tuple[keras.Model, ...]
+    config: Config
+    provenance: Provenance
+
+    def softmax(self, images: Iterable[GridImage], batch_size: int) -> Iterator[MemberMap]:
+        """See `members.member.Mapper`."""
+        copies = itertools.tee(images, len(self.networks))
+        streams = [
+            predict_cases(network, self._inputs(copy), batch_size, self.config.predict.mirror)
+            for network, copy in zip(self.networks, copies, strict=True)
+        ]
+        for together in zip(*streams, strict=True):
+            yield MemberMap(mean_map([maps for _, maps in together]), self.provenance)
+
+    def _inputs(self, images: Iterable[GridImage]):
+        method = self.config.preprocess.normalize
+        for image in images:
+            yield None, normalize(image.pixels, image.mean, image.std, method)

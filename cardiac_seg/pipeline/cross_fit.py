@@ -1,0 +1,196 @@
+"""Scores of the development patients, each fold by what was fitted on the others."""
+
+from collections.abc import Callable, Container, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+from cardiac_seg.data.case import CaseFile
+from cardiac_seg.masks.postprocessing import Postprocessing
+from cardiac_seg.meta.combine import Combiner
+from cardiac_seg.meta.evidence import Evidence
+from cardiac_seg.meta.fit import NOT_KEPT, LearnerStore, Sample, collect_pixels, fit
+from cardiac_seg.meta.interpretation import permutation_importance
+from cardiac_seg.meta.methods import Method, list_learners
+from cardiac_seg.pipeline.development import UnseenMaps, draw_samples, folds_of
+from cardiac_seg.pipeline.evaluate import Scores, score
+from cardiac_seg.run.folder import Run
+from cardiac_seg.run.formats import FORMAT, read_stored, read_stored_table
+from cardiac_seg.run.meta_folder import control_of, methods_of, plain_combiner
+from cardiac_seg.system.atomic import whole_file, write_json
+from cardiac_seg.system.errors import UserError
+from cardiac_seg.system.log import bar
+
+DEVELOPMENT = "development"  # the subset whose maps the learners are fitted on
+Case = TypeVar("Case")
+Fitted = TypeVar("Fitted")
+Result = TypeVar("Result")
+
+
+def cross_fit(
+    folds: dict[int, list[Case]],
+    fit: Callable[[list[Case]], Fitted],
+    score: Callable[[Fitted, list[Case]], Result],
+    only: Container[int] | None = None,
+) -> Iterator[tuple[int, Result]]:
+    """Scores each fold by what was fitted on the others.
+
+    Args:
+        folds: Fold -> its cases; a patient's cases are all in one.
+        fit: Fits on cases.
+        score: Scores on cases what was fitted on others.
+        only: The folds that are wanted; default all.
+
+    Yields:
+        Each fold with its result, when it is asked for.
+    """
+    for fold, held_out in folds.items():
+        if only is None or fold in only:
+            others = [case for k, cases in folds.items() if k != fold for case in cases]
+            yield fold, score(fit(others), held_out)
+
+
+def cross_fit_run(run: Run, files: list[CaseFile], steps: Postprocessing) -> None:
+    """Scores the development cases of a run and keeps what comes of it; skips folds that are done.
+
+    Args:
+        run: A run with maps of the cases.
+        files: The development cases.
+        steps: Postprocessing of the native masks.
+    """
+    folds = folds_of(run, files)
+    missing = [fold for fold in folds if not _is_scored(run, fold)]
+    if not missing:
+        return
+    samples, learners = draw_samples(run, files), list_learners(run.config.stacking)
+
+    def score_fold(combiner: Combiner, held_out: list[CaseFile]) -> tuple[pd.DataFrame, dict]:
+        evidence = Evidence(combiner, control_of(run))
+        scores = score(
+            *(run, held_out, combiner, methods_of(run), DEVELOPMENT, steps),
+            watch=lambda maps, by_method: evidence.add(maps.label, by_method),
+        )
+        return scores.cases, {
+            "format": FORMAT,
+            "pooled": {method: counts.tolist() for method, counts in scores.pooled.items()},
+            "seconds": scores.seconds,
+            "changes": evidence.changes,
+            "errors": evidence.errors,
+            "thresholds": evidence.thresholds,
+            "calibration": evidence.calibration,
+            "importance": _importance(run, held_out, samples, combiner),
+        }
+
+    fitted = cross_fit(
+        folds, lambda others: fit_on(run, others, samples, learners), score_fold, missing
+    )
+    for fold, (cases, noted) in bar(fitted, "folds", total=len(missing), unit="fold"):
+        table, evidence = _fold_files(run, fold)
+        with whole_file(table) as partial:
+            cases.to_csv(partial, index=False)
+        write_json(evidence, noted)
+
+
+def fit_on(
+    run: Run,
+    files: list[CaseFile],
+    samples: dict[str, Sample],
+    learners: list[Method],
+    store: LearnerStore = NOT_KEPT,
+) -> Combiner:
+    """Fits what a run's configuration says on the maps of some development cases.
+
+    Args:
+        run: The run.
+        files: The cases.
+        samples: Of these and perhaps others, from `draw_samples`.
+        learners: Which.
+        store: See `meta.fit.fit`.
+    """
+    return fit(
+        plain_combiner(run),
+        run.config.stacking,
+        UnseenMaps(run, files),
+        {file.name: samples[file.name] for file in files},
+        learners,
+        run.config.seed,
+        store,
+    )
+
+
+def fold_evidence(run: Run) -> list[dict]:
+    """What was counted on each fold, see `meta.evidence.Evidence`.
+
+    Raises:
+        UserError: If that of a fold is missing or damaged.
+    """
+    return [read_stored(_fold_files(run, fold)[1]) for fold in _folds(run)]
+
+
+def cross_fitted_scores(run: Run) -> Scores:
+    """The scores of all folds together.
+
+    Raises:
+        UserError: If those of a fold are missing or damaged.
+    """
+    methods, tables, folds = methods_of(run), [], []
+    for fold in _folds(run):
+        table, evidence = _fold_files(run, fold)
+        try:
+            tables.append(read_stored_table(table, {"patient": str}, ""))
+            folds.append(read_stored(evidence))
+            complete = set(tables[-1].method) == set(methods) == set(folds[-1]["pooled"])
+            complete &= set(run.dataset.structures) == set(tables[-1].structure)
+            complete &= tables[-1].dice.dtype.kind == "f"
+        except (UserError, ValueError, AttributeError, KeyError, TypeError):
+            complete = False
+        if not complete:
+            raise UserError(
+                f"{table}: missing, damaged or of other methods; to stack again, delete {run.meta} "
+                f"and run train_ensemble.py --resume {run.folder}"
+            )
+    return Scores(
+        pd.concat(tables),
+        {m: sum(np.array(fold["pooled"][m]) for fold in folds) for m in methods},
+        {m: sum(fold["seconds"][m] for fold in folds) for m in methods},
+    )
+
+
+def _folds(run: Run) -> list[int]:
+    in_folds = run.split().fold
+    return sorted(set(in_folds[in_folds >= 0]))
+
+
+def _is_scored(run: Run, fold: int) -> bool:
+    """Whether a fold is done, by this version."""
+    table, evidence = _fold_files(run, fold)
+    if not (table.is_file() and evidence.is_file()):
+        return False
+    noted = read_stored(evidence)
+    return isinstance(noted, dict) and noted.get("format") == FORMAT
+
+
+def _fold_files(run: Run, fold: int) -> tuple[Path, Path]:
+    folder = run.meta / "cross_fit"
+    return folder / f"fold{fold}.csv", folder / f"fold{fold}.json"
+
+
+def _importance(
+    run: Run, files: list[CaseFile], samples: dict[str, Sample], combiner: Combiner
+) -> dict[str, dict[str, float]]:
+    """Permutation importance of the feature groups for the learners on the full feature set."""
+    full = [m.name for m in list_learners(run.config.stacking) if m.features == "all"]
+    learners = {name: combiner.learners[name] for name in full if name in combiner.learners}
+    if not learners:
+        return {}
+    own = {file.name: samples[file.name] for file in files}
+    pixels = collect_pixels(combiner, UnseenMaps(run, files), own)
+    return {
+        name: permutation_importance(
+            *(learner, combiner.features, pixels.features, pixels.labels, pixels.weights),
+            run.config.seed,
+        )
+        for name, learner in learners.items()
+    }

@@ -1,0 +1,92 @@
+"""The members of a run: its networks, where their files lie and how they are loaded."""
+
+from functools import partial
+
+import keras
+
+from cardiac_seg.data.split import fold_patients, stacking_folds
+from cardiac_seg.members.keras_member import FOLD_MEAN, KerasMember
+from cardiac_seg.members.maps import TrainedOn
+from cardiac_seg.members.member import Member
+from cardiac_seg.members.network_file import read_network
+from cardiac_seg.run.folder import Run
+from cardiac_seg.system import backend
+from cardiac_seg.system.errors import UserError
+
+
+def trained_on(run: Run) -> TrainedOn:
+    """From a fold of a run to the patients that its networks are trained on."""
+    split, config = run.split(), run.config
+
+    def patients(fold: str) -> frozenset[str]:
+        folds = stacking_folds(config) if fold == FOLD_MEAN else [fold]
+        scheme = config.stacking.scheme
+        return frozenset().union(*(fold_patients(split, one, scheme)[0] for one in folds))
+
+    return patients
+
+
+def members_of(run: Run, trained_on: TrainedOn) -> list[Member]:
+    """The members of a run, in the configuration's order.
+
+    Args:
+        run: The run.
+        trained_on: From a fold to the patients its networks are trained on; see `trained_on`.
+    """
+    return [
+        KerasMember(
+            name=name,
+            config=run.config.for_member(name),
+            classes=run.dataset.num_classes,
+            folder=run.folder / "models" / name,
+            history=run.folder / "history" / name,
+            tensorboard=run.folder / "tensorboard" / name,
+            load_network=partial(load_network, run, name),
+            trained_on=trained_on,
+        )
+        for name in run.config.members
+    ]
+
+
+def load_network(run: Run, member: str, fold: str) -> keras.Model:
+    """Loads a trained network of a run for prediction.
+
+    Raises:
+        UserError: If the file is missing, damaged or of another architecture.
+    """
+    config = run.config.for_member(member)
+    path = run.models(member, fold) / f"{config.predict.checkpoint}.keras"
+    precision = backend.set_precision(config.train.precision)
+    if not path.is_file():
+        raise UserError(f"{path}: missing; train it with train_ensemble.py --resume {run.folder}")
+    run.check_hash(path)
+    network = read_network(path)
+    size, classes = tuple(network.inputs[0].shape[1:3]), network.outputs[0].shape[-1]
+    fits = size in ((None, None), tuple(config.preprocess.size))
+    if (network.name, classes) != (member, run.dataset.num_classes) or not fits:
+        raise UserError(
+            f"{path}: holds {network.name} of {classes} classes for images of {size}, expected "
+            f"{member} of {run.dataset.num_classes} classes; the file belongs to another run"
+        )
+    return _for_this_hardware(network, precision)
+
+
+def _for_this_hardware(network: keras.Model, precision: str) -> keras.Model:
+    """The same network, computing in `precision` where it was trained in a reduced one.
+
+    A network keeps the precision it was saved with; bfloat16 from a GPU would be emulated on a
+    CPU that lacks it.
+    """
+    if all(layer.compute_dtype in ("float32", precision) for layer in network.layers):
+        return network
+    policy = keras.config.dtype_policy().name
+
+    def clone(layer):
+        settings = layer.get_config()
+        if layer.compute_dtype != "float32":
+            settings["dtype"] = policy
+        return type(layer).from_config(settings)
+
+    copy = keras.models.clone_model(network, clone_function=clone)
+    copy.set_weights(network.get_weights())
+    return copy
