@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -325,7 +326,7 @@ def test_another_file_than_the_run_wrote_is_refused(stub):
     path = network_of(stub)
     stub.update_manifest(models={path.relative_to(stub.folder).as_posix(): file_sha256(path)})
     Ensemble.load(stub.folder)
-    shutil.copyfile(stub.methods("deep_unet_improved", "full") / "last.keras", path)
+    shutil.copyfile(stub.models("deep_unet_improved", "full") / "last.keras", path)
     with pytest.raises(UserError, match=r"last\.keras: damaged or of another run"):
         Ensemble.load(stub.folder)
 
@@ -370,8 +371,9 @@ def test_a_compiled_learner_that_the_run_does_not_list_is_not_loaded(stub, monke
         meta_folder, "plain_combiner", lambda run: SimpleNamespace(features=features)
     )
     (stub.meta / "logistic.onnx").write_bytes(b"anything")
+    stacked = stub.config.model_copy(update={"stacking": Stacking(learners=["logistic"])})
     with pytest.raises(UserError, match=r"logistic\.skops"):
-        meta_folder.read_learner(stub, "logistic")
+        meta_folder.read_learner(replace(stub, config=stacked), "logistic")
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "metrics.json", "config.yaml"])
