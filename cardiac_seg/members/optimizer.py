@@ -10,6 +10,14 @@ SUPERVISION_DECAY = 0.5  # weight of each coarser output relative to the finer o
 
 
 def compile_network(model: keras.Model, settings: Train, steps: int, pixels: list[int]) -> None:
+    """Compiles a network with its loss, optimizer and schedule.
+
+    Args:
+        model: With one output, or several of which each is coarser than the one before.
+        settings: The `train` section.
+        steps: Per epoch.
+        pixels: Label pixels of each class in the training cases, for class weights.
+    """
     outputs = len(model.outputs)
     loss = make_loss(settings.loss, pixels)
     weights = [SUPERVISION_DECAY**i for i in range(outputs)]
@@ -24,6 +32,7 @@ def compile_network(model: keras.Model, settings: Train, steps: int, pixels: lis
 
 
 def build_optimizer(settings: Train, steps: int) -> keras.optimizers.Optimizer:
+    """The configured optimizer with its schedule over all epochs of so many steps."""
     rate, total = settings.learning_rate, settings.epochs * steps
     warmup = round(settings.warmup * steps)
     if settings.schedule == "cosine" and warmup:

@@ -56,6 +56,11 @@ def read_state(last: Path) -> TrainingState:
 
 
 def restore_training(model: keras.Model, last: Path) -> None:
+    """Loads weights and optimizer from a `last.keras`, in place.
+
+    Raises:
+        UserError: If they do not fit.
+    """
     try:
         with warnings.catch_warnings():
             # Keras warns of each container that it also reaches by another way.
@@ -70,6 +75,7 @@ def restore_training(model: keras.Model, last: Path) -> None:
 
 
 def save_training(model: keras.Model, last: Path, state: TrainingState) -> None:
+    """Writes weights, optimizer and state to one `last.keras`, whole."""
     with whole_file(last) as partial:
         model.save(partial)
         with zipfile.ZipFile(partial, "a") as archive:

@@ -39,7 +39,8 @@ class LabelledCase(Protocol):
     label: np.ndarray
 
     @property
-    def probabilities(self) -> Mapping[str, np.ndarray]: ...
+    def probabilities(self) -> Mapping[str, np.ndarray]:
+        """See above."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def test_ed_and_es_of_a_patient_give_an_ejection_fraction(mri_run, tmp_path):
         assert row.lv_ef_percent == pytest.approx(100 * (1 - of(es) / of(ed)), abs=0.01)
         assert row.myocardial_mass_g == pytest.approx(1.05 * of(ed, 2), abs=0.01)
         assert row.cardiac_output_l_min == pytest.approx(0.06 * (of(ed) - of(es)), abs=0.01)
-        assert row.review == "no" and row.quality > 0.8
+        assert row.review == "no" and row.predicted_dice > 0.8
 
 
 def test_a_cine_finds_ed_and_es(mri_run, tmp_path):
@@ -151,7 +151,7 @@ def test_the_library_gives_arrays_on_the_images_grid(ensemble, tmp_path):
     assert result.entropy.shape == cine.shape and result.entropy.max() <= 1
     assert result.indices["lv_ef_percent"] == pytest.approx(100 * (1 - of(cine[1]) / of(cine[0])))
     assert result.indices["cardiac_output_l_min"] > 0
-    assert result.review == () and result.quality > 0.8
+    assert result.review == () and result.predicted_dice > 0.8
     save(tmp_path / "b.nii.gz", cine)
     with pytest.raises(UserError, match="2 images"):
         ensemble.predict(tmp_path)

@@ -14,6 +14,7 @@ import yaml
 from cardiac_seg.config.loading import load_config
 from cardiac_seg.config.sections import MEMBERS
 from cardiac_seg.run.open import create
+from cardiac_seg.system import backend
 
 SIZE, SPACING = 64, 1.5
 SURE = 60.0  # logits of a class and its neighbour differ by a ninth of it
@@ -35,6 +36,7 @@ def write_stub_run(folder: Path, dataset: str, review_below: float = 0.5) -> Pat
     folder.mkdir(parents=True, exist_ok=True)
     config.write_text(yaml.safe_dump(settings))
     run = create(load_config(config), folder / "run")
+    backend.set_precision("float32")  # whatever an earlier test trained in
     for member in MEMBERS:
         path = run.models(member, "full") / f"{run.config.predict.checkpoint}.keras"
         path.parent.mkdir(parents=True)

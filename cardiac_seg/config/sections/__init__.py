@@ -107,10 +107,9 @@ class Config(Section):
                 "stacking.scheme: out_of_fold needs a fixed schedule; use predict.checkpoint: "
                 "last, train.early_stopping: 0 and train.reduce_lr: 0"
             )
-        self._check_training("")
+        _check_training(self, "")
         for name in self.members:
-            own = self.for_member(name)
-            own._check_training(f"networks.{name}.")
+            _check_training(self.for_member(name), f"networks.{name}.")
         return self
 
     def _check_members(self) -> None:
@@ -126,22 +125,23 @@ class Config(Section):
                 "name another or set stacking.learners: []"
             )
 
-    def _check_training(self, where: str) -> None:
-        """Refuses sections that contradict each other; `where` names whose they are."""
-        mirror, symmetry = self.predict.mirror, self.augment.symmetry
-        if mirror not in ("none", symmetry) and symmetry != "dihedral":
-            raise ValueError(
-                f"predict.mirror: '{mirror}' shows the networks images that {where}augment."
-                f"symmetry: '{symmetry}' kept from them in training"
-            )
-        if self.train.crop and self.augment.shadow:
-            raise ValueError(
-                f"{where}train.crop: acoustic shadows begin at the image's upper edge, which a "
-                "crop has lost; use null or augment.shadow: 0"
-            )
-        crop, size = self.train.crop, self.preprocess.size
-        if crop and any(c % 32 or c > s for c, s in zip(crop, size, strict=True)):
-            raise ValueError(
-                f"{where}train.crop: {list(crop)} must be multiples of 32 within preprocess.size "
-                f"{list(size)}"
-            )
+
+def _check_training(config: Config, where: str) -> None:
+    """Refuses sections that contradict each other; `where` names whose they are."""
+    mirror, symmetry = config.predict.mirror, config.augment.symmetry
+    if mirror not in ("none", symmetry) and symmetry != "dihedral":
+        raise ValueError(
+            f"predict.mirror: '{mirror}' shows the networks images that {where}augment."
+            f"symmetry: '{symmetry}' kept from them in training"
+        )
+    if config.train.crop and config.augment.shadow:
+        raise ValueError(
+            f"{where}train.crop: acoustic shadows begin at the image's upper edge, which a "
+            "crop has lost; use null or augment.shadow: 0"
+        )
+    crop, size = config.train.crop, config.preprocess.size
+    if crop and any(c % 32 or c > s for c, s in zip(crop, size, strict=True)):
+        raise ValueError(
+            f"{where}train.crop: {list(crop)} must be multiples of 32 within preprocess.size "
+            f"{list(size)}"
+        )
