@@ -215,7 +215,9 @@ def _combined(
 ) -> tuple[CaseMaps, dict[str, np.ndarray], dict[str, float]]:
     """A case's maps, and every method's probabilities with the seconds that they took."""
     maps, probabilities, spent = read_maps(run.map(case), list(study.members)), {}, {}
-    for method, values, seconds in combiner.combine(maps.probabilities, maps.image, list(study.methods)):
+    for method, values, seconds in combiner.combine(
+        maps.probabilities, maps.image, list(study.methods)
+    ):
         probabilities[method], spent[method] = values, seconds
     return maps, probabilities, spent
 
