@@ -65,6 +65,7 @@ class Anatomy:
     structures: tuple[Structure, ...]
 
     def __post_init__(self) -> None:
+        """Refuses a label set that contradicts itself."""
         roles = [s.role for s in self.structures if s.role]
         taken = [*self.names, *RESERVED_NAMES]
         if not self.structures or len(set(taken)) < len(taken) or len(set(roles)) < len(roles):

@@ -1,0 +1,1 @@
+"""Files to cases: readers, dataset layouts, and which patient is used for what."""

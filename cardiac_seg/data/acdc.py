@@ -101,8 +101,8 @@ ACDC = Dataset(
     ),
     limits=(
         "Short-axis stacks only, base to apex. Congenital heart disease, metal artefacts, other "
-        "vendors and late enhancement were not in the data. Masks are least sure in the RV and on "
-        "the outermost slices."
+        "vendors and late enhancement were not in the data. Masks are least reliable in the RV and "
+        "on the outermost slices."
     ),
     licence="CC BY-NC-SA 4.0",
     published=(

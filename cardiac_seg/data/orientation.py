@@ -1,7 +1,8 @@
 """The canonical frame: (slices, height, width), slices from base to apex, as on a viewer's screen.
 
 A stored volume may have its axes in any order and direction, if its affine says so. What is read
-is turned by whole axes into one frame, what is written is turned back; no value changes.
+is brought into one frame by axis permutations and flips, what is written is turned back; no value
+changes.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 # image shows the patient from the feet: columns run to the left, rows backwards and down; the
 # apex lies to the left of, before and below the base.
 PATIENT_FRAME = np.array([[-1.0, 1, -1], [0, -1, -1], [-1, 0, 0]]) / np.sqrt([[3.0], [2.0], [1.0]])
-# An affine of whole axes holds no directions of a short-axis stack, which is always oblique: files
+# An axis-aligned affine holds no directions of a short-axis stack, which is always oblique: files
 # that only know their spacing have one. Its axes are taken by name: x columns, y rows, z slices.
 # The small parts decide for axes that do not go where their names say.
 NOMINAL_FRAME = np.eye(3)[::-1] + np.array([[2, 1, 0], [1, 0, 2], [0, 2, 1]]) / 1000
@@ -86,7 +87,7 @@ def find_orientation(
 
 
 def is_nominal(affine: np.ndarray) -> bool:
-    """Whether an affine goes along whole axes, as no short-axis stack in a patient does."""
+    """Whether an affine is axis-aligned, as no short-axis stack in a patient is."""
     size = np.abs(_directions(affine))
     return bool(np.all((size < WHOLE_AXIS_TOLERANCE) | (size > 1 - WHOLE_AXIS_TOLERANCE)))
 

@@ -28,7 +28,7 @@ def make_split(config: Config, dataset: Dataset, root: Path, files: list[CaseFil
         files: All cases.
 
     Returns:
-        Columns patient, subset (train, validation, test), fold (-1 for none), stratum; one row a
+        Columns patient, subset (train, validation, test), fold (-1 for none), stratum; one row per
         patient, sorted.
 
     Raises:

@@ -1,0 +1,1 @@
+"""Cases to the network grid, and exactly back."""

@@ -117,7 +117,8 @@ def normalize(
 
     Args:
         pixels: uint8 array of any shape.
-        mean, std: Of the case, from `GridImage`; used by the z-score.
+        mean: Of the case, from `GridImage`; used by the z-score.
+        std: The same.
         method: `zscore` or `minmax` (0..1).
     """
     if method == "minmax":

@@ -1,0 +1,1 @@
+"""Probabilities to masks on the native grid."""

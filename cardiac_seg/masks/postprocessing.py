@@ -30,6 +30,7 @@ class Postprocessing:
     myocardium: int | None = None
 
     def __post_init__(self) -> None:
+        """Refuses a step that the label set does not allow."""
         if self.steps.get("heart") and self.myocardium is None:
             raise ValueError("step 'heart' for a label set without myocardium; leave it out")
 

@@ -1,0 +1,1 @@
+"""Masks and probabilities to numbers: pure functions of arrays."""

@@ -1,0 +1,1 @@
+"""DICOM files: images in, segmentations out."""

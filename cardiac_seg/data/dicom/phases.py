@@ -64,7 +64,7 @@ def _phase_values(slices: list[list[Frame]]) -> tuple[str, list[list[float]]]:
         # Some scanners write trigger time 0 everywhere; any other shared one is a moment.
         if not (several and constant) or (key in CARDIAC_TIMES and values[0][0] > 0):
             return key, values
-    # No tag, or one that never differs: with one image a slice that is no matter.
+    # No tag, or one that never differs: with one image per slice that does not matter.
     return "InstanceNumber", [[0.0] * len(images) for images in slices]
 
 

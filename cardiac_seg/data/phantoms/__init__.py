@@ -1,0 +1,1 @@
+"""Synthetic patients in the layouts of the real datasets."""
