@@ -51,7 +51,7 @@ def prepare(run: Run, files: list[CaseFile]) -> Prepared:
     config, split_path = run.config, run.folder / "split.csv"
     data_print = fingerprint(files)
     prepared = run.is_done("prepare")
-    if prepared and run.manifest.get("dataset", {}).get("fingerprint") != data_print:
+    if prepared and run.manifest.dataset.fingerprint != data_print:
         raise UserError(
             f"{run.root}: the data changed since this run began; restore it or start another run"
         )

@@ -25,6 +25,7 @@ from cardiac_seg.run.meta_folder import (
     control_of,
     final_method,
     methods_of,
+    read_choice,
     read_combiner,
     read_steps,
 )
@@ -92,13 +93,13 @@ def _write_scores(run: Run, scores: dict[str, Scores], steps: Postprocessing) ->
     names = dict(enumerate(structures, start=1))
     metrics = {
         "dataset": run.config.data.dataset,
-        "phantom": run.manifest["dataset"]["phantom"],
+        "phantom": run.manifest.dataset.phantom,
         "structures": list(structures),
         "grid": "per patient: native grid, after postprocessing; pooled: network grid, before it",
         "postprocessing": {s: [names[label] for label in steps.steps[s]] for s in STEPS},
         "control": control,
         "final_method": final_method(run),
-        "chosen_by": read_stored(run.meta / "choice.json").get("by", "unknown"),
+        "chosen_by": read_choice(run).by,
         "subsets": {
             subset: summarize(some, structures, control, run.config.seed)
             for subset, some in scores.items()

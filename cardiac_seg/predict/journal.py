@@ -67,5 +67,5 @@ def _stamp(files: ScanFiles) -> list:
 def _fingerprint(run: Run) -> str:
     """SHA-256 of all that masks depend on: hashes of networks and learners, and what was chosen."""
     chosen = [path.read_text(encoding="utf-8") for path in sorted(run.meta.glob("*.json"))]
-    made_of = [run.manifest.get("models"), *chosen]
+    made_of = [run.manifest.models, *chosen]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()

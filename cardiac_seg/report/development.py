@@ -46,7 +46,7 @@ def compare_development(folders: list[Path], method: str | None = None) -> str:
                 f"{folder}: scores {', '.join(table)}, the first run {', '.join(first)}; "
                 "compare runs of one dataset"
             )
-    data = {open_run(folder).manifest["dataset"]["fingerprint"] for folder in folders}
+    data = {open_run(folder).manifest.dataset.fingerprint for folder in folders}
     if len(data) > 1:
         raise UserError("the runs were made from different data; compare runs of one folder")
     common = sorted(set.intersection(*(set(table.index) for table in tables.values())))

@@ -94,7 +94,7 @@ def _copy_rounded(name: str, item: h5py.Group | h5py.Dataset, to: h5py.File) -> 
 
 
 def _write_manifest(run: Run, folder: Path) -> None:
-    manifest = {key: value for key, value in run.manifest.items() if key not in FORGOTTEN}
+    manifest = {key: value for key, value in run.manifest_values.items() if key not in FORGOTTEN}
     files = sorted(
         [*folder.rglob("*.keras"), *folder.glob("meta/*.skops"), *folder.glob("meta/*.onnx")]
     )

@@ -4,7 +4,7 @@ from cardiac_seg.metrics.boundary import BAND_MM
 from cardiac_seg.metrics.statistics import LEVEL, RESAMPLES
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored
-from cardiac_seg.run.meta_folder import final_method, methods_of
+from cardiac_seg.run.meta_folder import final_method, methods_of, read_choice
 
 
 def methods_paragraph(run: Run) -> str:
@@ -12,7 +12,7 @@ def methods_paragraph(run: Run) -> str:
     config, split = run.config, run.split()
     count = split.subset.value_counts()
     data, train, stacking = config.data, config.train, config.stacking
-    kind = "phantom " if run.manifest["dataset"]["phantom"] else ""
+    kind = "phantom " if run.manifest.dataset.phantom else ""
     images = ", ".join([*(data.views if run.dataset.modality.views else []), *data.phases])
     grid = f"{config.preprocess.size[0]} x {config.preprocess.size[1]} pixels"
     spacing = config.preprocess.spacing
@@ -62,7 +62,7 @@ def _stacking_methods(run: Run, stacking) -> str:
         "development patients; learners were fitted on the maps of patients that their network had "
         f"not seen, and the networks in use are {_deployed(stacking.deploy)}",
     }[stacking.scheme]
-    chosen = read_stored(run.meta / "choice.json").get("by", "unknown")
+    chosen = read_choice(run).by
     how = "by the configuration" if chosen == "config" else "by cross-fitted development Dice"
     return (
         f"{scheme}. Combinations: {', '.join(learners)}; features beside probability, entropy and "

@@ -26,7 +26,7 @@ def model_card(run: Run, folder: Path) -> str:
     )
     data = run.config.data
     place = folder.name if folder.is_absolute() else folder  # whose machine it was is not told
-    phantom = run.manifest["dataset"]["phantom"]
+    phantom = run.manifest.dataset.phantom
     views = f"{' and '.join(data.views)}, " if run.dataset.modality.views else ""
     source = "Phantoms, drawn by this project." if phantom else run.dataset.source
     licence = "" if phantom else _licence(run.dataset)

@@ -147,7 +147,8 @@ def open_finished(folder: Path) -> Run:
         raise UserError(f"{path}: written by an earlier version; train in another --run-dir")
     if not scores_usable(metrics, control_of(run), methods_of(run)):
         raise UserError(f"{path}: of another run or changed; {score_again(run)}")
-    if not {"phantom", "fingerprint"} <= set(run.manifest.get("dataset", ())):
+    data = run.manifest.dataset
+    if data.phantom is None or data.fingerprint is None:
         raise UserError(f"{folder / 'manifest.json'}: says nothing of the dataset; restore it")
     return run
 
@@ -341,7 +342,7 @@ def _summary(run: Run, verdicts: list[page.Verdict], missing: list[str], methods
 
 def _subtitle(run: Run, tables: dict[str, pd.DataFrame]) -> str:
     cases = tables["cases"]
-    kind = "phantom " if run.manifest["dataset"]["phantom"] else ""
+    kind = "phantom " if run.manifest.dataset.phantom else ""
     final = METHOD_NAMES.get(final_method(run), final_method(run))
     return (
         f"{cases.patient.nunique()} {kind}test patients, {cases.case.nunique()} cases; ensemble: "
@@ -352,19 +353,21 @@ def _subtitle(run: Run, tables: dict[str, pd.DataFrame]) -> str:
 def provenance(run: Run) -> dict[str, str]:
     """Where a run and its analysis come from: commands, data, versions, hardware; no paths."""
     manifest, name = run.manifest, run.folder.resolve().name
-    data = manifest["dataset"]
-    stages = manifest.get("stages", {})
-    peak = max((s.get("peak_memory_mib", 0) for s in stages.values()), default=0)
+    data, stages = manifest.dataset, manifest.stages
+    peak = max((stage.peak_memory_mib or 0 for stage in stages.values()), default=0)
     return {
         "analysis": f"python analyze_results.py {name}",
         "analysis versions": ", ".join(f"{k} {v}" for k, v in package_versions().items()),
         "training": f"python train_ensemble.py --config {name}/config.yaml",
-        "dataset": f"{data['name']}{' (phantom)' if data['phantom'] else ''}, {data['patients']} "
-        f"patients, {data['cases']} cases",
-        "dataset fingerprint": data["fingerprint"],
-        "training commit": manifest.get("git_commit") or "unknown",
-        "training versions": ", ".join(f"{k} {v}" for k, v in manifest.get("versions", {}).items()),
-        "hardware": str(manifest.get("device", "unknown")),
-        "stages": ", ".join(f"{k} {s.get('seconds', '?')} s" for k, s in stages.items())
+        "dataset": f"{data.name}{' (phantom)' if data.phantom else ''}, {data.patients} patients, "
+        f"{data.cases} cases",
+        "dataset fingerprint": data.fingerprint,
+        "training commit": manifest.git_commit or "unknown",
+        "training versions": ", ".join(f"{k} {v}" for k, v in manifest.versions.items()),
+        "hardware": manifest.device or "unknown",
+        "stages": ", ".join(
+            f"{name} {'?' if stage.seconds is None else stage.seconds} s"
+            for name, stage in stages.items()
+        )
         + f"; peak memory {peak} MiB",
     }

@@ -119,7 +119,7 @@ def _tests(run: Run) -> str:
 
 
 def _dataset(run: Run) -> str:
-    phantom = " (phantom)" if run.manifest["dataset"]["phantom"] else ""
+    phantom = " (phantom)" if run.manifest.dataset.phantom else ""
     return f"{run.dataset.title}{phantom}"
 
 

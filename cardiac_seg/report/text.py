@@ -9,8 +9,7 @@ from cardiac_seg.report.numbers import in_brackets, p_value
 from cardiac_seg.report.page.page import Verdict
 from cardiac_seg.report.tables.columns import ENSEMBLE, RECORDED_EF
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
-from cardiac_seg.run.formats import read_stored
-from cardiac_seg.run.meta_folder import calibrated_control, control_of, final_method
+from cardiac_seg.run.meta_folder import calibrated_control, control_of, final_method, read_choice
 from cardiac_seg.run.test_cases import read_test_cases
 
 STATUS = {"better": "good", "worse": "bad", "not shown": "open"}
@@ -84,7 +83,7 @@ def _beats(run: Run, tables: dict, final: str) -> Verdict:
     comparisons, control = tables["comparisons"], calibrated_control(run)
     name = METHOD_NAMES[control].lower()
     question = f"Does the meta-learner beat the {name}?"
-    by_config = read_stored(run.meta / "choice.json").get("by") == "config"
+    by_config = read_choice(run).by == "config"
     explored = comparisons[comparisons.role == "exploratory"]
     better = [METHOD_NAMES[r.method] for r in explored.itertuples() if r.verdict == "better"]
     others = (

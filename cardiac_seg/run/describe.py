@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored
-from cardiac_seg.run.meta_folder import control_of, final_method, methods_of, read_predicted_dice
+from cardiac_seg.run.meta_folder import control_of, final_method, methods_of, read_choice
 from cardiac_seg.run.metrics_file import score_table, scores_usable
 from cardiac_seg.run.open import open_run
 from cardiac_seg.system.errors import UserError
@@ -18,8 +18,8 @@ def describe_run(folder: Path) -> str:
     """
     run = open_run(folder)
     manifest, labels = run.manifest, run.dataset.structures
-    versions = ", ".join(f"{k} {v}" for k, v in manifest.get("versions", {}).items())
-    done = [name for name, stage in manifest.get("stages", {}).items() if stage["done"]]
+    versions = ", ".join(f"{k} {v}" for k, v in manifest.versions.items())
+    done = [name for name, stage in manifest.stages.items() if stage.done]
     lines = {
         "run": str(folder),
         "trained on": _data(run),
@@ -29,7 +29,7 @@ def describe_run(folder: Path) -> str:
         "labels": ", ".join(f"{k} {s}" for k, s in enumerate(("background", *labels))),
         "predicted Dice": _review_limit(run),
         "stages": "exported for prediction"
-        if manifest.get("exported")
+        if manifest.exported
         else f"{', '.join(done) or 'none'} done",
         "versions": versions or "unknown",
     }
@@ -43,14 +43,13 @@ def describe_run(folder: Path) -> str:
 
 
 def _data(run: Run) -> str:
-    data = run.manifest.get("dataset", {})
-    name = data.get("name", run.config.data.dataset)
-    text = f"{name}{' (phantom)' if data.get('phantom') else ''}"
+    data = run.manifest.dataset
+    text = f"{data.name or run.config.data.dataset}{' (phantom)' if data.phantom else ''}"
     if not (run.folder / "split.csv").is_file():
         return text
     subsets = run.split().subset.value_counts()
     parts = [f"{subsets[s]} {s}" for s in ("train", "validation", "test") if s in subsets]
-    return f"{text}: {', '.join(parts)} patients, {data.get('cases', '?')} images in all"
+    return f"{text}: {', '.join(parts)} patients, {data.cases or '?'} images in all"
 
 
 def _model(run: Run) -> str:
@@ -76,4 +75,4 @@ def describe_input(run: Run) -> str:
 def _review_limit(run: Run) -> str:
     if not (run.meta / "choice.json").is_file():
         return "unknown yet"
-    return f"a review is asked for below {read_predicted_dice(run)['review_below']:.2f}"
+    return f"a review is asked for below {read_choice(run).predicted_dice.review_below:.2f}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.data.registry import dataset_of
 from cardiac_seg.run.environment import peak_memory_mib
 from cardiac_seg.run.formats import FORMAT, method_folder, with_todays_methods
+from cardiac_seg.run.stored import Manifest, checked
 from cardiac_seg.system.atomic import write_json
 from cardiac_seg.system.checked_reads import file_sha256, read_json, read_table
 from cardiac_seg.system.errors import UserError
@@ -46,32 +48,35 @@ class Run:
         return Path(self.config.data.root)
 
     @property
-    def manifest(self) -> dict:
-        """What is recorded about the run; empty before the first stage.
+    def manifest(self) -> Manifest:
+        """What is recorded about the run; nothing before the first stage.
 
         Raises:
-            UserError: If it is damaged.
+            UserError: If it is damaged or of a later version.
         """
+        return self._read_manifest()[0]
+
+    @property
+    def manifest_values(self) -> dict[str, Any]:
+        """All that `manifest.json` holds, also what no code reads."""
+        return self._read_manifest()[1]
+
+    def _read_manifest(self) -> tuple[Manifest, dict[str, Any]]:
         path = self.folder / "manifest.json"
         values = read_json(path) if path.exists() else {"format": FORMAT}
-        usable = isinstance(values, dict) and all(
-            isinstance(values.get(key, {}), dict)
-            for key in ("stages", "models", "dataset", "versions", "combining")
-        )
-        entries = [*values.get("stages", {}).values()] if usable else []
-        usable &= all(isinstance(v, dict) and isinstance(v.get("done"), bool) for v in entries)
-        if not usable or not all(isinstance(v, dict) for v in values.get("combining", {}).values()):
+        stored_format = values.get("format", 1) if isinstance(values, dict) else 1
+        if isinstance(stored_format, int) and stored_format > FORMAT:
             raise UserError(
-                f"{path}: not as the run wrote it; restore it, or train in another --run-dir"
-            )
-        if values.get("format", 1) not in range(1, FORMAT + 1):
-            raise UserError(
-                f"{path}: format {values['format']!r}, this version reads up to {FORMAT}; update "
+                f"{path}: format {stored_format}, this version reads up to {FORMAT}; update "
                 "cardiac_seg"
             )
-        if "combining" in values:
-            values["combining"] = with_todays_methods(values["combining"])
-        return values
+        advice = "restore it, or train in another --run-dir"
+        manifest = checked(Manifest, values, path, "the manifest as the run wrote it", advice)
+        if manifest.combining:
+            combining = with_todays_methods(manifest.combining)
+            manifest = manifest.model_copy(update={"combining": combining})
+            values["combining"] = combining
+        return manifest, values
 
     def check_whole(self) -> None:
         """Refuses a run of which `export` kept what prediction needs.
@@ -79,7 +84,7 @@ class Run:
         Raises:
             UserError: If it is such a run; nothing has been written.
         """
-        if self.manifest.get("exported"):
+        if self.manifest.exported:
             raise UserError(
                 f"{self.folder}: exported for prediction only; use the run it was made of"
             )
@@ -130,7 +135,7 @@ class Run:
         Dictionaries are merged key by key; None removes a key.
         """
         with locked(self.folder):
-            manifest = self.manifest
+            manifest = self.manifest_values
             for key, value in values.items():
                 both = isinstance(value, dict) and isinstance(manifest.get(key), dict)
                 merged = manifest[key] | value if both else value
@@ -141,7 +146,7 @@ class Run:
 
     def knows(self, path: Path) -> bool:
         """Whether the run lists a model's file as its own."""
-        return path.relative_to(self.folder).as_posix() in self.manifest.get("models", {})
+        return path.relative_to(self.folder).as_posix() in self.manifest.models
 
     def check_hash(self, path: Path) -> None:
         """Refuses a model's file that is not the one that the run wrote.
@@ -151,7 +156,7 @@ class Run:
         Raises:
             UserError: If its hash is not the recorded one.
         """
-        recorded = self.manifest.get("models", {}).get(path.relative_to(self.folder).as_posix())
+        recorded = self.manifest.models.get(path.relative_to(self.folder).as_posix())
         if recorded is not None and recorded != file_sha256(path):
             raise UserError(
                 f"{path}: damaged or of another run (not the SHA-256 in manifest.json); restore "
@@ -161,8 +166,8 @@ class Run:
     def forget_stacking(self) -> None:
         """Drops what was fitted on the maps and what was scored with it; keeps the maps."""
         undone, manifest = {"done": False}, self.manifest
-        learners = {k: None for k in manifest.get("models", {}) if k.startswith("meta/")}
-        costs = dict.fromkeys(manifest.get("combining", {}))
+        learners = {k: None for k in manifest.models if k.startswith("meta/")}
+        costs = dict.fromkeys(manifest.combining)
         self.update_manifest(
             stages={"stack": undone, "evaluate": undone}, models=learners, combining=costs
         )
@@ -183,7 +188,8 @@ class Run:
 
     def is_done(self, stage: str) -> bool:
         """Whether a stage has run to its end."""
-        return self.manifest.get("stages", {}).get(stage, {}).get("done", False)
+        stages = self.manifest.stages
+        return stage in stages and stages[stage].done
 
 
 FINAL_MASKS = "ensemble"  # the folder of the chosen model's masks

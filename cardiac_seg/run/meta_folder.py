@@ -1,7 +1,8 @@
 """The `meta/` folder of a run: what was fitted on the maps, and what was chosen."""
 
-import math
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 from cardiac_seg.masks.postprocessing import STEPS, Postprocessing
 from cardiac_seg.meta.combine import Combiner
@@ -23,11 +24,21 @@ from cardiac_seg.meta.methods import (
     names_of,
 )
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.formats import THRESHOLDS_1, read_stored
+from cardiac_seg.run.formats import THRESHOLDS_1
+from cardiac_seg.run.stored import (
+    Choice,
+    Features,
+    StoredSteps,
+    Temperature,
+    Threshold,
+    Weight,
+    read,
+    unusable,
+)
 from cardiac_seg.system.atomic import write_json
-from cardiac_seg.system.errors import UserError, stack_again
+from cardiac_seg.system.errors import stack_again
 
-LEAST_TEMPERATURE = 1e-3  # of a file: logits are divided by it
+T = TypeVar("T")
 
 
 def plain_combiner(run: Run) -> Combiner:
@@ -53,49 +64,47 @@ def calibrated_control(run: Run) -> str:
     return CALIBRATED_MEAN if CALIBRATED_MEAN in methods_of(run) else control_of(run)
 
 
-def final_method(run: Run) -> str:
-    """The method whose mask is the run's answer.
+def read_choice(run: Run) -> Choice:
+    """Reads which method is in use and why.
 
     Raises:
         UserError: If none has been chosen yet, or one that the run does not have.
     """
-    path, methods = run.meta / "choice.json", methods_of(run)
-    choice = read_stored(path)
-    method = choice.get("method") if isinstance(choice, dict) else None
-    if method not in methods:
-        raise UserError(
-            f"{path}: names {method!r} as the method in use, the run has {', '.join(methods)}; "
-            f"{stack_again(run.folder)}"
-        )
-    return method
+    path, methods, advice = run.meta / "choice.json", methods_of(run), stack_again(run.folder)
+    expected = f"the method in use, one of {', '.join(methods)}"
+    choice = read(Choice, path, expected, advice)
+    if choice.method not in methods:
+        raise unusable(path, expected, repr(choice.method), advice)
+    return choice
+
+
+def final_method(run: Run) -> str:
+    """The method whose mask is the run's answer.
+
+    Raises:
+        UserError: See `read_choice`.
+    """
+    return read_choice(run).method
 
 
 def read_predicted_dice(run: Run) -> dict[str, float]:
     """Reads what turns probabilities of the method in use into a predicted Dice.
 
     Raises:
-        UserError: If it is missing or damaged.
+        UserError: See `read_choice`.
     """
-    path = run.meta / "choice.json"
-    fitted = read_stored(path).get("predicted_dice")
-    usable = isinstance(fitted, dict) and set(fitted) == {"optimism", "review_below"}
-    if not usable or not all(isinstance(v, float) and math.isfinite(v) for v in fitted.values()):
-        raise UserError(
-            f"{path}: no usable predicted_dice, found {fitted!r}; {stack_again(run.folder)}"
-        )
-    return fitted
+    return read_choice(run).predicted_dice.model_dump()
 
 
-def read_interpretation(run: Run) -> dict[str, dict]:
+def read_interpretation(run: Run) -> dict[str, dict[str, Any]]:
     """Reads what `meta.evidence.summarize_evidence` found, by method.
 
     Raises:
         UserError: If it is missing or damaged.
     """
     path = run.meta / "interpretation.json"
-    values = read_stored(path)
-    if not isinstance(values, dict) or not all(isinstance(v, dict) for v in values.values()):
-        raise UserError(f"{path}: not as it was written; {stack_again(run.folder)}")
+    expected = "what was found of each method"
+    values = read(dict[str, dict[str, Any]], path, expected, stack_again(run.folder))
     for notes in values.values():  # format 1 names no other member: it was the first one
         if isinstance(correlation := notes.get("error_correlation"), int | float):
             notes["error_correlation"] = {run.config.members[0]: correlation}
@@ -136,26 +145,21 @@ def read_learner(run: Run, name: str) -> Learner:
 
 
 def read_steps(run: Run) -> Postprocessing:
-    """Reads the postprocessing steps, see `postprocessing.postprocess`.
+    """Reads the postprocessing steps, see `masks.postprocessing.postprocess`.
 
     Raises:
         UserError: If they are missing or damaged.
     """
-    path, labels = run.meta / "postprocessing.json", set(range(1, run.dataset.num_classes))
-    steps = read_stored(path)
-    usable = isinstance(steps, dict) and set(steps) == set(STEPS)
-    usable = usable and all(isinstance(v, list) for v in steps.values())
-    if not usable or not all(isinstance(v, int) and v in labels for v in sum(steps.values(), [])):
-        raise UserError(
-            f"{path}: expected lists of labels for {', '.join(STEPS)}, found {steps!r}; "
-            f"{stack_again(run.folder)}"
-        )
+    path, advice = run.meta / "postprocessing.json", stack_again(run.folder)
+    expected = f"lists of labels for {', '.join(STEPS)}"
+    steps = read(StoredSteps, path, expected, advice).model_dump()
+    classes = run.dataset.num_classes
+    foreign = [label for labels in steps.values() for label in labels if label >= classes]
+    if foreign:
+        raise unusable(path, expected, f"label {foreign[0]}", advice)
     muscle = run.dataset.anatomy.label("myocardium")
     if steps["heart"] and muscle is None:
-        raise UserError(
-            f"{path}: step heart, but {run.dataset.name} has no myocardium; "
-            f"{stack_again(run.folder)}"
-        )
+        raise unusable(path, "no step heart without a myocardium", str(steps["heart"]), advice)
     return Postprocessing(steps, muscle)
 
 
@@ -164,16 +168,16 @@ def write_combiner(run: Run, combiner: Combiner) -> None:
     features = combiner.features
     write_json(run.meta / "temperature.json", combiner.temperatures)
     write_json(run.meta / "weighted_mean.json", combiner.weights)
-    described = {
-        "members": list(features.members),
-        "classes": list(features.classes),
-        "groups": list(features.groups),
-        "context_mm": list(features.context_mm),
-        "act_below": combiner.act_below,
-        "core": features.core().names,
-        "all": features.names,
-    }
-    write_json(run.meta / "features.json", described)
+    described = Features(
+        members=list(features.members),
+        classes=list(features.classes),
+        groups=list(features.groups),
+        context_mm=list(features.context_mm),
+        act_below=combiner.act_below,
+        core=features.core().names,
+        all=features.names,
+    )
+    write_json(run.meta / "features.json", described.model_dump())
 
 
 def read_combiner(run: Run, methods: list[str]) -> Combiner:
@@ -187,8 +191,10 @@ def read_combiner(run: Run, methods: list[str]) -> Combiner:
     learners = [m for m in methods if m in names_of(list_learners(settings))]
     return replace(
         plain_combiner(run),
-        temperatures=_by_member(run, "temperature.json", tempered, LEAST_TEMPERATURE),
-        weights=_by_member(run, "weighted_mean.json", WEIGHTED_MEAN in settings.learners),
+        temperatures=_read_by_member(run, "temperature.json", Temperature, tempered),
+        weights=_read_by_member(
+            run, "weighted_mean.json", Weight, WEIGHTED_MEAN in settings.learners
+        ),
         learners={name: read_learner(run, name) for name in learners},
         thresholds=_read_thresholds(run),
     )
@@ -203,35 +209,24 @@ def _read_thresholds(run: Run) -> dict[str, float]:
     path, names = run.meta / "thresholds.json", names_of(list_learners(run.config.stacking))
     if not path.exists() and (run.meta / THRESHOLDS_1).exists():
         path = run.meta / THRESHOLDS_1
-    thresholds = read_stored(path)
-    if not isinstance(thresholds, dict) or set(thresholds) != set(names):
-        raise UserError(
-            f"{path}: expected a threshold for each of {', '.join(names)}; "
-            f"{stack_again(run.folder)}"
-        )
-    below = {
-        name: threshold.get("below")
-        for name, threshold in thresholds.items()
-        if isinstance(threshold, dict)
-    }
-    for name in names:
-        if not isinstance(below.get(name), int | float) or not 0 < below[name] <= 1:
-            raise UserError(
-                f"{path}: no confidence below which {name} acts; {stack_again(run.folder)}"
-            )
-    return below
+    expected = f"a threshold for each of {', '.join(names)}"
+    thresholds = _read_of_all(run, path, Threshold, names, expected)
+    return {name: thresholds[name].below for name in names}
 
 
-def _by_member(run: Run, name: str, wanted: bool, least: float = 0.0) -> dict[str, float]:
-    path, members = run.meta / name, run.config.members
-    values = read_stored(path)
-    usable = isinstance(values, dict) and all(
-        isinstance(v, float) and least <= v < math.inf for v in values.values()
-    )
-    if not usable or list(values) != (members if wanted else []):
-        raise UserError(
-            f"{path}: expected one number for each of {', '.join(members if wanted else [])}, "
-            f"found {values!r}; "
-            f"{stack_again(run.folder)}"
-        )
+def _read_by_member(run: Run, name: str, kind: type[T], is_fitted: bool) -> dict[str, T]:
+    members = run.config.members if is_fitted else []
+    expected = f"one number for each of {', '.join(members)}" if members else "nothing fitted"
+    values = _read_of_all(run, run.meta / name, kind, members, expected)
+    return {member: values[member] for member in members}
+
+
+def _read_of_all(
+    run: Run, path: Path, kind: type[T], names: list[str], expected: str
+) -> dict[str, T]:
+    """Reads a dictionary with exactly these keys."""
+    advice = stack_again(run.folder)
+    values = read(dict[str, kind], path, expected, advice)
+    if set(values) != set(names):
+        raise unusable(path, expected, f"those of {', '.join(values) or 'none'}", advice)
     return values

@@ -1,24 +1,18 @@
 """Scores as `metrics.json` holds them: whether they are usable, and as text."""
 
+from pydantic import ValidationError
+
+from cardiac_seg.run.stored import Metrics
+
 
 def scores_usable(metrics: object, control: str, methods: list[str]) -> bool:
     """Whether a `metrics.json` holds a run's test scores, as far as they are read again."""
     try:
-        test = metrics["subsets"]["test"]
-        told = [test["methods"][method] for method in methods]
-        numbers = [test["patients"], *(one["mean_foreground_dice"] for one in told)]
-        tables = [one["pooled_network_grid"]["confusion"] for one in told]
-        tables += [one["dice_native_per_patient"].values() for one in told]
-        return (
-            metrics["control"] == control
-            and {"structures", "phantom", "dataset", "chosen_by", "final_method"} <= set(metrics)
-            and isinstance(metrics["postprocessing"], dict)
-            and all(isinstance(number, int | float) for number in numbers)
-            and all(isinstance(one["interval_95"], dict) for one in told)
-            and all(len(table) for table in tables)
-        )
-    except (AttributeError, IndexError, KeyError, TypeError):
+        scores = Metrics.model_validate(metrics)
+    except ValidationError:
         return False
+    test = scores.subsets.get("test")
+    return test is not None and scores.control == control and set(methods) <= set(test.methods)
 
 
 def score_table(metrics: dict, subset: str) -> str:

@@ -81,7 +81,7 @@ def join(config: Config, folder: Path) -> Run:
         )
     restack = _first_difference(_restackable(config), _restackable(run.config))
     remap = config.predict.mirror != run.config.predict.mirror
-    if (restack or remap) and run.manifest:
+    if (restack or remap) and (folder / "manifest.json").exists():
         why, kept = (
             ("predict.mirror", "networks")
             if remap

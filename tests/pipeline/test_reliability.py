@@ -112,7 +112,7 @@ def test_a_second_process_is_refused(empty_run, capsys):
         for more in ([], ["--member", "unet_advanced"]):
             assert train_ensemble.main(["--resume", str(empty_run.folder), *more]) == 2
             assert "log.txt: another process is at work" in capsys.readouterr().err
-    assert not empty_run.manifest
+    assert not empty_run.manifest.stages
 
 
 def test_trainings_of_one_network_each_share_a_run(empty_run, capsys):

@@ -168,7 +168,7 @@ def test_a_changed_stacking_section_is_fitted_anew_on_the_same_maps(prepared):
     assert before == {p.name: p.stat().st_mtime_ns for p in (run.folder / "maps").iterdir()}
     assert (run.meta / "logistic.skops").is_file()
     prepared(stacking__learners=["weighted_mean"])
-    assert not any(name.startswith("meta/") for name in run.manifest["models"])
+    assert not any(name.startswith("meta/") for name in run.manifest.models)
     with pytest.raises(UserError, match=r"stacking\.scheme: holdout there, out_of_fold here"):
         prepared(stacking__scheme="out_of_fold")
 

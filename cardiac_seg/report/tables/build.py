@@ -76,7 +76,7 @@ def build_tables(run: Run, measured: list[PatientMeasures]) -> dict[str, pd.Data
         "clinical": clinical,
         "agreement": agreement_table(clinical, recorded_ef),
         **{
-            f"methods_{subset}": method_table(metrics, run.manifest.get("combining", {}), subset)
+            f"methods_{subset}": method_table(metrics, run.manifest.combining, subset)
             for subset in metrics["subsets"]
         },
     }

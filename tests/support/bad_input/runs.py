@@ -119,6 +119,15 @@ def swap_networks(run: Path) -> None:
     forget(run)
 
 
+FIT = {"optimism": 0.0, "review_below": 0.5}
+DEEP = "[" * 10**5
+
+
+def nested(depth: int) -> list:
+    """A list in a list in a list."""
+    return [nested(depth - 1)] if depth else []
+
+
 EDITS = {
     "a network under another name": (swap_networks, "predict"),
     "the same, and the manifest as it was": (
@@ -136,8 +145,55 @@ EDITS = {
     "another network grid": (edit_text("config.yaml", "- 32\n  - 32", "- 33\n  - 33"), "predict"),
     "a choice of nobody": (edit_json("meta/choice.json", lambda v: v | {"method": "x"}), "predict"),
     "a choice of two": (edit_json("meta/choice.json", lambda v: v | {"method": [1]}), "analyze"),
-    "no quality": (edit_json("meta/choice.json", lambda v: {"method": v["method"]}), "predict"),
-    "quality of text": (edit_json("meta/choice.json", lambda v: v | {"quality": "x"}), "predict"),
+    "no predicted Dice": (
+        edit_json("meta/choice.json", lambda v: {"method": v["method"]}),
+        "predict",
+    ),
+    "a predicted Dice of text": (
+        edit_json("meta/choice.json", lambda v: v | {"predicted_dice": "x"}),
+        "predict",
+    ),
+    "a review limit of NaN": (
+        edit_json(
+            "meta/choice.json",
+            lambda v: v | {"predicted_dice": FIT | {"review_below": float("nan")}},
+        ),
+        "predict",
+    ),
+    "an optimism of true": (
+        edit_json("meta/choice.json", lambda v: v | {"predicted_dice": FIT | {"optimism": True}}),
+        "predict",
+    ),
+    "a threshold of infinity": (
+        edit_json("meta/thresholds.json", lambda v: {k: {"below": float("inf")} for k in v}),
+        "predict",
+    ),
+    "a temperature of a number too long": (
+        edit_json("meta/temperature.json", lambda v: dict.fromkeys(v, 10**400)),
+        "predict",
+    ),
+    "a temperature of nothing": (
+        edit_json("meta/temperature.json", lambda v: dict.fromkeys(v, 0.0)),
+        "predict",
+    ),
+    "a step for label true": (
+        edit_json("meta/postprocessing.json", lambda v: v | {"heart": [True]}),
+        "predict",
+    ),
+    "a step too many": (
+        edit_json("meta/postprocessing.json", lambda v: v | {"erode": [1]}),
+        "predict",
+    ),
+    "a choice thousands deep": (
+        lambda run: (run / "meta/choice.json").write_text(DEEP),
+        "predict",
+    ),
+    "a manifest hundreds deep": (
+        edit_json("manifest.json", lambda v: v | {"stages": v["stages"] | {"x": nested(400)}}),
+        "resume",
+    ),
+    "a format to come": (edit_json("manifest.json", lambda v: v | {"format": 99}), "predict"),
+    "a format of text": (edit_json("manifest.json", lambda v: v | {"format": "2"}), "predict"),
     "a step for label 9": (
         edit_json("meta/postprocessing.json", lambda v: v | {"fill_holes": [9]}),
         "predict",

@@ -1,0 +1,236 @@
+"""The JSON files of a run directory as frozen models, and how they are read.
+
+Each model says what its readers rely on; a file may hold more. `manifest.json` gives the format
+that a run was written with, and `run.formats` turns files of earlier formats into today's words
+first.
+"""
+
+import reprlib
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from cardiac_seg.run.formats import FORMAT, read_stored
+from cardiac_seg.system.errors import UserError
+
+MIN_TEMPERATURE = 1e-3  # logits are divided by it
+
+T = TypeVar("T")
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]  # neither a bool nor text
+Temperature = Annotated[Number, Field(ge=MIN_TEMPERATURE)]
+Weight = Annotated[Number, Field(ge=0)]
+Confidence = Annotated[Number, Field(gt=0, le=1)]
+Label = Annotated[int, Field(strict=True, ge=1)]
+
+
+class Stored(BaseModel):
+    """A document of a run, or a part of one; what no reader relies on is passed over."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+
+class StageRecord(Stored):
+    """`stages.<name>` of the manifest.
+
+    Attributes:
+        done: Whether the stage has run to its end.
+        seconds: What it took, without interrupted tries.
+        peak_memory_mib: Largest resident memory of its process.
+    """
+
+    done: bool
+    seconds: float | None = None
+    peak_memory_mib: int | None = None
+
+
+class DatasetRecord(Stored):
+    """`dataset` of the manifest: the data as the prepare stage found it; None before that.
+
+    Attributes:
+        name: See `data.registry.DATASETS`.
+        phantom: Whether the images are generated.
+        fingerprint: SHA-256 of the cached slices.
+        patients, cases, slices: How many.
+    """
+
+    name: str | None = None
+    phantom: bool | None = None
+    fingerprint: str | None = None
+    patients: int | None = None
+    cases: int | None = None
+    slices: int | None = None
+
+
+class Manifest(Stored):
+    """`manifest.json`: what is recorded about a run.
+
+    Attributes:
+        format: Of the run's files, see `run.formats`.
+        stages: Stage -> whether it is done, and what it took.
+        models: Path of a network or learner in the run -> SHA-256.
+        dataset: The data as the prepare stage found it.
+        versions: Package -> version.
+        combining: Method -> what combining costs.
+        device, git_commit: What the run was made with.
+        exported: Whether it is what `export` keeps of a run: enough to predict.
+    """
+
+    format: Annotated[int, Field(ge=1, le=FORMAT)] = 1
+    stages: dict[str, StageRecord] = {}
+    models: dict[str, str] = {}
+    dataset: DatasetRecord = DatasetRecord()
+    versions: dict[str, str] = {}
+    combining: dict[str, dict[str, Any]] = {}
+    device: str | None = None
+    git_commit: str | None = None
+    exported: bool = False
+
+
+class PredictedDiceFit(Stored):
+    """See `metrics.expected_dice.fit_predicted_dice`."""
+
+    optimism: Number
+    review_below: Number
+
+
+class Choice(Stored):
+    """`meta/choice.json`: the method in use.
+
+    Attributes:
+        method: Its name.
+        by: `development`, or `config` where the configuration names it.
+        development_dice: Method -> mean cross-fitted Dice.
+        predicted_dice: What turns the method's probabilities into a predicted Dice.
+    """
+
+    method: str
+    by: str = "unknown"
+    development_dice: dict[str, float] = {}
+    predicted_dice: PredictedDiceFit
+
+
+class Threshold(Stored):
+    """A learner of `meta/thresholds.json`: it acts where the mean is less confident than `below`.
+
+    Attributes:
+        below: The confidence.
+        share, share_before: Of the pixels acted on, with the threshold and without.
+        dice_change, expected_dice_change: What the threshold changes.
+    """
+
+    below: Confidence
+    share: float | None = None
+    share_before: float | None = None
+    dice_change: float | None = None
+    expected_dice_change: float | None = None
+
+
+class StoredSteps(Stored):
+    """`meta/postprocessing.json`: the labels that each step acts on, see `masks.postprocessing`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    fill_holes: list[Label]
+    heart: list[Label]
+    largest_component: list[Label]
+
+
+class Features(Stored):
+    """`meta/features.json`: what the columns of the features are; for people, no code reads it."""
+
+    members: list[str]
+    classes: list[str]
+    groups: list[str]
+    context_mm: list[float]
+    act_below: float
+    core: list[str]
+    all: list[str]
+
+
+class FoldEvidence(Stored):
+    """`meta/cross_fit/fold<N>.json`: counts of one fold, scored with what the others gave.
+
+    Attributes:
+        pooled: Method -> confusion matrix of all pixels of the network grid.
+        seconds: Method -> what combining took.
+        changes: Method -> pixels changed against the control.
+        errors: Member -> pixels where it and the first member err.
+        thresholds: Learner -> scores at each threshold.
+        calibration: Method -> counts by confidence where learners act.
+        importance: Learner -> feature group -> permutation importance in nats.
+    """
+
+    pooled: dict[str, list[list[float]]]
+    seconds: dict[str, float]
+    changes: dict[str, dict[str, Any]]
+    errors: dict[str, dict[str, Any]]
+    thresholds: dict[str, dict[str, Any]]
+    calibration: dict[str, dict[str, Any]]
+    importance: dict[str, dict[str, float]]
+
+
+class PooledScores(Stored):
+    """Scores over all pixels of the network grid, before postprocessing."""
+
+    confusion: Annotated[list[list[int]], Field(min_length=1)]
+
+
+class MethodScores(Stored):
+    """Scores of one method over the patients of a subset."""
+
+    mean_foreground_dice: float
+    dice_native_per_patient: Annotated[dict[str, float], Field(min_length=1)]
+    interval_95: dict[str, list[float] | None]
+    pooled_network_grid: PooledScores
+
+
+class SubsetScores(Stored):
+    """`subsets.<name>` of `metrics.json`."""
+
+    patients: int
+    methods: dict[str, MethodScores]
+
+
+class Metrics(Stored):
+    """`metrics.json`: all scores of a run, as far as they are read again."""
+
+    dataset: str
+    phantom: bool
+    structures: list[str]
+    postprocessing: dict[str, list[str]]
+    control: str
+    final_method: str
+    chosen_by: str
+    subsets: dict[str, SubsetScores]
+
+
+def read(kind: type[T], path: Path, expected: str, advice: str) -> T:
+    """Reads a JSON file of a run, of any format.
+
+    Args:
+        kind: A model, or any type that pydantic knows, as dict[str, Number].
+        path: The file.
+        expected: What it should hold, in words.
+        advice: What to do where it does not.
+
+    Raises:
+        UserError: If it is missing or does not.
+    """
+    return checked(kind, read_stored(path), path, expected, advice)
+
+
+def checked(kind: type[T], values: object, path: Path, expected: str, advice: str) -> T:
+    """`read` for values that were read from `path` already."""
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        found = "nothing" if first["type"] == "missing" else reprlib.repr(first["input"])
+        at = ".".join(map(str, first["loc"]))
+        raise unusable(path, expected, f"{found} at {at}" if at else found, advice) from None
+
+
+def unusable(path: Path, expected: str, found: str, advice: str) -> UserError:
+    """The one line that tells of a file of a run that does not hold what it should."""
+    return UserError(f"{path}: expected {expected}, found {found}; {advice}")
