@@ -131,8 +131,8 @@ def measures_key(run: Run) -> str:
     manifest = run.manifest
     fitted = sorted(run.meta.glob("*.json"))
     versions = [str(VERSION), f"{BAND_MM:g}", str(ROC_BINS), metadata.version("surface-distance")]
-    hashes = [*(file_sha256(path) for path in fitted), *sorted(manifest.get("models", {}).values())]
-    return " ".join([*versions, str(manifest.get("dataset", {}).get("fingerprint")), *hashes])
+    hashes = [*(file_sha256(path) for path in fitted), *sorted(manifest.models.values())]
+    return " ".join([*versions, str(manifest.dataset.fingerprint), *hashes])
 
 
 def _measure_missing(run: Run, patients: dict, folder: Path, measure) -> None:

@@ -94,7 +94,7 @@ def test_library_prediction(finished, mri_root):
     assert set(result.phases[0].maps.maps) == set(MEMBERS)
     assert result.probabilities.shape == (*result.mask.shape, 4)
     assert result.entropy.shape == result.mask.shape
-    assert 0 <= result.quality <= 1 and result.indices["lv_ml"] >= 0
+    assert 0 <= result.predicted_dice <= 1 and result.indices["lv_ml"] >= 0
 
 
 def test_best_checkpoint_loads_without_this_package(finished):

@@ -1,6 +1,7 @@
 """The JSON files of a run: what is taken, and the one line that refuses the rest."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from cardiac_seg.run.stored import (
     StoredSteps,
     Temperature,
     Threshold,
+    checked,
     read,
 )
 from cardiac_seg.system.errors import UserError
@@ -37,11 +39,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("kind", "values", "found"), REFUSED)
-def test_what_a_file_should_not_hold_is_named_in_one_line(tmp_path, kind, values, found):
-    path = tmp_path / "file.json"
-    path.write_text(json.dumps(values))
-    with pytest.raises(UserError, match=rf"file\.json: expected this, found {found}.*do that$"):
-        read(kind, path, "this", "do that")
+def test_what_a_file_should_not_hold_is_named_in_one_line(kind, values, found):
+    with pytest.raises(UserError, match=rf"^file\.json: expected this, found {found}.*do that$"):
+        checked(kind, values, Path("file.json"), "this", "do that")
 
 
 def test_a_value_as_long_as_a_book_is_cut(tmp_path):
@@ -66,6 +66,6 @@ def test_a_choice_of_format_1_is_read(tmp_path):
     assert choice.predicted_dice.review_below == 0.8
 
 
-def test_what_was_read_cannot_be_changed(tmp_path):
+def test_what_was_read_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         Manifest().exported = True
