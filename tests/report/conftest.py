@@ -99,7 +99,7 @@ def run(tmp_path):
         )
         (tmp_path / "meta").mkdir(exist_ok=True)
         (tmp_path / "meta" / "choice.json").write_text(
-            json.dumps({"method": choice, "quality": QUALITY})
+            json.dumps({"method": choice, "predicted_dice": QUALITY})
         )
         return Run(tmp_path, load_config(tmp_path / "config.yaml", []))
 

@@ -42,7 +42,7 @@ def write_stub_run(folder: Path, dataset: str, review_below: float = 0.5) -> Pat
         path.parent.mkdir(parents=True)
         _reader(member).save(path)
     run.meta.mkdir()
-    choice = {"method": "mean", "quality": {"optimism": 0.0, "review_below": review_below}}
+    choice = {"method": "mean", "predicted_dice": {"optimism": 0.0, "review_below": review_below}}
     files = {
         "choice": choice,
         "postprocessing": {"heart": [], "largest_component": [], "fill_holes": []},
