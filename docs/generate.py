@@ -19,7 +19,8 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from cardiac_seg.config.sections import Config
+from cardiac_seg.config.registry import CORE_FEATURES, FEATURES, NETWORKS
+from cardiac_seg.config.sections import Config, Stacking
 from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.report.published import PUBLISHED, PUBLISHED_DATASET, QUANTITIES
 from cardiac_seg.run.formats import read_stored
@@ -247,11 +248,27 @@ def _default(field: FieldInfo):
     return None if field.is_required() else field.get_default(call_default_factory=True)
 
 
+def _registered() -> dict[str, Iterable[str]]:
+    """The names that keys may hold which name what is registered."""
+    learners = Stacking.model_fields["learners"].default
+    return {
+        "members": NETWORKS,
+        "data.dataset": DATASETS,
+        "stacking.learners": learners,
+        "stacking.choose": ("auto", "mean", "calibrated_mean", *learners),
+        "stacking.features": [group for group in FEATURES if group not in CORE_FEATURES],
+    }
+
+
 def _key_row(path: str, field: FieldInfo) -> str:
     default = "(required)"
     if not field.is_required():
         default = json.dumps(_default(field), default=str).replace('"', "")
-    allowed = _allowed(field.annotation, field.metadata)
+    if path in (registered := _registered()):
+        allowed = f"{'list of: ' if isinstance(_default(field), list) else ''}"
+        allowed += ", ".join(registered[path])
+    else:
+        allowed = _allowed(field.annotation, field.metadata)
     return f"| `{path}` | {default} | {allowed} | {field.description or ''} |"
 
 
