@@ -51,8 +51,9 @@ def whole_directory(path: Path) -> Iterator[Path]:
         try:
             yield partial
             partial.chmod(0o755)
-            if not path.is_dir():
-                os.replace(partial, path)
+            with locked(path.parent):  # of two that finish together, one comes first
+                if not path.is_dir():
+                    os.replace(partial, path)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cardiac_seg.data.phantoms import dataset
 from cardiac_seg.data.phantoms.dataset import PHANTOM_MARKER, is_phantom, write_phantoms
 from cardiac_seg.data.phantoms.heart import draw_hearts, heart_between
 from cardiac_seg.data.phantoms.painting import contraction
@@ -350,3 +351,30 @@ def test_refuses_bad_arguments(tmp_path, patients, modality, seed):
     with pytest.raises(UserError):
         write_phantoms(tmp_path / "phantoms", patients, modality, seed)
     assert not list(tmp_path.iterdir())
+
+
+def meanwhile(monkeypatch, root, seed):
+    """While phantoms are drawn, another process writes its own to the same folder."""
+    draw = dataset.mri_patient
+
+    def interrupted(*arguments):
+        monkeypatch.setattr(dataset, "mri_patient", draw)
+        write_phantoms(root, 1, "mri", seed)
+        return draw(*arguments)
+
+    monkeypatch.setattr(dataset, "mri_patient", interrupted)
+
+
+def test_of_two_processes_that_write_the_same_phantoms_one_gives_way(tmp_path, monkeypatch):
+    meanwhile(monkeypatch, tmp_path / "root", seed=3)
+    write_phantoms(tmp_path / "root", 1, "mri", seed=3)
+    assert is_phantom(tmp_path / "root")
+    assert [path.name for path in tmp_path.iterdir()] == ["root"]
+
+
+def test_other_phantoms_that_appear_meanwhile_are_kept_and_told_of(tmp_path, monkeypatch):
+    meanwhile(monkeypatch, tmp_path / "root", seed=4)
+    with pytest.raises(UserError, match="appeared meanwhile; name another folder"):
+        write_phantoms(tmp_path / "root", 1, "mri", seed=3)
+    assert json.loads((tmp_path / "root" / "phantom.json").read_text())["seed"] == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["root"]

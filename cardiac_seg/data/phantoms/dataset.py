@@ -9,6 +9,7 @@ Example:
     write_phantoms(Path("phantoms/mri"), patients=10, modality="mri", seed=0)
 """
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def write_phantoms(root: Path, patients: int, modality: str, seed: int, cine: bo
 
     Raises:
         UserError: An argument is out of range, or `root` holds something or cannot be written.
+            Of two processes that write the same at once, the first's files are kept.
     """
     root = Path(root).resolve()
     if modality not in _MODALITY_IDS:
@@ -72,9 +74,20 @@ def write_phantoms(root: Path, patients: int, modality: str, seed: int, cine: bo
             "seed": seed,
             "truth": truth,
         }
-        (partial / PHANTOM_MARKER).write_text(json.dumps(record, indent=2) + "\n")
+        marker = json.dumps(record, indent=2) + "\n"
+        (partial / PHANTOM_MARKER).write_text(marker)
         if root.exists():
-            root.rmdir()  # refuses, as it should, if the folder was filled meanwhile
+            _make_way(root, marker)
+
+
+def _make_way(root: Path, marker: str) -> None:
+    """Removes an empty folder; leaves one that another process filled meanwhile with the same."""
+    with contextlib.suppress(OSError):
+        root.rmdir()
+        return
+    path = root / PHANTOM_MARKER
+    if not path.is_file() or path.read_text() != marker:
+        raise UserError(f"{root}: other files appeared meanwhile; name another folder")
 
 
 def _rounded(value):
