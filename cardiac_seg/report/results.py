@@ -176,13 +176,18 @@ def _table(run: Run, name: str) -> pd.DataFrame:
 
 
 def _command(run: Run) -> str:
-    """The command that makes the run: the nearest shipped config with what differs from it."""
+    """The command that makes the run: the nearest shipped config with what differs from it.
+
+    An installed package has no configs beside it: there it is the run's own.
+    """
     own, found = shared_settings(run.config), []
     for path in sorted(CONFIGS.glob("*.yaml")):
         other = shared_settings(load_config(path))
         changes = _changes(own, other)
         if own["data"]["dataset"] == other["data"]["dataset"]:
             found.append((len(changes), path.name, changes))
+    if not found:
+        return f"train_ensemble.py --config {run.folder / 'config.yaml'}"
     _, name, changes = min(found)
     sets = "".join(f" --set {change}" for change in changes)
     return f"train_ensemble.py --config configs/{name}{sets}"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cardiac_seg.members.networks import BUILDERS
+from cardiac_seg.config.registry import NETWORKS, find
 from cardiac_seg.members.networks.deep_unet_improved import DILATIONS, deep_unet_improved
 from cardiac_seg.members.networks.unet_advanced import unet_advanced
 
@@ -14,9 +14,9 @@ def convolutions(model, kind=layers.Conv2D):
     return [layer for layer in model.layers if type(layer) is kind]
 
 
-@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_output_is_a_probability_map_of_the_input_size(name):
-    model = BUILDERS[name]((64, 32, 1), 4, filters=4)
+    model = find(NETWORKS[name])((64, 32, 1), 4, filters=4)
     images = np.random.default_rng(0).normal(size=(2, 64, 32, 1)).astype(np.float32)
     outputs = model(images)
     for output in outputs if isinstance(outputs, list) else [outputs]:
@@ -25,9 +25,9 @@ def test_output_is_a_probability_map_of_the_input_size(name):
         np.testing.assert_allclose(output.sum(-1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_filters_set_the_width_from_first_level_to_sixteen_times_it(name):
-    model = BUILDERS[name]((32, 32, 1), 4, filters=4)
+    model = find(NETWORKS[name])((32, 32, 1), 4, filters=4)
     widths = {layer.filters for layer in convolutions(model)}
     assert max(widths) == 64
     assert {4, 8, 16, 32, 64} <= widths

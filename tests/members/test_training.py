@@ -4,13 +4,14 @@ import shutil
 import zipfile
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
 from cardiac_seg.config.sections import Config
 from cardiac_seg.data.acdc import ACDC
 from cardiac_seg.grid.cache import fingerprint, open_cache
-from cardiac_seg.members import training
+from cardiac_seg.members import networks, training
 from cardiac_seg.members.batches import (
     ANYWHERE,
     TrainingBatches,
@@ -19,6 +20,7 @@ from cardiac_seg.members.batches import (
     heart_centre,
     slice_weights,
 )
+from cardiac_seg.members.network_file import read_network
 from cardiac_seg.members.networks import build_member
 from cardiac_seg.members.optimizer import build_optimizer
 from cardiac_seg.members.training import TrainingJob, train
@@ -128,10 +130,8 @@ def test_slices_at_the_edge_and_with_rare_structures_weigh_more(cache):
     assert weights[1] > weights[3]  # basal edge against the middle
 
 
-def test_a_resumed_training_equals_an_uninterrupted_one(cache, mri_root, tmp_path, monkeypatch):
-    # Averaged weights and a falling learning rate: all that a checkpoint must bring back.
-    settings = {"schedule": "constant", "reduce_lr": 1, "early_stopping": 9, "crop": [32, 32]}
-    config = tiny_config(mri_root, ema=0.9, **settings)
+def trained_whole_and_resumed(cache, config, tmp_path, monkeypatch):
+    """The job and the state of a training, and of one that goes on after its first epoch."""
     whole, resumed = make_job(cache, tmp_path / "whole"), make_job(cache, tmp_path / "resumed")
     save = save_training
 
@@ -141,8 +141,16 @@ def test_a_resumed_training_equals_an_uninterrupted_one(cache, mri_root, tmp_pat
             shutil.copytree(whole.folder, resumed.folder)
 
     monkeypatch.setattr(training, "save_training", save_and_copy_first_epoch)
-    expected = train(whole, cache, config)
-    found = train(resumed, cache, config)
+    return (whole, train(whole, cache, config)), (resumed, train(resumed, cache, config))
+
+
+def test_a_resumed_training_equals_an_uninterrupted_one(cache, mri_root, tmp_path, monkeypatch):
+    # Averaged weights and a falling learning rate: all that a checkpoint must bring back.
+    settings = {"schedule": "constant", "reduce_lr": 1, "early_stopping": 9, "crop": [32, 32]}
+    config = tiny_config(mri_root, ema=0.9, **settings)
+    (whole, expected), (resumed, found) = trained_whole_and_resumed(
+        cache, config, tmp_path, monkeypatch
+    )
 
     def without_time(state):
         return [{k: v for k, v in row.items() if k != "seconds"} for row in state.history]
@@ -150,8 +158,52 @@ def test_a_resumed_training_equals_an_uninterrupted_one(cache, mri_root, tmp_pat
     assert [row["epoch"] for row in found.history] == [1, 2, 3]
     assert without_time(found) == without_time(expected)
     assert (found.best, found.plateau) == (expected.best, expected.plateau)
-    with zipfile.ZipFile(whole.last) as a, zipfile.ZipFile(resumed.last) as b:
-        assert a.read("model.weights.h5") == b.read("model.weights.h5")
+    assert weights_of(whole) == weights_of(resumed)
+
+
+def weights_of(job) -> bytes:
+    with zipfile.ZipFile(job.last) as archive:
+        return archive.read("model.weights.h5")
+
+
+def plain_network(input_shape, classes, *, layer, **settings) -> keras.Model:
+    """A network of a user's own, with one layer more."""
+    image = keras.Input(input_shape)
+    x = layer(keras.layers.Conv2D(4, 3, padding="same")(image))
+    return keras.Model(image, keras.layers.Softmax()(keras.layers.Conv2D(classes, 1)(x)))
+
+
+def test_a_plain_dropout_in_an_own_network_is_resumed_bit_for_bit_and_read_again(
+    cache, mri_root, tmp_path, monkeypatch
+):
+    def with_dropout(*shape, **settings):
+        return plain_network(*shape, layer=keras.layers.Dropout(0.5))
+
+    monkeypatch.setattr(networks, "find", lambda where: with_dropout)
+    config = tiny_config(mri_root, epochs=2)
+    (whole, _), (resumed, _) = trained_whole_and_resumed(cache, config, tmp_path, monkeypatch)
+    assert weights_of(whole) == weights_of(resumed)
+    layers = [type(layer) for layer in read_network(whole.best).layers]
+    assert keras.layers.Dropout in layers
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (keras.layers.GaussianNoise(0.1), "holds 'GaussianNoise' of keras.layers"),
+        (keras.Sequential([keras.layers.ReLU()], name="inner"), "holds"),
+    ],
+)
+def test_a_network_that_could_not_be_read_again_is_refused_before_it_is_trained(
+    cache, mri_root, tmp_path, monkeypatch, layer, words
+):
+    monkeypatch.setattr(
+        networks, "find", lambda where: lambda *shape, **_: plain_network(*shape, layer=layer)
+    )
+    job = make_job(cache, tmp_path)
+    with pytest.raises(UserError, match=f"unet_advanced: {words}.*BLOCKS of members/network_file"):
+        train(job, cache, tiny_config(mri_root))
+    assert not job.last.exists()
 
 
 def test_early_stopping_ends_after_its_patience(cache, mri_root, tmp_path, monkeypatch):

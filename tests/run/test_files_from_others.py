@@ -25,7 +25,7 @@ from cardiac_seg.__main__ import main
 from cardiac_seg.config.loading import load_config
 from cardiac_seg.config.sections import GradientBoosting, Stacking
 from cardiac_seg.members.maps import read_maps
-from cardiac_seg.members.network_file import BLOCKS, _parts
+from cardiac_seg.members.network_file import BLOCKS, named_parts
 from cardiac_seg.members.networks import build_member
 from cardiac_seg.meta.learners import sklearn_learner
 from cardiac_seg.meta.learners.sklearn_check import check_estimator
@@ -172,7 +172,7 @@ def test_the_networks_are_of_listed_layers(member):
     sets = [f"networks.{member}.filters=4", "data.root=x"]
     config = load_config(REPO / "configs" / "demo.yaml", sets)
     described = json.loads(build_member(member, config, 4).to_json())
-    found = {(part.get("module"), part["class_name"]) for part in _parts(described["config"])}
+    found = {(part.get("module"), part["class_name"]) for part in named_parts(described["config"])}
     assert found <= BLOCKS
 
 

@@ -4,12 +4,18 @@ import keras
 
 from cardiac_seg.config.registry import NETWORKS, find
 from cardiac_seg.config.sections import Config
+from cardiac_seg.members.network_file import check_layers
 
 
 def build_member(member: str, config: Config, classes: int) -> keras.Model:
-    """Builds a member as configured: one input channel, planes of any size, named after it."""
+    """Builds a member as configured: one input channel, planes of any size, named after it.
+
+    Raises:
+        UserError: If it holds layers that a stored network is not read with.
+    """
     builder = find(NETWORKS[member])
     network = builder((None, None, 1), classes, **config.networks[member].architecture)
-    if network.name == member:
-        return network
-    return keras.Model(network.inputs, network.outputs, name=member)
+    if network.name != member:
+        network = keras.Model(network.inputs, network.outputs, name=member)
+    check_layers(network)
+    return network
