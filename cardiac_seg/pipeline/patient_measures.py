@@ -22,7 +22,7 @@ class PatientMeasures:
         bins, brier, ranked, changes: See `metrics.pixels.PixelSums`; of the pixel methods.
         scores: (cases, methods, structures, 2) Dice on the native grid, and the Dice expected
             from the probabilities; as computed, without the rounding of the tables above.
-        parts: (cases,) whose networks made the maps.
+        folds: (cases,) whose networks made the maps.
         pooled: (methods, labels, labels) pixels on the network grid, rows the truth.
         seconds: (methods,) from maps to probabilities, all cases together.
         entropies: Of each case (slices, height, width) uint8 on the native grid, see
@@ -38,7 +38,7 @@ class PatientMeasures:
     ranked: np.ndarray
     changes: np.ndarray
     scores: np.ndarray
-    parts: np.ndarray
+    folds: np.ndarray
     pooled: np.ndarray
     seconds: np.ndarray
     entropies: tuple[np.ndarray, ...]
@@ -74,7 +74,7 @@ def read_measures(path: Path) -> tuple[str, PatientMeasures]:
                 text = str(stored[field.name])
                 value = pd.read_json(io.StringIO(text), orient="split", dtype=False)
             elif field.name == "entropies":
-                value = tuple(stored[f"entropies_{i}"] for i in range(len(stored["parts"])))
+                value = tuple(stored[f"entropies_{i}"] for i in range(len(stored["folds"])))
             else:
                 value = stored[field.name]
             values[field.name] = value
