@@ -15,7 +15,6 @@ MAX_COMPLEXITY = 12
 FOLDERS = ("cardiac_seg", "tests", "benchmarks")
 # To be split; nothing is added here.
 LONG_FILES = {
-    "cardiac_seg/pipeline/stack.py",
     "cardiac_seg/report/measure.py",
 }
 LONG_FUNCTIONS = {

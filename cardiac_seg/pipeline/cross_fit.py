@@ -15,7 +15,7 @@ from cardiac_seg.meta.fit import NOT_KEPT, LearnerStore, Sample, collect_pixels,
 from cardiac_seg.meta.interpretation import permutation_importance
 from cardiac_seg.meta.methods import Method, list_learners
 from cardiac_seg.pipeline.development import UnseenMaps, draw_samples, folds_of
-from cardiac_seg.pipeline.evaluate import Scores, score
+from cardiac_seg.pipeline.scores import Scores, score
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import FORMAT, read_stored, read_stored_table
 from cardiac_seg.run.meta_folder import control_of, methods_of, plain_combiner

@@ -1,226 +1,91 @@
-"""Scores of the saved maps and masks: per patient on the native grid, and pooled as published."""
+"""Maps, masks and measures of the test cases, and all scores of the run."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-
-import numpy as np
 import pandas as pd
 
-from cardiac_seg.data.case import Case, CaseFile, read_case
-from cardiac_seg.masks.native import native_mask
-from cardiac_seg.masks.postprocessing import Postprocessing
-from cardiac_seg.members.maps import CaseMaps, read_maps
+from cardiac_seg.data.split import deployed_folds
+from cardiac_seg.masks.postprocessing import STEPS, Postprocessing
 from cardiac_seg.meta.combine import Combiner
-from cardiac_seg.metrics.expected_dice import expected_dice
-from cardiac_seg.metrics.overlap import accuracy_from_confusion, confusion, dice_from_confusion
-from cardiac_seg.metrics.statistics import bootstrap_means, interval
-from cardiac_seg.pipeline.patient_measures import PatientMeasures
+from cardiac_seg.pipeline.cross_fit import DEVELOPMENT, cross_fitted_scores
+from cardiac_seg.pipeline.maps import map_cases
+from cardiac_seg.pipeline.measure_run import evaluate_patients, keep_measures
+from cardiac_seg.pipeline.prepare import Prepared
+from cardiac_seg.pipeline.scores import Scores, describe_cases, scores_of, summarize
 from cardiac_seg.run.folder import Run
-from cardiac_seg.system.log import bar
+from cardiac_seg.run.formats import read_stored
+from cardiac_seg.run.meta_folder import (
+    control_of,
+    final_method,
+    methods_of,
+    read_choice,
+    read_combiner,
+    read_steps,
+)
+from cardiac_seg.run.metrics_file import score_table
+from cardiac_seg.system.atomic import whole_file, write_json
+from cardiac_seg.system.errors import UserError
+from cardiac_seg.system.log import log
 
-Watch = Callable[[CaseMaps, dict[str, np.ndarray]], None]
 
+def evaluate(run: Run, data: Prepared) -> None:
+    """Maps the test cases, writes their masks and measures, and scores every method.
 
-@dataclass(frozen=True)
-class Scores:
-    """Scores of some cases.
-
-    Attributes:
-        cases: A row for each case, method and structure: Dice on the native grid, after
-            postprocessing, and the Dice expected from the probabilities alone, on the network grid.
-        pooled: Method -> (labels, labels) int64 pixel counts of all cases together on the network
-            grid, before postprocessing, as published.
-        seconds: Method -> seconds from maps to probabilities, all cases together.
+    Raises:
+        UserError: If the meta-learner has not been fitted.
     """
-
-    cases: pd.DataFrame
-    pooled: dict[str, np.ndarray]
-    seconds: dict[str, float]
-
-
-def score(
-    run: Run,
-    files: list[CaseFile],
-    combiner: Combiner,
-    methods: list[str],
-    subset: str,
-    steps: Postprocessing,
-    watch: Watch | None = None,
-) -> Scores:
-    """Scores methods on some cases.
-
-    Args:
-        run: A run with maps of the cases.
-        files: The cases.
-        combiner: Gives the methods' probabilities.
-        methods: What to score.
-        subset: Name of the subset, for the table.
-        steps: Postprocessing of the native masks.
-        watch: Called with each case and all its methods' probabilities.
-    """
-    labels = run.dataset.num_classes
-    pooled = {method: np.zeros((labels, labels), np.int64) for method in methods}
-    spent, rows = dict.fromkeys(methods, 0.0), []
-    for case, maps in cases_with_maps(run, files, f"score {subset}"):
-        by_method = {}
-        for method, probabilities, seconds in combiner.combine(
-            maps.probabilities, maps.image, methods
-        ):
-            by_method[method] = probabilities
-            spent[method] += seconds
-            pooled[method] += confusion(maps.label, probabilities.argmax(-1), labels)
-            mask = native_mask(probabilities, maps.grid, steps)
-            dice = dice_from_confusion(confusion(case.label, mask, labels))
-            expected = expected_dice(probabilities)
-            rows += _score_rows(
-                (case.file, subset, maps.fold, method), run.dataset.structures, dice[1:], expected
-            )
-        if watch:
-            watch(maps, by_method)
-    return Scores(pd.DataFrame(rows), pooled, spent)
+    if not run.is_done("stack"):
+        raise UserError(f"{run.folder}: stage evaluate needs stage stack; run it first")
+    with run.stage("evaluate"):
+        split, methods = run.split(), methods_of(run)
+        combiner, steps = read_combiner(run, methods), read_steps(run)
+        test = data.cache.of_patients(set(split.patient[split.subset == "test"]))
+        map_cases(run, data, test, deployed_folds(run.config))
+        chosen = data.files_of(test)
+        measures = evaluate_patients(run, chosen)
+        scores = {
+            DEVELOPMENT: cross_fitted_scores(run),
+            "test": scores_of(measures, chosen, methods, run.dataset.structures, "test"),
+        }
+        with whole_file(run.folder / "test_cases.csv") as partial:
+            describe_cases(chosen).to_csv(partial, index=False)
+        _write_scores(run, scores, steps)
+        keep_measures(run)
+        run.update_manifest(combining=_costs(run, combiner, scores["test"]))
+        log.info("%s", score_table(read_stored(run.folder / "metrics.json"), "test"))
 
 
-def scores_of(
-    measures: list[PatientMeasures],
-    files: list[CaseFile],
-    methods: list[str],
-    structures: tuple[str, ...],
-    subset: str,
-) -> Scores:
-    """The scores among the measures of patients.
-
-    Args:
-        measures: Of the patients.
-        files: Their cases; the table follows their order.
-        methods: Those measured, in order.
-        structures: In label order.
-        subset: Name of the subset, for the table.
-    """
-    of_case = {
-        case: (fold, scores)
-        for patient in measures
-        for case, fold, scores in zip(
-            dict.fromkeys(patient.cases.case), patient.folds, patient.scores, strict=True
-        )
+def _write_scores(run: Run, scores: dict[str, Scores], steps: Postprocessing) -> None:
+    """Writes `cases.csv` and `metrics.json`."""
+    structures, control = run.dataset.structures, control_of(run)
+    names = dict(enumerate(structures, start=1))
+    metrics = {
+        "dataset": run.config.data.dataset,
+        "phantom": run.manifest.dataset.phantom,
+        "structures": list(structures),
+        "grid": "per patient: native grid, after postprocessing; pooled: network grid, before it",
+        "postprocessing": {s: [names[label] for label in steps.steps[s]] for s in STEPS},
+        "control": control,
+        "final_method": final_method(run),
+        "chosen_by": read_choice(run).by,
+        "subsets": {
+            subset: summarize(some, structures, control, run.config.seed)
+            for subset, some in scores.items()
+        },
     }
-    rows = []
-    for file in files:
-        fold, scores = of_case[file.name]
-        for method, (dice, expected) in zip(methods, scores.swapaxes(1, 2), strict=True):
-            rows += _score_rows((file, subset, str(fold), method), structures, dice, expected)
-    pooled, seconds = sum(m.pooled for m in measures), sum(m.seconds for m in measures)
-    return Scores(
-        pd.DataFrame(rows),
-        dict(zip(methods, pooled, strict=True)),
-        dict(zip(methods, seconds.tolist(), strict=True)),
-    )
+    with whole_file(run.folder / "cases.csv") as partial:
+        pd.concat([some.cases for some in scores.values()]).to_csv(partial, index=False)
+    write_json(run.folder / "metrics.json", metrics)
 
 
-def _score_rows(
-    of: tuple[CaseFile, str, str, str], structures: tuple[str, ...], dice, expected
-) -> list[dict]:
-    """A row per structure of a case (with its subset, fold and method)."""
-    file, subset, fold, method = of
-    keys = {"case": file.name, "patient": file.patient, "subset": subset, "view": file.view}
-    keys |= {"phase": file.phase, "group": file.group, "fold": fold, "method": method}
-    return [
-        keys | {"structure": structure, "dice": d, "expected_dice": e}
-        for structure, d, e in zip(structures, dice, expected, strict=True)
-    ]
-
-
-def describe_cases(files: list[CaseFile]) -> pd.DataFrame:
-    """What is known of each case without its pixels, for `test_cases.csv`.
-
-    Returns:
-        case, patient, path (of the image under the data folder and of each mask), view, phase,
-        group, recorded_ef (percent) and heart_rate (beats a minute), both NaN where not given.
-    """
-    rows = [
-        {
-            "case": file.name,
-            "patient": file.patient,
-            "path": file.relative_path.as_posix(),
-            "view": file.view,
-            "phase": file.phase,
-            "group": file.group,
-            "recorded_ef": file.metadata.get("EF"),
-            "heart_rate": file.metadata.get("HeartRate"),
-        }
-        for file in files
-    ]
-    table = pd.DataFrame(rows)
-    for column in ("recorded_ef", "heart_rate"):
-        table[column] = pd.to_numeric(table[column], errors="coerce")
-    return table
-
-
-def summarize(scores: Scores, structures: tuple[str, ...], control: str, seed: int) -> dict:
-    """Scores of one subset, for `metrics.json`.
-
-    Args:
-        scores: Of the subset's cases.
-        structures: Foreground structures in label order.
-        control: The method that the others are compared with.
-        seed: Of the bootstrap.
-
-    Returns:
-        Per method: the mean over patients of each structure's Dice (a patient's value is the mean
-        of its cases), the mean of the structures, 95 % bootstrap intervals over patients, the
-        paired difference to the control, the number of cases in which a structure was undefined
-        (absent from reference and mask, left out), and the pooled scores.
-    """
-    cases = scores.cases
-    undefined = cases.dice.isna().groupby([cases.method, cases.structure]).sum()
-    table = cases.pivot_table("dice", "patient", ["method", "structure"], "mean", dropna=False)
-    columns = [(method, structure) for method in scores.pooled for structure in structures]
-    table = table[columns].astype(np.float64)
-    by_column = pd.DataFrame(bootstrap_means(table.to_numpy(), seed), columns=table.columns)
-    means = {method: table[method].mean().to_numpy() for method in scores.pooled}
-    replicates = {method: by_column[method].to_numpy() for method in scores.pooled}
-    methods = {}
-    for method, counts in scores.pooled.items():
-        defined = ~np.isnan(means[method])
-        spread, mean = replicates[method], float(means[method][defined].mean())
-        methods[method] = {
-            "dice_native_per_patient": dict(
-                zip(structures, map(float, means[method]), strict=True)
-            ),
-            "mean_foreground_dice": mean,
-            "interval_95": {
-                **{s: interval(spread[:, i]) for i, s in enumerate(structures)},
-                "mean_foreground_dice": interval(spread[:, defined].mean(1)),
-            },
-            "undefined_cases": {s: int(undefined[method, s]) for s in structures},
-            "pooled_network_grid": _pooled_scores(counts),
-        }
-        if method != control:
-            apart = (means[method] - means[control])[defined]
-            difference = interval((spread - replicates[control])[:, defined].mean(1))
-            methods[method][f"against_{control}"] = {
-                "difference": float(apart.mean()),
-                "interval_95": difference,
+def _costs(run: Run, combiner: Combiner, test: Scores) -> dict[str, dict]:
+    """Method -> what combining costs, for the manifest: times are no result, and vary."""
+    cases, costs = test.cases.case.nunique(), {}
+    for name, seconds in test.seconds.items():
+        costs[name] = {"seconds_per_case": round(seconds / cases, 4)}
+        if learner := combiner.learners.get(name):
+            size = (run.meta / f"{name}.skops").stat().st_size
+            costs[name] |= {
+                "features": len(learner.features),
+                "fit_seconds": round(learner.seconds, 2),
+                "mib_on_disk": round(size / 2**20, 3),
             }
-    return {
-        "patients": int(cases.patient.nunique()),
-        "cases": int(cases.case.nunique()),
-        "methods": methods,
-    }
-
-
-def cases_with_maps(
-    run: Run, files: list[CaseFile], description: str
-) -> Iterator[tuple[Case, CaseMaps]]:
-    for file in bar(files, description, unit="case"):
-        maps = read_maps(run.map(file.name), run.config.members)
-        yield read_case(file, run.dataset.num_classes), maps
-
-
-def _pooled_scores(counts: np.ndarray) -> dict:
-    dice = dice_from_confusion(counts)
-    return {
-        "dice": {str(label): float(value) for label, value in enumerate(dice)},
-        "mean_dice": float(np.nanmean(dice)),
-        "accuracy": accuracy_from_confusion(counts),
-        "confusion": counts.tolist(),
-    }
+    return costs

@@ -22,9 +22,8 @@ from cardiac_seg.pipeline.cross_fit import (
     fold_evidence,
 )
 from cardiac_seg.pipeline.development import development_files, draw_samples
-from cardiac_seg.pipeline.evaluate import cases_with_maps, summarize
-from cardiac_seg.pipeline.maps import write_development_maps
 from cardiac_seg.pipeline.prepare import Prepared
+from cardiac_seg.pipeline.scores import cases_with_maps, summarize
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import (
     calibrated_control,
@@ -41,31 +40,20 @@ from cardiac_seg.system.checked_reads import file_sha256
 from cardiac_seg.system.log import log
 
 
-def stack(run: Run, data: Prepared) -> None:
-    """Maps of the development cases by networks that never saw them, and what is fitted there.
-
-    Test cases are not touched here: everything that is chosen is chosen now.
-    """
-    if run.is_done("stack"):
-        return
-    with run.stage("stack"):
-        if run.config.stacking.learners and run.config.chosen_by_validation:
-            log.info(
-                "stack: the patients that the learners are fitted on have also watched the "
-                "training (predict.checkpoint: best, early_stopping or reduce_lr), so their maps "
-                "flatter the networks a little"
-            )
-        write_development_maps(run, data)
-        fit_meta_learner(run, development_files(run, data))
-
-
-def fit_meta_learner(run: Run, files: list[CaseFile]) -> None:
+def fit_meta_learner(run: Run, data: Prepared) -> None:
     """Fits and chooses everything that is fitted on maps, and writes it to `meta/`.
 
     Args:
-        run: A run with maps of the cases.
-        files: The development cases.
+        run: A run with maps of the development cases.
+        data: Its cases; only the development ones are read.
     """
+    if run.config.stacking.learners and run.config.chosen_by_validation:
+        log.info(
+            "stack: the patients that the learners are fitted on have also watched the training "
+            "(predict.checkpoint: best, early_stopping or reduce_lr), so their maps flatter the "
+            "networks a little"
+        )
+    files = development_files(run, data)
     steps = _choose_steps(run, files)
     write_json(run.meta / "postprocessing.json", steps.steps)
     cross_fit_run(run, files, steps)

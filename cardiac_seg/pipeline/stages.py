@@ -1,38 +1,18 @@
-"""The stages of a run, from files on disk to scores: prepare, train, stack, evaluate.
+"""The stages of a run in their order, from files on disk to scores.
 
-Each stage reads what the earlier ones left in the run directory, skips what is finished and can
-be killed at any time.
+Each reads what the earlier ones left in the run directory, skips what is finished and can be killed
+at any time.
 """
 
-import pandas as pd
-
 from cardiac_seg.config.sections import STAGES
-from cardiac_seg.data.split import deployed_folds
-from cardiac_seg.masks.postprocessing import STEPS, Postprocessing
-from cardiac_seg.meta.combine import Combiner
-from cardiac_seg.pipeline.cross_fit import DEVELOPMENT, cross_fitted_scores
-from cardiac_seg.pipeline.evaluate import Scores, describe_cases, scores_of, summarize
-from cardiac_seg.pipeline.maps import map_cases
-from cardiac_seg.pipeline.measure_run import evaluate_patients, keep_measures
+from cardiac_seg.pipeline.evaluate import evaluate
+from cardiac_seg.pipeline.maps import write_development_maps
 from cardiac_seg.pipeline.prepare import Prepared, find_cases, prepare
 from cardiac_seg.pipeline.repair import repair
-from cardiac_seg.pipeline.stack import stack
+from cardiac_seg.pipeline.stack import fit_meta_learner
 from cardiac_seg.pipeline.train import train_members
-from cardiac_seg.run.environment import describe_environment
+from cardiac_seg.run.environment import record_environment
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.formats import read_stored
-from cardiac_seg.run.meta_folder import (
-    control_of,
-    final_method,
-    methods_of,
-    read_choice,
-    read_combiner,
-    read_steps,
-)
-from cardiac_seg.run.metrics_file import score_table
-from cardiac_seg.system import backend
-from cardiac_seg.system.atomic import whole_file, write_json
-from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import log
 
 
@@ -51,9 +31,7 @@ def run_stages(
     if run.is_done("evaluate"):
         log.info("finished already; results are in metrics.json")
         return
-    environment = describe_environment()
-    log.info("%s; commit %s", backend.device_line(), environment["git_commit"] or "unknown")
-    run.update_manifest(**environment, seed=run.config.seed)
+    record_environment(run)
     files = find_cases(run)
     data = prepare(run, files)
     if "train" in stages:
@@ -61,65 +39,15 @@ def run_stages(
     if "stack" in stages:
         stack(run, data)
     if "evaluate" in stages:
-        evaluate_models(run, data)
+        evaluate(run, data)
 
 
-def evaluate_models(run: Run, data: Prepared) -> None:
-    """Maps and masks of the test cases, and all scores."""
+def stack(run: Run, data: Prepared) -> None:
+    """Maps the development cases by networks that never saw them, and fits the meta-learner there.
+
+    Test cases are not touched here: everything that is chosen is chosen now.
+    """
     if not run.is_done("stack"):
-        raise UserError(f"{run.folder}: stage evaluate needs stage stack; run it first")
-    with run.stage("evaluate"):
-        split, methods = run.split(), methods_of(run)
-        combiner, steps = read_combiner(run, methods), read_steps(run)
-        test = data.cache.of_patients(set(split.patient[split.subset == "test"]))
-        map_cases(run, data, test, deployed_folds(run.config))
-        chosen = data.files_of(test)
-        measures = evaluate_patients(run, chosen)
-        scores = {
-            DEVELOPMENT: cross_fitted_scores(run),
-            "test": scores_of(measures, chosen, methods, run.dataset.structures, "test"),
-        }
-        with whole_file(run.folder / "test_cases.csv") as partial:
-            describe_cases(chosen).to_csv(partial, index=False)
-        _write_scores(run, scores, steps)
-        keep_measures(run)
-        run.update_manifest(combining=_costs(run, combiner, scores["test"]))
-        log.info("%s", score_table(read_stored(run.folder / "metrics.json"), "test"))
-
-
-def _write_scores(run: Run, scores: dict[str, Scores], steps: Postprocessing) -> None:
-    """Writes `cases.csv` and `metrics.json`."""
-    structures, control = run.dataset.structures, control_of(run)
-    names = dict(enumerate(structures, start=1))
-    metrics = {
-        "dataset": run.config.data.dataset,
-        "phantom": run.manifest.dataset.phantom,
-        "structures": list(structures),
-        "grid": "per patient: native grid, after postprocessing; pooled: network grid, before it",
-        "postprocessing": {s: [names[label] for label in steps.steps[s]] for s in STEPS},
-        "control": control,
-        "final_method": final_method(run),
-        "chosen_by": read_choice(run).by,
-        "subsets": {
-            subset: summarize(some, structures, control, run.config.seed)
-            for subset, some in scores.items()
-        },
-    }
-    with whole_file(run.folder / "cases.csv") as partial:
-        pd.concat([some.cases for some in scores.values()]).to_csv(partial, index=False)
-    write_json(run.folder / "metrics.json", metrics)
-
-
-def _costs(run: Run, combiner: Combiner, test: Scores) -> dict[str, dict]:
-    """Method -> what combining costs, for the manifest: times are no result, and vary."""
-    cases, costs = test.cases.case.nunique(), {}
-    for name, seconds in test.seconds.items():
-        costs[name] = {"seconds_per_case": round(seconds / cases, 4)}
-        if learner := combiner.learners.get(name):
-            size = (run.meta / f"{name}.skops").stat().st_size
-            costs[name] |= {
-                "features": len(learner.features),
-                "fit_seconds": round(learner.seconds, 2),
-                "mib_on_disk": round(size / 2**20, 3),
-            }
-    return costs
+        with run.stage("stack"):
+            write_development_maps(run, data)
+            fit_meta_learner(run, data)

@@ -11,7 +11,7 @@ from cardiac_seg.data.case import CaseFile
 from cardiac_seg.meta.methods import WEIGHTED_MEAN, list_learners
 from cardiac_seg.pipeline.cross_fit import DEVELOPMENT, cross_fit, fit_on
 from cardiac_seg.pipeline.development import draw_samples, folds_of
-from cardiac_seg.pipeline.evaluate import score
+from cardiac_seg.pipeline.scores import score
 from cardiac_seg.report.development import development_scores, wide
 from cardiac_seg.report.tables.comparisons import compare
 from cardiac_seg.run.folder import Run

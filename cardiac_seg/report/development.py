@@ -10,8 +10,8 @@ from cardiac_seg.drawing import overlays
 from cardiac_seg.masks.native import native_mask
 from cardiac_seg.metrics.overlap import REGIONS, confusion, dice_from_confusion, thirds
 from cardiac_seg.pipeline.cross_fit import cross_fitted_scores
-from cardiac_seg.pipeline.evaluate import cases_with_maps
 from cardiac_seg.pipeline.measure import native_entropy
+from cardiac_seg.pipeline.scores import cases_with_maps
 from cardiac_seg.report.tables.comparisons import compare
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import control_of, plain_combiner, read_interpretation, read_steps

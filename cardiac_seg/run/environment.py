@@ -7,8 +7,13 @@ import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from cardiac_seg.system.log import log
 from cardiac_seg.version import __version__
+
+if TYPE_CHECKING:
+    from cardiac_seg.run.folder import Run
 
 PACKAGES = (
     "numpy",
@@ -36,6 +41,15 @@ def describe_environment() -> dict:
     }
 
 
+def record_environment(run: "Run") -> None:
+    """Writes what the run is made with to its manifest, and says what it runs on."""
+    from cardiac_seg.system import backend
+
+    environment = describe_environment()
+    log.info("%s; commit %s", backend.device_line(), environment["git_commit"] or "unknown")
+    run.update_manifest(**environment, seed=run.config.seed)
+
+
 def package_versions() -> dict[str, str]:
     """This package, Python and what results hang on; not the Keras backend."""
     packages = {d: v for d in PACKAGES if (v := _installed_version(d))}
@@ -56,10 +70,17 @@ def peak_memory_mib() -> int:
 
 
 def _git_commit() -> str | None:
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        folder = Path(__file__).parent
+    """The commit of the code; None where it lies in no repository of its own."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        # An installed copy may lie in somebody's repository, in its virtual environment.
+        git("ls-files", "--error-unmatch", Path(__file__).name)
+        return git("describe", "--always", "--dirty", "--abbrev=40")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip()

@@ -10,7 +10,7 @@ from cardiac_seg.system.errors import UserError
 
 
 def read_test_cases(run: Run) -> pd.DataFrame:
-    """The test cases, see `pipeline.evaluate.describe_cases`.
+    """The test cases, see `pipeline.scores.describe_cases`.
 
     Raises:
         UserError: If the list or a case's map is missing.

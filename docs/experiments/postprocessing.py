@@ -15,7 +15,7 @@ from cardiac_seg.masks import postprocessing
 from cardiac_seg.masks.native import native_mask
 from cardiac_seg.masks.postprocessing import Postprocessing, postprocess
 from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
-from cardiac_seg.pipeline.evaluate import cases_with_maps
+from cardiac_seg.pipeline.scores import cases_with_maps
 from cardiac_seg.run.meta_folder import control_of, plain_combiner
 from cardiac_seg.run.open import open_run
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cardiac_seg.metrics.overlap import accuracy_from_confusion, confusion, dice_from_confusion
-from cardiac_seg.pipeline.evaluate import Scores, summarize
+from cardiac_seg.pipeline.scores import Scores, summarize
 
 masks = arrays(np.uint8, (2, 5, 6), elements=st.integers(0, 3))
 

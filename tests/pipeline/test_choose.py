@@ -6,7 +6,7 @@ import pytest
 
 from cardiac_seg.pipeline.choose import choose_method, fit_review
 from cardiac_seg.pipeline.cross_fit import cross_fit
-from cardiac_seg.pipeline.evaluate import Scores, summarize
+from cardiac_seg.pipeline.scores import Scores, summarize
 
 STRUCTURES = ("RV", "MYO")
 METHODS = ("mean", "calibrated_mean", "logistic", "random_forest")

@@ -16,7 +16,7 @@ from cardiac_seg.meta import fit
 from cardiac_seg.pipeline import cross_fit
 from cardiac_seg.pipeline.development import development_files, draw_samples
 from cardiac_seg.pipeline.maps import map_cases, read_case_maps
-from cardiac_seg.pipeline.stack import stack
+from cardiac_seg.pipeline.stages import stack
 from cardiac_seg.run.meta_folder import final_method, methods_of, read_combiner, read_steps
 from cardiac_seg.run.open import join
 from cardiac_seg.system.errors import UserError

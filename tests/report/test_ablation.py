@@ -5,7 +5,7 @@ import pytest
 
 from cardiac_seg.__main__ import main
 from cardiac_seg.config.sections import Stacking
-from cardiac_seg.pipeline.stack import stack
+from cardiac_seg.pipeline.stages import stack
 from cardiac_seg.report import ablation
 
 
