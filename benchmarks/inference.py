@@ -130,7 +130,7 @@ def ours(run_folder: str, folder: str) -> Callable[[], dict]:
         parts, masks, acted = _Stopwatch(), [], {name: [] for name in LEARNERS}
         for files, maps in patient:
             with parts.timed("all but the learner"):
-                masks += [phase.mask for phase in ensemble.phases(open_scan(files, MRI))]
+                masks += [frame.mask for frame in ensemble.frames(open_scan(files, MRI))]
             with parts.timed("rest"):
                 image = _on_grid(files, run)
             combined = combiner.combine(maps.probabilities, maps.image, [MEAN, *LEARNERS])

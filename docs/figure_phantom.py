@@ -29,7 +29,7 @@ def main(run: Path) -> None:
     images = sorted((Path(ensemble.run.root) / "training" / PATIENT).glob("*_frame??.nii.gz"))
     result = ensemble.predict(images[-1])  # end-systole
     anatomy = ensemble.run.dataset.anatomy
-    entropy, mask, phase = result.entropy, result.mask, result.phases[0]
+    entropy, mask, phase = result.entropy, result.mask, result.frames[0]
     masks = {member: ensemble.member_mask(phase, member) for member in ensemble.run.config.members}
     index = int(np.ptp(list(masks.values()), axis=0).astype(bool).sum(axis=(1, 2)).argmax())
     members = {member: labels[index] for member, labels in masks.items()}

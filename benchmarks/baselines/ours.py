@@ -62,7 +62,7 @@ def prepare(run_folder: str, patient: str, seconds: float) -> Callable[[], dict]
     def segment(method: str) -> int:
         ensemble.method = method
         phases = [
-            p for files in scans for p in ensemble.phases(open_scan(files, run.dataset.modality))
+            p for files in scans for p in ensemble.frames(open_scan(files, run.dataset.modality))
         ]
         return sum(len(phase.mask) for phase in phases)
 

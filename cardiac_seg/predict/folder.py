@@ -15,10 +15,10 @@ from cardiac_seg.predict.outputs import (
     path_beside,
     remove_results,
     without_results,
-    write_phase_maps,
+    write_frame_maps,
     write_segmentations,
 )
-from cardiac_seg.predict.predictor import Ensemble, Phase
+from cardiac_seg.predict.predictor import Ensemble, FrameResult
 from cardiac_seg.predict.scans import Scan, ScanFiles, find_scans, open_scan
 from cardiac_seg.predict.summary import write_summary
 from cardiac_seg.predict.volume_curve import draw_curve
@@ -27,15 +27,15 @@ from cardiac_seg.system.atomic import remove_leftovers, whole_file
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import bar, log
 
-MOST_TOLD = 10  # scans to review that the terminal names; summary.csv names all
+MAX_LISTED = 10  # scans to review that the terminal names; summary.csv names all
 
 
 def predict_folder(run_folder: Path, source: Path, output: Path, wanted: Wanted) -> int:
     """Segments every scan under a file or folder.
 
     A NIfTI image's mask has its shape, affine, relative path and name. A DICOM series' mask is a
-    NIfTI file in the patient's space and a DICOM segmentation a phase. A scan that fails costs one
-    line and leaves nothing, and the rest goes on; an interrupted call goes on where it was.
+    NIfTI file in the patient's space and one DICOM segmentation per frame. A scan that fails costs
+    one line and leaves nothing, and the rest goes on; an interrupted call goes on where it was.
 
     Args:
         run_folder: A finished run.
@@ -68,7 +68,7 @@ def predict_folder(run_folder: Path, source: Path, output: Path, wanted: Wanted)
             remove_results(output, files, ensemble.run)
     to_review = write_summary(output, ensemble, scans, done.measured, failed)
     done.close(keep=bool(failed))
-    for name, reasons in list(to_review.items())[:MOST_TOLD]:
+    for name, reasons in list(to_review.items())[:MAX_LISTED]:
         log.info("review %s: %s", name, reasons)
     log.info(
         "%d masks in %s, %d failed, %d to review: summary.csv",
@@ -81,7 +81,7 @@ def predict_folder(run_folder: Path, source: Path, output: Path, wanted: Wanted)
 
 
 def _one_line(error: Exception, files: ScanFiles) -> str:
-    """What a scan's failure is told as; an unforeseen one without its words, which may name."""
+    """One line on why a scan failed; of an unforeseen error not its text, which may hold names."""
     if not isinstance(error, UserError):
         at = traceback.extract_tb(error.__traceback__)[-1]
         error = f"{type(error).__name__} in {Path(at.filename).name}, line {at.lineno}; report it"
@@ -98,18 +98,18 @@ def _predict_scan(
     scan = open_scan(files, run.dataset.modality, wanted.spacing)
     members = {member: [] for member in run.config.members if wanted.members}
     masks, predicted_dice = [], []
-    for k, phase in enumerate(_with_progress(ensemble.phases(scan, wanted.batch_size), scan)):
-        masks.append(phase.mask)
-        predicted_dice.append(phase.predicted_dice)
-        for member, own in members.items():
-            own.append(ensemble.member_mask(phase, member))
-        write_phase_maps(output, scan, k, phase, wanted)
-    for member, own in members.items():
-        write_mask(path_beside(output, files, f"_{member}.nii.gz"), own, scan.layout)
+    for k, frame in enumerate(_with_progress(ensemble.frames(scan, wanted.batch_size), scan)):
+        masks.append(frame.mask)
+        predicted_dice.append(frame.predicted_dice)
+        for member, member_masks in members.items():
+            member_masks.append(ensemble.member_mask(frame, member))
+        write_frame_maps(output, scan, k, frame, wanted)
+    for member, member_masks in members.items():
+        write_mask(path_beside(output, files, f"_{member}.nii.gz"), member_masks, scan.layout)
     rate = wanted.heart_rate or scan.heart_rate
     seconds = round(time.perf_counter() - began, 2)
     measured = measure(scan, masks, predicted_dice, run.dataset, rate, seconds)
-    if scan.phases > 1 and measured.lv_ml:
+    if scan.frames > 1 and measured.lv_ml:
         draw_curve(path_beside(output, files, "_curve.png"), measured)
     if wanted.overlay:
         shown = [(name, scan.image(k), masks[k]) for name, k in measured.shown.items()]
@@ -121,8 +121,8 @@ def _predict_scan(
     return measured
 
 
-def _with_progress(phases: Iterator[Phase], scan: Scan) -> Iterator[Phase]:
-    """A bar for the phases of a cine."""
-    if scan.phases == 1:
-        return phases
-    return bar(phases, "phases", total=scan.phases, unit="phase")
+def _with_progress(frames: Iterator[FrameResult], scan: Scan) -> Iterator[FrameResult]:
+    """A bar for the frames of a cine."""
+    if scan.frames == 1:
+        return frames
+    return bar(frames, "frames", total=scan.frames, unit="frame")

@@ -15,14 +15,14 @@ from cardiac_seg.version import __version__
 
 
 class Journal:
-    """The scans that a call has finished, a line each, so that it goes on when interrupted."""
+    """The scans that a call has finished, one line each, so that it goes on when interrupted."""
 
     def __init__(self, output: Path, source: Path, ensemble: Ensemble, wanted: Wanted):
         self.path, self.output = output / JOURNAL, output
         self.measured: dict[str, ScanMeasurements] = {}
         self._stamps: dict[str, list] = {}
-        about = [__version__, str(source.resolve()), _fingerprint(ensemble.run), asdict(wanted)]
-        head = hashlib.sha256(json.dumps(about).encode()).hexdigest()
+        key = [__version__, str(source.resolve()), _fingerprint(ensemble.run), asdict(wanted)]
+        head = hashlib.sha256(json.dumps(key).encode()).hexdigest()
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
         for line in lines[1:] if lines[:1] == [head] else []:
             try:

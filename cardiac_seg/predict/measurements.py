@@ -22,17 +22,17 @@ class ScanMeasurements:
     Attributes:
         image: The scan's name.
         study, view, phase: Its place, see `ScanFiles`.
-        phases: How many.
+        frames: How many.
         shape: (slices, height, width).
         spacing: (slice, row, column) distance in mm.
-        sizes: For each phase, structure -> mL in MRI, cm2 in echo.
-        lv_ml: For each phase, the LV cavity's volume; in echo by discs from this view alone. Empty
+        sizes: For each frame, structure -> mL in MRI, cm2 in echo.
+        lv_ml: For each frame, the LV cavity's volume; in echo by discs from this view alone. Empty
             where the label set has no LV cavity.
-        predicted_dice: For each phase, see `metrics.expected_dice.predicted_dice`.
-        ed, es: Indices of the phases, from the largest and the smallest LV volume of a cine, or
+        predicted_dice: For each frame, see `metrics.expected_dice.predicted_dice`.
+        ed, es: Indices of the frames, from the largest and the smallest LV volume of a cine, or
             from the image's name; None where unknown.
-        times_ms: For each phase, or None.
-        heart_rate: Beats a minute, or None.
+        times_ms: For each frame, or None.
+        heart_rate: Beats per minute, or None.
         seconds: What segmenting took, with the maps that were asked for.
     """
 
@@ -40,7 +40,7 @@ class ScanMeasurements:
     study: str
     view: str
     phase: str
-    phases: int
+    frames: int
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
     sizes: list[dict[str, float]]
@@ -54,19 +54,19 @@ class ScanMeasurements:
 
     @property
     def shown(self) -> dict[str, int]:
-        """The phases that count: `ED` and `ES` where known, or else the only one by no name."""
+        """The frames that count: `ED` and `ES` where known, or else the only one by no name."""
         known = {"ED": self.ed, "ES": self.es}
         return {name: k for name, k in known.items() if k is not None} or {"": 0}
 
     @property
     def together(self) -> tuple[str, str]:
         """What scans that are measured together share; a cine without a view has all it needs."""
-        alone = self.phases > 1 and not self.view
+        alone = self.frames > 1 and not self.view
         return self.study, self.image if alone else ""
 
     @property
     def worst_predicted_dice(self) -> float:
-        """The predicted Dice of the worst phase that counts."""
+        """The predicted Dice of the worst frame that counts."""
         return min(self.predicted_dice[k] for k in self.shown.values())
 
 
@@ -85,10 +85,10 @@ def measure(
 
     Args:
         scan: The scan.
-        masks: For each phase, (slices, height, width) uint8.
-        predicted_dice: For each phase.
+        masks: For each frame, (slices, height, width) uint8.
+        predicted_dice: For each frame.
         dataset: Whose labels they are.
-        heart_rate: Beats a minute, or None.
+        heart_rate: Beats per minute, or None.
         seconds: What the scan took.
     """
     sizes = [
@@ -98,15 +98,15 @@ def measure(
     lv_ml = lv_volumes_ml(masks, scan.spacing, dataset)
     ed = 0 if scan.files.phase == "ED" else None
     es = 0 if scan.files.phase == "ES" else None
-    if scan.phases > 1 and lv_ml:
+    if scan.frames > 1 and lv_ml:
         ed, es = int(np.argmax(lv_ml)), int(np.argmin(lv_ml))
-    times = scan.phase_times_ms
+    times = scan.frame_times_ms
     return ScanMeasurements(
         scan.files.name,
         scan.files.study,
         scan.files.view,
         scan.files.phase,
-        scan.phases,
+        scan.frames,
         scan.shape,
         tuple(map(float, scan.spacing)),
         sizes,
@@ -123,10 +123,10 @@ def measure(
 def lv_volumes_ml(
     masks: list[np.ndarray], spacing: tuple[float, float, float], dataset: Dataset
 ) -> list[float]:
-    """The LV cavity's volume in each phase's mask; nothing where the label set has none.
+    """The LV cavity's volume in each frame's mask; nothing where the label set has none.
 
     Args:
-        masks: For each phase, (slices, height, width) uint8.
+        masks: For each frame, (slices, height, width) uint8.
         spacing: (slice, row, column) distance in mm.
         dataset: Whose labels they are.
     """
@@ -153,23 +153,23 @@ def doubts(
         indices, method: Of its study, from `clinical_indices`.
         limit: The predicted Dice below which masks are doubtful.
     """
-    found = []
+    reasons = []
     if scan.worst_predicted_dice < limit:
-        found.append(f"predicted Dice {scan.worst_predicted_dice:.2f} is below {limit:.2f}")
+        reasons.append(f"predicted Dice {scan.worst_predicted_dice:.2f} is below {limit:.2f}")
     for name, k in scan.shown.items():
         missing = [s for s, size in scan.sizes[k].items() if not size]
-        found += [f"no {s} {f'at {name}' if name else ''}".strip() for s in missing]
+        reasons += [f"no {s} {f'at {name}' if name else ''}".strip() for s in missing]
     field = scan.shape[1] * scan.spacing[1], scan.shape[2] * scan.spacing[2]
     if min(field) < FIELD_MM[0] or max(field) > FIELD_MM[1]:
-        found.append(
+        reasons.append(
             f"the image is {field[0]:.0f} x {field[1]:.0f} mm; if that is wrong, give --spacing"
         )
     edv, esv = indices.get("lv_edv_ml"), indices.get("lv_esv_ml")
     if edv is not None and esv is not None and not edv > esv > 0:
-        found.append(f"LV volume of {edv:.0f} mL at ED, {esv:.0f} mL at ES")
+        reasons.append(f"LV volume of {edv:.0f} mL at ED, {esv:.0f} mL at ES")
     if method.startswith(CLASH):
-        found.append(method)
-    return tuple(found)
+        reasons.append(method)
+    return tuple(reasons)
 
 
 def clinical_indices(
@@ -180,7 +180,7 @@ def clinical_indices(
     Args:
         scans: All its scans.
         dataset: Whose labels they are.
-        mask_of: Gives the (slices, height, width) mask of a scan's phase; asked in echo only.
+        mask_of: Gives the (slices, height, width) mask of a scan's frame; asked in echo only.
 
     Returns:
         Key of `clinical.INDICES` -> value, and the method; nothing where ED and ES are unknown, or

@@ -9,7 +9,7 @@ import numpy as np
 from cardiac_seg.data.dicom.segmentation import write_seg
 from cardiac_seg.data.nifti import write_map
 from cardiac_seg.metrics.calibration import relative_entropy
-from cardiac_seg.predict.predictor import Ensemble, Phase, native_probabilities
+from cardiac_seg.predict.predictor import Ensemble, FrameResult, native_probabilities
 from cardiac_seg.predict.scans import Scan, ScanFiles
 from cardiac_seg.run.folder import Run
 from cardiac_seg.system.errors import UserError
@@ -29,8 +29,8 @@ class Wanted:
         members: Each network's own mask.
         overlay: A picture of the structures on the image.
         spacing: See `open_scan`.
-        heart_rate: Beats a minute instead of the headers'.
-        batch_size: Slices a step instead of the run's.
+        heart_rate: Beats per minute instead of the headers'.
+        batch_size: Slices per step instead of the run's.
     """
 
     probabilities: bool = False
@@ -78,25 +78,25 @@ def remove_results(output: Path, files: ScanFiles, run: Run) -> None:
     mask = output / files.mask_path
     mask.unlink(missing_ok=True)
     stem = path_beside(output, files, "")
-    own = re.compile(re.escape(stem.name) + f"({'|'.join(endings)})")
+    results_of_scan = re.compile(re.escape(stem.name) + f"({'|'.join(endings)})")
     for path in stem.parent.glob("*") if stem.parent.is_dir() else ():
-        if own.fullmatch(path.name):
+        if results_of_scan.fullmatch(path.name):
             path.unlink()
 
 
-def write_phase_maps(output: Path, scan: Scan, k: int, phase: Phase, wanted: Wanted) -> None:
-    """One file a phase: the maps of a whole cine would not fit in memory."""
+def write_frame_maps(output: Path, scan: Scan, k: int, frame: FrameResult, wanted: Wanted) -> None:
+    """One file per frame: the maps of a whole cine would not fit in memory."""
     if not (wanted.probabilities or wanted.uncertainty):
         return
-    at = f"_phase{k + 1:02d}.nii.gz" if scan.phases > 1 else ".nii.gz"
-    probabilities = native_probabilities(phase)
+    at = f"_phase{k + 1:02d}.nii.gz" if scan.frames > 1 else ".nii.gz"
+    probabilities = native_probabilities(frame)
     if wanted.probabilities:
         write_map(
             path_beside(output, scan.files, f"_probabilities{at}"), probabilities, scan.layout
         )
     if wanted.uncertainty:
-        unsure = relative_entropy(probabilities)
-        write_map(path_beside(output, scan.files, f"_entropy{at}"), unsure, scan.layout)
+        entropy = relative_entropy(probabilities)
+        write_map(path_beside(output, scan.files, f"_entropy{at}"), entropy, scan.layout)
 
 
 def write_segmentations(
@@ -105,7 +105,7 @@ def write_segmentations(
     anatomy = ensemble.run.dataset.anatomy
     for k, mask in enumerate(masks):
         stored = np.ascontiguousarray(scan.layout.orientation.to_stored(mask).T)
-        at = f"_phase{k + 1:02d}_seg.dcm" if scan.phases > 1 else "_seg.dcm"
+        at = f"_phase{k + 1:02d}_seg.dcm" if scan.frames > 1 else "_seg.dcm"
         path = path_beside(output, scan.files, at)
         try:
             write_seg(path, stored, scan.series, k, anatomy, f"cardiac_seg {ensemble.method}")

@@ -36,8 +36,8 @@ from cardiac_seg.system.errors import UserError
 
 
 @dataclass(frozen=True)
-class Phase:
-    """What a run says about one phase of a scan.
+class FrameResult:
+    """What a run says about one frame of a scan.
 
     Attributes:
         mask: (slices, height, width) uint8 label values of the dataset on the native grid.
@@ -54,39 +54,39 @@ class Phase:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a run says about one scan; arrays begin with the phases where there are several.
+    """What a run says about one scan; arrays begin with the frames where there are several.
 
     They are in the canonical frame (`data/orientation.py`), which is that of the file transposed
     unless its affine turns it; `save_mask` turns back.
 
     Attributes:
         scan: The scan, with spacing and layout.
-        phases: Each phase's result on the network grid.
+        frames: Each frame's result on the network grid.
         measured: Sizes, ED and ES.
         indices: Size of each structure, and of `clinical.INDICES` what one scan alone can tell.
         review: Why a person should look at it; empty where nothing speaks for that.
     """
 
     scan: Scan
-    phases: tuple[Phase, ...]
+    frames: tuple[FrameResult, ...]
     measured: ScanMeasurements
     indices: dict[str, float]
     review: tuple[str, ...]
 
     @property
     def mask(self) -> np.ndarray:
-        """([phases,] slices, height, width) uint8 label values on the native grid."""
-        return self._of_phases(lambda phase: phase.mask)
+        """([frames,] slices, height, width) uint8 label values on the native grid."""
+        return self._of_frames(lambda frame: frame.mask)
 
     @property
     def probabilities(self) -> np.ndarray:
-        """([phases,] slices, height, width, classes) float32 on the native grid."""
-        return self._of_phases(native_probabilities)
+        """([frames,] slices, height, width, classes) float32 on the native grid."""
+        return self._of_frames(native_probabilities)
 
     @property
     def entropy(self) -> np.ndarray:
-        """([phases,] slices, height, width) float32 on the native grid: 0 certain, 1 uniform."""
-        return self._of_phases(lambda phase: relative_entropy(native_probabilities(phase)))
+        """([frames,] slices, height, width) float32 on the native grid: 0 certain, 1 uniform."""
+        return self._of_frames(lambda frame: relative_entropy(native_probabilities(frame)))
 
     @property
     def predicted_dice(self) -> float:
@@ -95,10 +95,10 @@ class Prediction:
 
     def save_mask(self, path: str | Path) -> None:
         """Writes the mask as NIfTI on the scan's own grid, axes and directions as stored there."""
-        write_mask(Path(path), [phase.mask for phase in self.phases], self.scan.layout)
+        write_mask(Path(path), [frame.mask for frame in self.frames], self.scan.layout)
 
-    def _of_phases(self, compute: Callable[[Phase], np.ndarray]) -> np.ndarray:
-        arrays = [compute(phase) for phase in self.phases]
+    def _of_frames(self, compute: Callable[[FrameResult], np.ndarray]) -> np.ndarray:
+        arrays = [compute(frame) for frame in self.frames]
         return arrays[0] if len(arrays) == 1 else np.stack(arrays)
 
 
@@ -149,52 +149,52 @@ class Ensemble:
         Args:
             path: A NIfTI image, stack or cine, a DICOM file, or the folder of one DICOM series,
                 of the modality that the run was trained on.
-            heart_rate: Beats a minute, instead of the header's.
+            heart_rate: Beats per minute, instead of the header's.
             spacing: (slice, row, column) distance in mm, instead of the header's.
 
         Raises:
             UserError: If it cannot be read, is no usable image, or is more than one scan.
         """
-        found = find_scans(Path(path))
-        if len(found) > 1:
-            raise UserError(f"{path}: {len(found)} images, {found[0].name} the first; give one")
+        scans = find_scans(Path(path))
+        if len(scans) > 1:
+            raise UserError(f"{path}: {len(scans)} images, {scans[0].name} the first; give one")
         began = time.perf_counter()
-        scan = open_scan(found[0], self.run.dataset.modality, spacing)
-        phases = tuple(self.phases(scan))
+        scan = open_scan(scans[0], self.run.dataset.modality, spacing)
+        frames = tuple(self.frames(scan))
         measured = measure(
             scan,
-            [phase.mask for phase in phases],
-            [phase.predicted_dice for phase in phases],
+            [frame.mask for frame in frames],
+            [frame.predicted_dice for frame in frames],
             self.run.dataset,
             heart_rate or scan.heart_rate,
             round(time.perf_counter() - began, 3),
         )
         indices, method = clinical_indices(
-            [measured], self.run.dataset, lambda _, k: phases[k].mask
+            [measured], self.run.dataset, lambda _, k: frames[k].mask
         )
         unit = self.run.dataset.modality.size_key
         sizes = measured.sizes[next(iter(measured.shown.values()))]
         return Prediction(
             scan,
-            phases,
+            frames,
             measured,
             {f"{s.lower()}_{unit}": size for s, size in sizes.items()} | indices,
             doubts(measured, indices, method, self.predicted_dice["review_below"]),
         )
 
-    def phases(self, scan: Scan, batch_size: int | None = None) -> Iterator[Phase]:
-        """Segments a scan phase by phase; a few phases at a time are in memory.
+    def frames(self, scan: Scan, batch_size: int | None = None) -> Iterator[FrameResult]:
+        """Segments a scan frame by frame; a few frames at a time are in memory.
 
         Args:
             scan: From `open_scan`.
-            batch_size: Slices a step, instead of the configured one.
+            batch_size: Slices per step, instead of the configured one.
 
         Raises:
-            UserError: If a phase cannot be read, or a batch does not fit in memory.
+            UserError: If a frame cannot be read, or a batch does not fit in memory.
         """
         settings = self.run.config.preprocess
         size = even_batches(
-            scan.phases * scan.shape[0], batch_size or self.run.config.predict.batch_size
+            scan.frames * scan.shape[0], batch_size or self.run.config.predict.batch_size
         )
         images, *copies = itertools.tee(_on_grid(scan, settings), len(self.mappers) + 1)
         streams = []
@@ -212,23 +212,25 @@ class Ensemble:
                 }
                 yield self._combine(CaseMaps(scan.files.name, maps, image))
 
-    def member_mask(self, phase: Phase, member: str) -> np.ndarray:
+    def member_mask(self, frame: FrameResult, member: str) -> np.ndarray:
         """One member's own mask, (slices, height, width) uint8 on the native grid."""
-        probabilities = phase.maps.probabilities[member].astype(np.float32)
-        return native_mask(probabilities, phase.maps.grid, self.steps)
+        probabilities = frame.maps.probabilities[member].astype(np.float32)
+        return native_mask(probabilities, frame.maps.grid, self.steps)
 
-    def _combine(self, maps: CaseMaps) -> Phase:
-        """A phase from its maps."""
+    def _combine(self, maps: CaseMaps) -> FrameResult:
+        """A frame from its maps."""
         ((_, probabilities, _),) = self.combiner.combine(
             maps.probabilities, maps.image, [self.method]
         )
         mask = native_mask(probabilities, maps.grid, self.steps)
-        return Phase(mask, maps, probabilities, predicted_dice(probabilities, self.predicted_dice))
+        return FrameResult(
+            mask, maps, probabilities, predicted_dice(probabilities, self.predicted_dice)
+        )
 
 
 def _on_grid(scan: Scan, settings: Preprocess) -> Iterator[GridImage]:
     """The frames of a scan on a network grid, one at a time."""
-    for k in range(scan.phases):
+    for k in range(scan.frames):
         yield resample.to_grid(scan.image(k), scan.spacing[1:], settings)
 
 
@@ -237,6 +239,6 @@ def even_batches(slices: int, most: int) -> int:
     return math.ceil(slices / math.ceil(slices / most))
 
 
-def native_probabilities(phase: Phase) -> np.ndarray:
+def native_probabilities(frame: FrameResult) -> np.ndarray:
     """(slices, height, width, classes) float32 of the method in use on the native grid."""
-    return resample.from_grid(phase.probabilities, phase.maps.grid)
+    return resample.from_grid(frame.probabilities, frame.maps.grid)

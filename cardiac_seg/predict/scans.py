@@ -25,7 +25,7 @@ PLACE = re.compile(
     re.DOTALL,
 )
 FRAME = re.compile(r"(?P<patient>.+)_frame(?P<frame>\d+)", re.DOTALL)
-MOST_MM = 2000.0  # no picture of a heart is wider
+MAX_FIELD_MM = 2000.0  # no picture of a heart is wider
 
 
 @dataclass(frozen=True)
@@ -63,40 +63,40 @@ class ScanFiles:
 
 @dataclass(frozen=True)
 class Scan:
-    """A scan whose headers were read and fit together; pixels are read a phase at a time.
+    """A scan whose headers were read and fit together; pixels are read a frame at a time.
 
     Attributes:
         files: Where it lies.
-        phases: How many.
-        shape: (slices, height, width) of one phase in the canonical frame.
+        frames: How many.
+        shape: (slices, height, width) of one frame in the canonical frame.
         spacing: (slice, row, column) distance in mm.
         layout: How masks are to lie in a NIfTI file.
-        heart_rate: Beats a minute from the header, or None.
-        phase_times_ms: (phases,) after the R peak or the first frame, or None.
+        heart_rate: Beats per minute from the header, or None.
+        frame_times_ms: (frames,) after the R peak or the first frame, or None.
         series: The DICOM series, or None.
     """
 
     files: ScanFiles
-    phases: int
+    frames: int
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
     layout: Layout
     heart_rate: float | None = None
-    phase_times_ms: np.ndarray | None = None
+    frame_times_ms: np.ndarray | None = None
     series: Series | None = None
     _nifti: Nifti | None = field(default=None, repr=False)
 
-    def image(self, phase: int) -> np.ndarray:
-        """The pixels of a phase, (slices, height, width) float32.
+    def image(self, frame: int) -> np.ndarray:
+        """The pixels of a frame, (slices, height, width) float32.
 
         Raises:
             UserError: If they cannot be read, are constant, or hold NaN.
         """
         if self.series is None:
-            planes = self._nifti.read(phase)
+            planes = self._nifti.read(frame)
         else:
-            planes = self.layout.orientation.to_canonical(self.series.phase(phase).T)
-        at = f", phase {phase + 1}" if self.phases > 1 else ""
+            planes = self.layout.orientation.to_canonical(self.series.phase(frame).T)
+        at = f", frame {frame + 1}" if self.frames > 1 else ""
         check_pixels(f"{self.files.paths[0]}{at}", planes)
         return np.ascontiguousarray(planes, np.float32)
 
@@ -127,15 +127,15 @@ def find_scans(path: Path) -> list[ScanFiles]:
         nifti = [file for file in nifti if not _stem(file).endswith(LABEL)]
     else:
         raise UserError(f"{path}: no such file or folder; check the path")
-    found = [_nifti_files(file, root) for file in nifti]
+    scans = [_nifti_files(file, root) for file in nifti]
     if not path.is_file() or not nifti:
-        found += _name_series([tuple(group) for group in find_series(path)], root)
-    if not found:
+        scans += _name_series([tuple(group) for group in find_series(path)], root)
+    if not scans:
         raise UserError(
             f"{path}: no image found; expected .nii or .nii.gz files or DICOM series "
             "(*_gt files are labels and not taken)"
         )
-    return _unlike(sorted(found, key=lambda scan: (scan.name, scan.is_dicom)))
+    return _unlike(sorted(scans, key=lambda scan: (scan.name, scan.is_dicom)))
 
 
 def open_scan(
@@ -167,7 +167,7 @@ def _open_nifti(files: ScanFiles, modality: Modality, spacing) -> Scan:
 def _check_field(scan: Scan) -> Scan:
     """Refuses a spacing that no picture of a heart has, before memory is spent on it."""
     field = [n * mm for n, mm in zip(scan.shape[1:], scan.spacing[1:], strict=True)]
-    if max(field) > MOST_MM:
+    if max(field) > MAX_FIELD_MM:
         raise UserError(
             f"{scan.files.paths[0]}: an image of {field[0]:.0f} x {field[1]:.0f} mm by its "
             "spacing; repair the header or give --spacing"
@@ -183,20 +183,20 @@ def _open_dicom(files: ScanFiles, modality: Modality, spacing) -> Scan:
             f"{files.paths[0]}: {series.modality.one_image}, but this run was trained on "
             f"{modality.images}; use a run of the other dataset"
         )
-    phases, *shape = series.shape
+    frames, *shape = series.shape
     stored = tuple(shape[::-1])
-    distances = tuple(mm or own for mm, own in zip(given, series.spacing, strict=True))
+    distances = tuple(mm or stored_mm for mm, stored_mm in zip(given, series.spacing, strict=True))
     orientation = AS_STORED  # rows and columns are what a viewer shows
     if modality.ndim == 3 and not is_nominal(series.affine):
         orientation = find_orientation(series.affine, distances[::-1], stored)
     header = nib.Nifti1Header()
     header.set_xyzt_units("mm", "msec")
     layout = Layout(
-        stored if phases == 1 else (*stored, phases), phases, orientation, series.affine, header
+        stored if frames == 1 else (*stored, frames), frames, orientation, series.affine, header
     )
     return Scan(
         files,
-        phases,
+        frames,
         tuple(stored[axis] for axis in orientation.order),
         tuple(distances[::-1][axis] for axis in orientation.order),
         layout,
@@ -212,7 +212,7 @@ def _nifti_files(path: Path, root: Path) -> ScanFiles:
 
 
 def _place(name: Path, folder: Path) -> tuple[str, str, str]:
-    """Examination, view and phase as the official names and `Info.cfg` say them."""
+    """Study, view and phase as the official names and `Info.cfg` say them."""
     if frame := FRAME.fullmatch(name.name):
         patient, view, phase = frame["patient"], "", ""
         info = folder / "Info.cfg"
@@ -235,7 +235,7 @@ def _name_series(groups: list[tuple[Path, ...]], root: Path) -> list[ScanFiles]:
     """Names for DICOM series: a file's own, or its folder's, numbered where that holds several."""
     folders = [_common_folder(paths) for paths in groups]
     several = Counter(f for f, paths in zip(folders, groups, strict=True) if len(paths) > 1)
-    seen, found = Counter(), []
+    seen, scans = Counter(), []
     for paths, folder in zip(groups, folders, strict=True):
         seen[folder] += len(paths) > 1
         if len(paths) == 1:
@@ -246,17 +246,17 @@ def _name_series(groups: list[tuple[Path, ...]], root: Path) -> list[ScanFiles]:
             name = Path(root.resolve().name) if name == Path() else name
             if several[folder] > 1:
                 name = name / f"series{seen[folder]:02d}"
-        found.append(ScanFiles(name.as_posix(), paths, root, *_place(name, folder)))
-    return found
+        scans.append(ScanFiles(name.as_posix(), paths, root, *_place(name, folder)))
+    return scans
 
 
-def _unlike(found: list[ScanFiles]) -> list[ScanFiles]:
+def _unlike(scans: list[ScanFiles]) -> list[ScanFiles]:
     """The scans, later ones of the same name renamed: results lie side by side.
 
     A renamed scan is a study by itself: what it would be put together with, the first is.
     """
-    names, masks, scans = set(), {s.mask_path for s in found if not s.is_dicom}, []
-    for scan in found:
+    names, masks, renamed = set(), {s.mask_path for s in scans if not s.is_dicom}, []
+    for scan in scans:
         other, number = scan, 1
         while other.name in names or (other.is_dicom and other.mask_path in masks):
             number += 1
@@ -264,8 +264,8 @@ def _unlike(found: list[ScanFiles]) -> list[ScanFiles]:
             other = replace(scan, name=name, study=name)
         names.add(other.name)
         masks.add(other.mask_path)
-        scans.append(other)
-    return scans
+        renamed.append(other)
+    return renamed
 
 
 def _is_nifti(path: Path, root: Path | None = None) -> bool:

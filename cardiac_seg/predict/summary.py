@@ -23,7 +23,7 @@ def write_summary(
     measured: dict[str, ScanMeasurements],
     failed: dict[str, str],
 ) -> dict[str, str]:
-    """Writes `summary.csv`, a row a scan, and `summary.json`, which also has the curves.
+    """Writes `summary.csv`, one row per scan, and `summary.json`, which also has the curves.
 
     What a study's scans tell together, as its EF, stands in the rows of all of them.
 
@@ -55,47 +55,53 @@ def write_summary(
             rows.append({"image": scan.name, "error": failed[scan.name]})
             details.append(rows[-1])
             continue
-        own = measured[scan.name]
-        rows.append(_row(own, *together[own.together], limit, dataset.modality.size_key))
-        curve = {"lv_ml": own.lv_ml, "predicted_dice": own.predicted_dice, "times_ms": own.times_ms}
-        details.append(rows[-1] | ({"curve": curve} if own.phases > 1 else {}))
+        measurements = measured[scan.name]
+        rows.append(
+            _row(measurements, *together[measurements.together], limit, dataset.modality.size_key)
+        )
+        curve = {
+            "lv_ml": measurements.lv_ml,
+            "predicted_dice": measurements.predicted_dice,
+            "times_ms": measurements.times_ms,
+        }
+        details.append(rows[-1] | ({"curve": curve} if measurements.frames > 1 else {}))
     columns = _columns(dataset)
     with whole_file(output / "summary.csv") as partial:
         pd.DataFrame(rows, columns=columns).to_csv(partial, index=False)
-    about = {
+    summary = {
         "dataset": dataset.name,
         "members": ensemble.run.config.members,
         "method": ensemble.method,
         "review_below": round(limit, 3),
         "scans": details,
     }
-    write_json(output / "summary.json", about)
+    write_json(output / "summary.json", summary)
     return {row["image"]: row["reasons"] for row in rows if row.get("review") == "yes"}
 
 
 def _row(
-    own: ScanMeasurements, indices: dict[str, float], method: str, limit: float, unit: str
+    measurements: ScanMeasurements, indices: dict[str, float], method: str, limit: float, unit: str
 ) -> dict[str, object]:
-    reasons = doubts(own, indices, method, limit)
-    first = next(iter(own.shown.values()))
-    cine = own.phases > 1
+    reasons = doubts(measurements, indices, method, limit)
+    first = next(iter(measurements.shown.values()))
+    cine = measurements.frames > 1
     return {
-        "image": own.image,
-        "study": own.study,
-        "view": own.view,
-        "phase": own.phase,
-        "phases": own.phases,
-        "slices": own.shape[0],
-        "ed_phase": own.ed + 1 if cine and own.ed is not None else None,
-        "es_phase": own.es + 1 if cine and own.es is not None else None,
-        **{f"{s.lower()}_{unit}": round(size, 2) for s, size in own.sizes[first].items()},
+        "image": measurements.image,
+        "study": measurements.study,
+        "view": measurements.view,
+        "phase": measurements.phase,
+        "phases": measurements.frames,
+        "slices": measurements.shape[0],
+        "ed_phase": measurements.ed + 1 if cine and measurements.ed is not None else None,
+        "es_phase": measurements.es + 1 if cine and measurements.es is not None else None,
+        **{f"{s.lower()}_{unit}": round(size, 2) for s, size in measurements.sizes[first].items()},
         **{k: None if math.isnan(v) else round(v, 2) for k, v in indices.items()},
         "method": method,
-        "heart_rate": own.heart_rate,
-        "predicted_dice": round(own.worst_predicted_dice, 3),
+        "heart_rate": measurements.heart_rate,
+        "predicted_dice": round(measurements.worst_predicted_dice, 3),
         "review": "yes" if reasons else "no",
         "reasons": "; ".join(reasons),
-        "seconds": own.seconds,
+        "seconds": measurements.seconds,
     }
 
 

@@ -1,4 +1,4 @@
-"""The LV volume over the phases of a cine, drawn."""
+"""The LV volume over the frames of a cine, drawn."""
 
 from pathlib import Path
 
@@ -14,20 +14,20 @@ def draw_curve(path: Path, measured: ScanMeasurements) -> None:
 
     Args:
         path: A PNG file.
-        measured: Of a scan with several phases.
+        measured: Of a scan with several frames.
     """
     from matplotlib.figure import Figure  # takes a second: only where there is a cine
 
     timed = measured.times_ms is not None
-    at = np.array(measured.times_ms) if timed else np.arange(measured.phases) + 1
+    at = np.array(measured.times_ms) if timed else np.arange(measured.frames) + 1
     volume = np.array(measured.lv_ml)
     figure = Figure(figsize=(5, 3), layout="constrained")
     axes = figure.subplots()
     axes.plot(at, volume, marker=".", color=LV.colour)
     for name, k in measured.shown.items():
-        label = f"{name}, phase {k + 1}: {volume[k]:.0f} mL"
+        label = f"{name}, frame {k + 1}: {volume[k]:.0f} mL"
         axes.plot(at[k], volume[k], "o" if name == "ED" else "s", color="black", label=label)
-    axes.set_xlabel("Time in ms" if timed else "Phase")
+    axes.set_xlabel("Time in ms" if timed else "Frame")
     axes.set_ylabel("LV volume in mL")
     axes.set_ylim(0, max(1.0, 1.15 * volume.max()))
     axes.grid(alpha=0.3)

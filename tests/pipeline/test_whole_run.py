@@ -91,7 +91,7 @@ def test_library_prediction(finished, mri_root):
     image = next(p for p in mri_root.rglob("*.nii.gz") if not p.name.endswith("_gt.nii.gz"))
     result = Ensemble.load(finished).predict(image)
     assert result.mask.shape == nib.load(image).shape[::-1]
-    assert set(result.phases[0].maps.maps) == set(MEMBERS)
+    assert set(result.frames[0].maps.maps) == set(MEMBERS)
     assert result.probabilities.shape == (*result.mask.shape, 4)
     assert result.entropy.shape == result.mask.shape
     assert 0 <= result.predicted_dice <= 1 and result.indices["lv_ml"] >= 0

@@ -276,9 +276,9 @@ def test_a_long_cine_is_not_held_in_memory(ensemble, tmp_path):
     from cardiac_seg.predict.scans import open_scan
 
     scan = open_scan(find_scans(path)[0], MRI)
-    list(ensemble.phases(scan))  # what is loaded once
+    list(ensemble.frames(scan))  # what is loaded once
     tracemalloc.start()
-    held = [phase.mask for phase in ensemble.phases(scan)]
+    held = [frame.mask for frame in ensemble.frames(scan)]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     masks = sum(mask.nbytes for mask in held)
