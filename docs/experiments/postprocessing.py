@@ -65,7 +65,7 @@ def main(folder: Path) -> None:
     print("|---|---|---|---|---|---|---|---|")
     truth = _ef(volumes["reference"], patients)
     for name in masks:
-        values = " | ".join(f"{value:.4f}"[1:] for value in np.nanmean(dice[name], 0))
+        values = " | ".join(f"{value:.4f}" for value in np.nanmean(dice[name], 0))
         error = _ef(volumes[name], patients) - truth
         change = np.array(dice[name])[:, LV - 1] - np.array(dice[HEARTS])[:, LV - 1]
         print(
