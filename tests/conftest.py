@@ -1,6 +1,13 @@
 """What the tests share: small phantoms to read, and copies of them to damage."""
 
+# ruff: noqa: E402  the number of threads must be set before TensorFlow is imported
 import os
+
+# Arrays are tiny: threads that wait for one another cost more than they do. Processes that the
+# tests start inherit it, and so compute alike.
+for variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
 import shutil
 import socket
 
@@ -13,6 +20,8 @@ from threadpoolctl import threadpool_limits
 import cardiac_seg.system.backend  # noqa: F401
 import train_ensemble
 from cardiac_seg.data.phantoms.dataset import write_phantoms
+from tests.support.little_training import eagerly
+from tests.support.made_once import made_once
 from tests.support.stacking_runs import prepared  # noqa: F401  a fixture
 
 TINY = """
@@ -28,7 +37,7 @@ stacking:
   pixels_per_case: 500
   random_forest: {trees: 5}
   gradient_boosting: {iterations: 5}
-train: {epochs: 2, warmup: 1, learning_rate: 0.01}
+train: {batch_size: 32, epochs: 2, warmup: 1, learning_rate: 0.01}
 """
 
 # Patients are measured and drawn in the tests' own process, where they can be watched.
@@ -72,17 +81,13 @@ def no_network():
 @pytest.fixture(scope="session")
 def mri_root(tmp_path_factory):
     """Eight MRI patients in the ACDC layout; read only."""
-    root = tmp_path_factory.mktemp("phantoms") / "mri"
-    write_phantoms(root, 8, "mri", seed=1)
-    return root
+    return made_once(tmp_path_factory, "mri", lambda root: write_phantoms(root, 8, "mri", seed=1))
 
 
 @pytest.fixture(scope="session")
 def echo_root(tmp_path_factory):
     """Eight echo patients in the CAMUS layout; read only."""
-    root = tmp_path_factory.mktemp("phantoms") / "echo"
-    write_phantoms(root, 8, "echo", seed=1)
-    return root
+    return made_once(tmp_path_factory, "echo", lambda root: write_phantoms(root, 8, "echo", seed=1))
 
 
 @pytest.fixture
@@ -103,14 +108,23 @@ def echo_copy(echo_root, tmp_path):
 
 @pytest.fixture(scope="session")
 def config_file(mri_root, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("config")
-    path = folder / "tiny.yaml"
-    path.write_text(TINY % (mri_root, folder / "cache"))
-    return path
+    """Two tiny networks, two epochs; the cache beside it is made once."""
+
+    def make(folder):
+        (folder / "tiny.yaml").write_text(TINY % (mri_root, folder / "cache"))
+
+    return made_once(tmp_path_factory, "config", make) / "tiny.yaml"
 
 
 @pytest.fixture(scope="session")
 def finished(config_file, tmp_path_factory):
-    run = tmp_path_factory.mktemp("runs") / "finished"
-    assert train_ensemble.main(["--config", str(config_file), "--run-dir", str(run)]) == 0
-    return run
+    """A whole run of the real networks, trained for two epochs; read only."""
+
+    def make(folder):
+        command = ["--config", str(config_file), "--run-dir", str(folder / "run")]
+        with eagerly():
+            assert train_ensemble.main([*command, "--stage", "prepare"]) == 0
+            assert train_ensemble.main([*command, "--stage", "train"]) == 0
+        assert train_ensemble.main(command) == 0
+
+    return made_once(tmp_path_factory, "finished", make) / "run"

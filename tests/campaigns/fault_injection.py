@@ -25,7 +25,6 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
-import keras
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -33,6 +32,7 @@ import pandas as pd
 from cardiac_seg.data.phantoms.dataset import write_phantoms
 from cardiac_seg.members import training
 from tests.support.finished_runs import quick
+from tests.support.little_training import small_network
 
 CONFIG = """
 data: {dataset: acdc, root: %s, cache: %s}
@@ -93,7 +93,8 @@ def inject_faults(folder: Path, kills: int, seed: int) -> Counter:
         commands = _new(folder, run, scheme)
         # Each stage as often as any other, in the order of a run.
         for stage in STAGES:
-            for _ in range(1 + (killed[stage] < kills / len(STAGES) / 2)):
+            twice = kills > len(STAGES) and killed[stage] < kills / len(STAGES) / 2
+            for _ in range(1 + twice):
                 if killed.total() < kills and _killed_in(stage, commands, run, draw):
                     killed[stage] += 1
         _finish(commands)
@@ -230,23 +231,12 @@ def _give(command: list[str], said: str, most_bytes: int | None) -> None:
         file = stack.enter_context(open(said, "w"))
         for context in (redirect_stdout(file), redirect_stderr(file), quick()):
             stack.enter_context(context)
-        stack.enter_context(mock.patch.object(training, "build_member", _small_network))
+        stack.enter_context(mock.patch.object(training, "build_member", small_network))
         # A shell that started the tests in the background had it ignored, for them and for this.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if most_bytes:
             resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, resource.RLIM_INFINITY))
         sys.exit(main(command[1:]))
-
-
-def _small_network(member: str, config, classes: int) -> keras.Model:
-    """Has what a checkpoint must keep, and starts in a second: the real ones take twenty."""
-    layers = keras.layers
-    image = x = keras.Input((None, None, 1))
-    for _ in range(2):
-        x = layers.Conv2D(64, 3, padding="same")(x)
-        x = layers.ReLU()(layers.BatchNormalization()(x))
-    x = layers.SpatialDropout2D(0.1)(x)
-    return keras.Model(image, layers.Softmax()(layers.Conv2D(classes, 1)(x)), name=member)
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from cardiac_seg.members.optimizer import build_optimizer
 from cardiac_seg.members.training import TrainingJob, train
 from cardiac_seg.members.training_state import TrainingState, read_state, save_training
 from cardiac_seg.system.errors import UserError
+from tests.support.little_training import small_network
 
 
 def tiny_config(root, **train_settings) -> Config:
@@ -38,6 +39,12 @@ def tiny_config(root, **train_settings) -> Config:
             "train": {"epochs": 3, "warmup": 1, "learning_rate": 0.01, **train_settings},
         }
     )
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Trains a small network in place of a member's."""
+    monkeypatch.setattr(training, "build_member", small_network)
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +151,7 @@ def trained_whole_and_resumed(cache, config, tmp_path, monkeypatch):
     return (whole, train(whole, cache, config)), (resumed, train(resumed, cache, config))
 
 
+@pytest.mark.usefixtures("small")
 def test_a_resumed_training_equals_an_uninterrupted_one(cache, mri_root, tmp_path, monkeypatch):
     # Averaged weights and a falling learning rate: all that a checkpoint must bring back.
     settings = {"schedule": "constant", "reduce_lr": 1, "early_stopping": 9, "crop": [32, 32]}
@@ -206,6 +214,7 @@ def test_a_network_that_could_not_be_read_again_is_refused_before_it_is_trained(
     assert not job.last.exists()
 
 
+@pytest.mark.usefixtures("small")
 def test_early_stopping_ends_after_its_patience(cache, mri_root, tmp_path, monkeypatch):
     monkeypatch.setattr(
         training,
@@ -217,6 +226,7 @@ def test_early_stopping_ends_after_its_patience(cache, mri_root, tmp_path, monke
     assert (state.epoch, state.best_epoch, state.finished) == (2, 1, True)
 
 
+@pytest.mark.usefixtures("small")
 def test_a_plateau_lowers_the_learning_rate(cache, mri_root, tmp_path, monkeypatch):
     scores = {"val_dice": 0.5, "val_accuracy": 0.5, "val_cross_entropy": 1.0}
     monkeypatch.setattr(training, "case_scores", lambda *_: scores)
@@ -233,6 +243,7 @@ def test_a_polynomial_schedule_falls_to_nothing():
     assert [float(rate(step)) for step in (0, 10, 20)] == pytest.approx([0.01, 0.01 * 0.5**0.9, 0])
 
 
+@pytest.mark.usefixtures("small")
 def test_a_loss_that_is_not_finite_stops_with_advice(cache, mri_root, tmp_path):
     config = tiny_config(mri_root, learning_rate=1e30, schedule="constant", optimizer="sgd")
     with pytest.raises(UserError, match=r"loss became .* epoch .*learning_rate"):

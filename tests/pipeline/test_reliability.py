@@ -13,7 +13,7 @@ import pytest
 import train_ensemble
 from cardiac_seg.config.loading import load_config
 from cardiac_seg.run.open import at_work, create
-from tests.campaigns.fault_injection import CONFIG, inject_faults, results, started
+from tests.campaigns.fault_injection import CONFIG, STAGES, inject_faults, results, started
 from tests.support.paths import REPO
 
 MAX_SECONDS = 120
@@ -37,7 +37,8 @@ def given(command, said, **limits):
 
 
 def test_killed_runs_end_as_an_undisturbed_one(tmp_path):
-    assert inject_faults(tmp_path, 10, seed=0).total() >= 10
+    killed = inject_faults(tmp_path, len(STAGES), seed=0)
+    assert killed.total() >= len(STAGES) and killed["evaluation"] and killed["analysis"]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -127,18 +127,19 @@ def test_jax_predicts_and_trains_like_tensorflow(finished, config_file, mri_root
     source = mri_root / case.relative_to(finished / "masks" / "ensemble")
     quick_compile = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     environment = {**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": quick_compile}
-    run = [sys.executable, "-m", "cardiac_seg", "predict", finished, source]
+    predict = ["predict", str(finished), str(source), "--output", str(tmp_path)]
+    train = ["--config", str(config_file), "--stage", "train", "--run-dir", str(tmp_path / "run")]
+    train += ["--member", "unet_advanced", "--set", "train.epochs=1", "--set", "train.warmup=0"]
+    code = (
+        "import cardiac_seg.__main__, train_ensemble\n"
+        f"assert cardiac_seg.__main__.main({predict}) == 0\n"
+        f"assert train_ensemble.main({train}) == 0"
+    )
     done = subprocess.run(
-        [*run, "--output", tmp_path], cwd=REPO, env=environment, capture_output=True, text=True
+        [sys.executable, "-c", code], cwd=REPO, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     mask = np.asarray(nib.load(tmp_path / source.name).dataobj)
     assert (mask == np.asarray(nib.load(case).dataobj)).mean() > 0.999
-
-    train = [sys.executable, "train_ensemble.py", "--config", config_file, "--stage", "train"]
-    train += ["--run-dir", tmp_path / "run", "--member", "unet_advanced"]
-    train += ["--set", "train.epochs=1", "--set", "train.warmup=0"]
-    done = subprocess.run(train, cwd=REPO, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
     history = pd.read_csv(tmp_path / "run" / "history" / "unet_advanced" / "full.csv")
     assert np.isfinite(history.loss).all()

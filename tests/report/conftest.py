@@ -10,8 +10,10 @@ from cardiac_seg.config.sections import MEMBERS
 from cardiac_seg.pipeline import measure_run
 from cardiac_seg.report import pictures
 from cardiac_seg.run.folder import Run
+from cardiac_seg.run.open import open_run
 from tests.support.analyses import analyze, few_resamples
 from tests.support.finished_runs import make_run, quick
+from tests.support.made_once import made_once
 from tests.support.measured import QUALITY
 
 
@@ -25,25 +27,29 @@ def few_draws():
 @pytest.fixture(scope="session")
 def mri(mri_root, tmp_path_factory):
     """Three test patients, analysed; two epochs of training are on record."""
-    with few_resamples():
-        run = make_run(tmp_path_factory.mktemp("analysis") / "mri", "acdc", mri_root)
-    for member in MEMBERS:
-        path = run.history(member, "full")
-        path.parent.mkdir(parents=True)
-        path.write_text("epoch,loss,val_dice,seconds\n1,1.5,0.3,1\n2,1.0,0.5,1\n")
-    with few_resamples(), quick(("_test.png", "dice_test.pdf")):
-        assert analyze(run.folder) == 0
-    return run
+
+    def make(folder):
+        with few_resamples(), quick(("_test.png", "dice_test.pdf")):
+            run = make_run(folder / "mri", "acdc", mri_root)
+            for member in MEMBERS:
+                path = run.history(member, "full")
+                path.parent.mkdir(parents=True)
+                path.write_text("epoch,loss,val_dice,seconds\n1,1.5,0.3,1\n2,1.0,0.5,1\n")
+            assert analyze(run.folder) == 0
+
+    return open_run(made_once(tmp_path_factory, "analysed_mri", make) / "mri")
 
 
 @pytest.fixture(scope="session")
 def echo(echo_root, tmp_path_factory):
     """Three test patients, analysed."""
-    with few_resamples():
-        run = make_run(tmp_path_factory.mktemp("analysis") / "echo", "camus", echo_root)
-    with few_resamples(), quick():
-        assert analyze(run.folder) == 0
-    return run
+
+    def make(folder):
+        with few_resamples(), quick():
+            run = make_run(folder / "echo", "camus", echo_root)
+            assert analyze(run.folder) == 0
+
+    return open_run(made_once(tmp_path_factory, "analysed_echo", make) / "echo")
 
 
 @pytest.fixture
