@@ -37,7 +37,7 @@ stacking:
   pixels_per_case: 500
   random_forest: {trees: 5}
   gradient_boosting: {iterations: 5}
-train: {batch_size: 32, epochs: 2, warmup: 1, learning_rate: 0.01}
+train: {precision: float32, batch_size: 32, epochs: 2, warmup: 1, learning_rate: 0.01}
 """
 
 # Patients are measured and drawn in the tests' own process, where they can be watched.

@@ -24,6 +24,8 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     with (folder.parent / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
+            if folder.exists():
+                pytest.fail(f"{name}: could not be made, see the first test that asked for it")
             folder.mkdir()
             make(folder)
             done.touch()
