@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardiac_seg.config.loading import dump_config, load_config
-from cardiac_seg.config.sections import MEMBERS, STAGES, Config
+from cardiac_seg.config.sections import STAGES, Config
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import start_log
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--run-dir", type=Path, help="create or join a run (default: outputs/<config>)"
     )
     parser.add_argument("--stage", choices=STAGES, help="only this stage")
-    parser.add_argument("--member", choices=MEMBERS, help="train only this network")
+    parser.add_argument("--member", metavar="NAME", help="train only this network")
     parser.add_argument("--fold", type=int, help="train only this fold")
     parser.add_argument(
         "--print-config", action="store_true", help="show the resolved config and stop"

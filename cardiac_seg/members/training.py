@@ -101,21 +101,13 @@ def train(job: TrainingJob, cache: Cache, config: Config) -> TrainingState:
         log.info("%s %s: resumed after epoch %d", job.member, job.fold, state.epoch)
     log.info(
         "%s %s: %s parameters, %s, %d training and %d validation slices, epoch %d of %d",
-        job.member,
-        job.fold,
-        f"{model.count_params():,}",
-        precision,
-        len(batches.rows),
+        *(job.member, job.fold, f"{model.count_params():,}", precision, len(batches.rows)),
         sum(case.stop - case.start for case in job.validation),
-        state.epoch + 1,
-        config.train.epochs,
+        *(state.epoch + 1, config.train.epochs),
     )
     callbacks = [_Epochs(job, cache, config, seed, batches, state)]
     if config.train.tensorboard:
-        if extra := backend.tensorboard_callback(job.tensorboard):
-            callbacks.append(extra)
-        else:
-            log.info("train.tensorboard: skipped, it needs the TensorFlow backend")
+        callbacks += _tensorboard(job)
     with backend.memory_advice(config.train.batch_size, "train.batch_size"):
         model.fit(
             batches,
@@ -127,6 +119,13 @@ def train(job: TrainingJob, cache: Cache, config: Config) -> TrainingState:
             callbacks=callbacks,
         )
     return state
+
+
+def _tensorboard(job: TrainingJob) -> list[keras.callbacks.Callback]:
+    callback = backend.tensorboard_callback(job.tensorboard)
+    if callback is None:
+        log.info("train.tensorboard: skipped, it needs the TensorFlow backend")
+    return [] if callback is None else [callback]
 
 
 def case_scores(

@@ -6,7 +6,7 @@ from cardiac_seg.meta.features.feature_set import FeatureSet
 from cardiac_seg.meta.learners.learner import Learner
 from cardiac_seg.meta.temperature import log_loss
 
-MOST_PIXELS = 20_000  # for permutation importance
+MAX_PIXELS = 20_000  # for permutation importance
 
 
 def count_changes(label: np.ndarray, mean: np.ndarray, mask: np.ndarray) -> dict[str, int]:
@@ -79,9 +79,9 @@ def permutation_importance(
     if not len(labels):
         return dict.fromkeys(features.groups, 0.0)
     rng = np.random.default_rng(seed)
-    if len(labels) > MOST_PIXELS:
-        some = rng.choice(len(labels), MOST_PIXELS, replace=False)
-        values, labels, weights = values[some], labels[some], weights[some]
+    if len(labels) > MAX_PIXELS:
+        drawn = rng.choice(len(labels), MAX_PIXELS, replace=False)
+        values, labels, weights = values[drawn], labels[drawn], weights[drawn]
     plain = log_loss(learner.predict(values), labels, weights)
     importance = {}
     for group in features.groups:

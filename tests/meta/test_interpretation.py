@@ -163,7 +163,7 @@ def test_importance_heeds_the_weights():
 
 
 def test_importance_takes_a_sample_of_many_pixels(monkeypatch):
-    monkeypatch.setattr(interpretation, "MOST_PIXELS", 10)
+    monkeypatch.setattr(interpretation, "MAX_PIXELS", 10)
     seen = []
 
     def predict(values):
