@@ -22,7 +22,12 @@ import train_ensemble
 from cardiac_seg.data.phantoms.dataset import write_phantoms
 from tests.support.little_training import eagerly
 from tests.support.made_once import made_once
-from tests.support.stacking_runs import prepared  # noqa: F401  a fixture
+from tests.support.stacking_runs import (  # noqa: F401  fixtures
+    cache_of_small,
+    prepared,
+    stacked,
+    stacked_once,
+)
 
 TINY = """
 data: {dataset: acdc, root: %s, cache: %s}

@@ -186,23 +186,19 @@ def test_a_class_missing_from_the_maps_is_named(prepared):
     assert not list(run.meta.glob("*.skops"))
 
 
-def test_a_learner_of_another_feature_set_is_refused(prepared):
-    run, data, _ = prepared(stacking__learners=["logistic"])
-    stack(run, data)
-    shutil.copy(run.meta / "logistic_core.skops", run.meta / "logistic.skops")
+def test_a_learner_of_another_feature_set_is_refused(stacked):
+    shutil.copy(stacked.meta / "logistic_core.skops", stacked.meta / "logistic.skops")
     with pytest.raises(UserError, match=r"logistic\.skops: damaged or of another run"):
-        read_combiner(run, ["logistic"])
-    (run.meta / "logistic.skops").unlink()
+        read_combiner(stacked, ["logistic"])
+    (stacked.meta / "logistic.skops").unlink()
     with pytest.raises(UserError, match=r"logistic\.skops: missing"):
-        read_combiner(run, ["logistic"])
+        read_combiner(stacked, ["logistic"])
 
 
-def test_temperatures_of_other_members_are_refused(prepared):
-    run, data, _ = prepared(stacking__learners=["logistic"])
-    stack(run, data)
-    (run.meta / "temperature.json").write_text('{"another": 1.0}')
+def test_temperatures_of_other_members_are_refused(stacked):
+    (stacked.meta / "temperature.json").write_text('{"another": 1.0}')
     with pytest.raises(UserError, match=r"temperature\.json: expected one number for each"):
-        read_combiner(run, ["logistic"])
+        read_combiner(stacked, ["logistic"])
 
 
 @pytest.mark.parametrize("content", ['{"method": "oracle"}', "[]", "{"])
@@ -260,9 +256,7 @@ def test_the_folder_is_the_only_thing_a_stack_writes(prepared):
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"logistic": {"below": 2}, "logistic_core": {}}'])
-def test_damaged_thresholds_are_named(prepared, content):
-    run, data, _ = prepared(stacking__learners=["logistic"])
-    stack(run, data)
-    (run.meta / "thresholds.json").write_text(content)
+def test_damaged_thresholds_are_named(stacked, content):
+    (stacked.meta / "thresholds.json").write_text(content)
     with pytest.raises(UserError, match=r"thresholds\.json: .*stack again"):
-        read_combiner(run, ["logistic"])
+        read_combiner(stacked, ["logistic"])

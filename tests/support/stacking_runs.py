@@ -1,15 +1,18 @@
 """Runs whose networks are stand-ins, for tests of the stacking."""
 
 import json
+import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 
 from cardiac_seg.config.loading import load_config
 from cardiac_seg.pipeline.prepare import find_cases, prepare
+from cardiac_seg.pipeline.stages import stack
 from cardiac_seg.pipeline.train import training_cases
 from cardiac_seg.run import members
-from cardiac_seg.run.open import create, join
+from cardiac_seg.run.open import create, join, open_run
 
 SMALL = """
 data: {dataset: acdc, root: %s, cache: %s}
@@ -54,23 +57,48 @@ class StandIn:
         return maps
 
 
+def set_up(folder, mri_root, cache, patch, **overrides):
+    """A run in `folder` whose networks are stand-ins, with its cases and what it asks of them."""
+    config = folder / "small.yaml"
+    config.write_text(SMALL % (mri_root, cache))
+    sets = [f"{key.replace('__', '.')}={json.dumps(v)}" for key, v in overrides.items()]
+    resolved = load_config(config, sets)
+    create(resolved, folder / "run")
+    run = join(resolved, folder / "run")
+    data, asked = prepare(run, find_cases(run)), []
+    patch.setattr(
+        members,
+        "load_network",
+        lambda run, member, fold: StandIn(run, data.cache, member, fold, asked),
+    )
+    return run, data, asked
+
+
+@pytest.fixture(scope="session")
+def cache_of_small(tmp_path_factory):
+    """Preprocessed once for all runs."""
+    return tmp_path_factory.mktemp("cache_of_small")
+
+
 @pytest.fixture
-def prepared(mri_root, tmp_path, monkeypatch):
+def prepared(mri_root, cache_of_small, tmp_path, monkeypatch):
     """Makes a run whose networks are stand-ins; gives it with its cases and questions."""
+    return partial(set_up, tmp_path, mri_root, cache_of_small, monkeypatch)
 
-    def make(**overrides):
-        config = tmp_path / "small.yaml"
-        config.write_text(SMALL % (mri_root, tmp_path / "cache"))
-        sets = [f"{key.replace('__', '.')}={json.dumps(v)}" for key, v in overrides.items()]
-        resolved = load_config(config, sets)
-        create(resolved, tmp_path / "run")
-        run = join(resolved, tmp_path / "run")
-        data, asked = prepare(run, find_cases(run)), []
-        monkeypatch.setattr(
-            members,
-            "load_network",
-            lambda run, member, fold: StandIn(run, data.cache, member, fold, asked),
+
+@pytest.fixture(scope="session")
+def stacked_once(mri_root, cache_of_small, tmp_path_factory):
+    """The folder of a run stacked with logistic regression; read only."""
+    folder = tmp_path_factory.mktemp("stacked_once")
+    with pytest.MonkeyPatch.context() as patch:
+        run, data, _ = set_up(
+            folder, mri_root, cache_of_small, patch, stacking__learners=["logistic"]
         )
-        return run, data, asked
+        stack(run, data)
+    return run.folder
 
-    return make
+
+@pytest.fixture
+def stacked(stacked_once, tmp_path):
+    """A copy of a stacked run, to damage."""
+    return open_run(shutil.copytree(stacked_once, tmp_path / "stacked"))
