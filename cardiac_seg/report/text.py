@@ -5,6 +5,7 @@ import pandas as pd
 
 from cardiac_seg.drawing.styles import METHOD_NAMES, METRIC_NAMES
 from cardiac_seg.meta.methods import MEAN, WEIGHTED_MEAN
+from cardiac_seg.metrics.indices import possible_indices
 from cardiac_seg.report.numbers import in_brackets, p_value
 from cardiac_seg.report.page.page import Verdict
 from cardiac_seg.report.tables.columns import ENSEMBLE, RECORDED_EF
@@ -143,7 +144,11 @@ def _quality(agreement: pd.DataFrame) -> Verdict:
 
 def _missing_indices(run: Run, tables: dict) -> list[str]:
     cases, clinical, lines = read_test_cases(run), tables["clinical"], []
-    if run.dataset.modality.ndim == 3 and cases.heart_rate.isna().all():
+    possible = possible_indices(run.dataset.anatomy, run.dataset.modality.ndim)
+    if not possible:
+        return ["No structure that a clinical index is computed from: no volumes and no EF."]
+    with_output = run.dataset.modality.ndim == 3 and "cardiac_output_l_min" in possible
+    if with_output and cases.heart_rate.isna().all():
         lines.append("No heart rate in the data: no cardiac output.")
     if run.dataset.modality.ndim == 2:
         told = tables["agreement"]
