@@ -146,10 +146,12 @@ class StepClock(keras.callbacks.Callback):
         self.times = []
 
     def on_train_batch_begin(self, batch, logs=None):
+        """Notes when the first step begins."""
         if batch == 0:
             self.times.append(time.perf_counter())
 
     def on_train_batch_end(self, batch, logs=None):
+        """Notes when a step ends."""
         self.times.append(time.perf_counter())
 
 

@@ -40,19 +40,7 @@ def make_split(config: Config, dataset: Dataset, root: Path, files: list[CaseFil
     rng = np.random.default_rng(settings.seed)
     shuffled = _shuffled(patients, strata if settings.stratify else {}, rng)
 
-    if settings.scheme == "official":
-        if dataset.official_split is None:
-            raise UserError(f"split.scheme: {dataset.name} has no official split; use random")
-        subsets = dataset.official_split(root, patients)
-    else:
-        drawn = set(_evenly(shuffled, settings.test))
-        subsets = {p: "test" if p in drawn else "train" for p in patients}
-    if "validation" not in subsets.values() and "train" in subsets.values():
-        rest = [p for p in shuffled if subsets[p] == "train"]
-        test_share = 1 - len(rest) / len(patients)
-        for p in _evenly(rest, settings.validation / (1 - test_share)):
-            subsets[p] = "validation"
-
+    subsets = _subsets(config, dataset, root, patients, shuffled)
     if scheme == "out_of_fold":
         stacked, kind = [p for p in shuffled if subsets[p] != "test"], "development"
     else:
@@ -118,6 +106,26 @@ def fold_patients(split: pd.DataFrame, fold: str, scheme: str) -> tuple[set[str]
         validation = np.zeros(len(split), bool)
     train = development & ~validation
     return set(split.patient[train]), set(split.patient[validation])
+
+
+def _subsets(
+    config: Config, dataset: Dataset, root: Path, patients: list[str], shuffled: list[str]
+) -> dict[str, str]:
+    """Patient -> train, validation or test."""
+    settings = config.split
+    if settings.scheme == "official":
+        if dataset.official_split is None:
+            raise UserError(f"split.scheme: {dataset.name} has no official split; use random")
+        subsets = dataset.official_split(root, patients)
+    else:
+        drawn = set(_evenly(shuffled, settings.test))
+        subsets = {p: "test" if p in drawn else "train" for p in patients}
+    if "validation" not in subsets.values() and "train" in subsets.values():
+        rest = [p for p in shuffled if subsets[p] == "train"]
+        test_share = 1 - len(rest) / len(patients)
+        for p in _evenly(rest, settings.validation / (1 - test_share)):
+            subsets[p] = "validation"
+    return subsets
 
 
 def _shuffled(patients: list[str], strata: dict[str, str], rng: np.random.Generator) -> list[str]:

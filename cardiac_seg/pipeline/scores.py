@@ -211,6 +211,7 @@ def summarize(scores: Scores, structures: tuple[str, ...], control: str, seed: i
 def cases_with_maps(
     run: Run, files: list[CaseFile], description: str
 ) -> Iterator[tuple[Case, CaseMaps]]:
+    """Reads each case with its maps, under a progress bar."""
     for file in bar(files, description, unit="case"):
         maps = read_maps(run.map(file.name), run.config.members)
         yield read_case(file, run.dataset.num_classes), maps

@@ -55,27 +55,44 @@ def ablate(folder: Path, learner: str | None = None) -> str:
     if learner not in fitted:
         raise UserError(f"{folder}: has no learner {learner!r}, it has {', '.join(fitted)}")
     control = calibrated_control(run)
-    names = set(tables[control].index.get_level_values("case"))
-    found = run.dataset.find(run.root, run.config.data.views, run.config.data.phases)
-    files = [file for file in found if file.name in names]
-    if len(files) < len(names):
-        raise UserError(f"{run.root}: {len(names) - len(files)} development cases are gone")
-    base = tables[learner]
+    files = _development_files(run, tables[control])
     for name, settings in bar(
         list(variants(run.config.stacking, learner)), "variants", unit="variant"
     ):
-        path = folder / ABLATION / learner / f"{name}.csv"
-        if not path.is_file():
-            config = run.config.model_copy(update={"stacking": settings})
-            log.info("%s: %s", learner, name)
-            rows = _cross_fitted(replace(run, config=config), files, learner)
-            with whole_file(path) as partial:
-                rows.to_csv(partial, index=False)
-        columns = dict.fromkeys(("patient", "case", "structure"), str) | {"dice": float}
-        rows = read_stored_table(path, columns, "delete it, it is made again")
-        tables[name] = wide(run, rows)
+        tables[name] = _variant(run, files, learner, name, settings)
+    return _markdown(run, tables, control, learner)
+
+
+def _development_files(run: Run, table: pd.DataFrame) -> list[CaseFile]:
+    """The cases that a table of development scores holds."""
+    names = set(table.index.get_level_values("case"))
+    cases = run.dataset.find(run.root, run.config.data.views, run.config.data.phases)
+    files = [file for file in cases if file.name in names]
+    if len(files) < len(names):
+        raise UserError(f"{run.root}: {len(names) - len(files)} development cases are gone")
+    return files
+
+
+def _variant(
+    run: Run, files: list[CaseFile], learner: str, name: str, settings: Stacking
+) -> pd.DataFrame:
+    """Dice of a learner with other settings, cross-fitted where it is not kept from before."""
+    path = run.folder / ABLATION / learner / f"{name}.csv"
+    if not path.is_file():
+        config = run.config.model_copy(update={"stacking": settings})
+        log.info("%s: %s", learner, name)
+        rows = _cross_fitted(replace(run, config=config), files, learner)
+        with whole_file(path) as partial:
+            rows.to_csv(partial, index=False)
+    columns = dict.fromkeys(("patient", "case", "structure"), str) | {"dice": float}
+    return wide(run, read_stored_table(path, columns, "delete it, it is made again"))
+
+
+def _markdown(run: Run, tables: dict[str, pd.DataFrame], control: str, learner: str) -> str:
+    """A row for each method and variant, with what it differs by from control and learner."""
+    base = tables[learner]
     lines = [
-        f"{folder}: {base.index.get_level_values('patient').nunique()} patients, {len(base)} "
+        f"{run.folder}: {base.index.get_level_values('patient').nunique()} patients, {len(base)} "
         f"images. {WHAT}.",
         "",
         "| | " + " | ".join(base) + f" | mean | minus {control} | minus {learner} |",

@@ -98,25 +98,9 @@ def describe_errors(folder: Path, output: Path | None = None) -> str:
             for value, some in known.groupby(column):
                 per_patient = some[structures].groupby(level=0).mean()
                 lines.append(_line(value, per_patient.mean(), width))
-    labels, lv = run.dataset.num_classes, run.dataset.anatomy.label("lv_cavity")
-    by_slices = run.dataset.modality.ndim == 3 and lv is not None
-    counts = {region: np.zeros((labels, labels), np.int64) for region in (*REGIONS, OUTSIDE)}
     worst = table.mean(axis=1).nsmallest(WORST).index.get_level_values("case")
-    for case, maps, mask, probabilities in _masks(run, set(table.index.get_level_values("case"))):
-        if by_slices:
-            for region, slices in _regions(case.label == lv):
-                counts[region] += confusion(case.label[slices], mask[slices], labels)
-        if output and case.file.name in worst:
-            dice = table.xs(case.file.name, level="case").iloc[0].to_dict()
-            entropy = native_entropy(probabilities, maps.grid) / np.float32(255)
-            page = overlays.case_page(
-                *(case.file.name, case.label, mask, maps.image, entropy, case.spacing),
-                run.dataset.anatomy,
-                dice,
-            )
-            with whole_file(output / f"{case.file.name}.png") as partial:
-                partial.write_bytes(page)
-    if by_slices:
+    counts = _look_at(run, table, worst, output)
+    if counts:
         lines.append(_head("slices", table, width) + "  (pooled)")
         for region, pixels in counts.items():
             pooled = pd.Series(dice_from_confusion(pixels)[1:], structures)
@@ -129,6 +113,31 @@ def describe_errors(folder: Path, output: Path | None = None) -> str:
         if correlation is not None:
             lines.append(f"correlation of errors, {other} with {one}: {correlation:.3f}")
     return "\n".join(lines)
+
+
+def _look_at(
+    run: Run, table: pd.DataFrame, worst: pd.Index, output: Path | None
+) -> dict[str, np.ndarray]:
+    """Draws the worst cases; region -> confusion of its slices, nothing where there are none."""
+    labels, lv = run.dataset.num_classes, run.dataset.anatomy.label("lv_cavity")
+    counts = {}
+    if run.dataset.modality.ndim == 3 and lv is not None:
+        counts = {region: np.zeros((labels, labels), np.int64) for region in (*REGIONS, OUTSIDE)}
+    for case, maps, mask, probabilities in _masks(run, set(table.index.get_level_values("case"))):
+        if counts:
+            for region, slices in _regions(case.label == lv):
+                counts[region] += confusion(case.label[slices], mask[slices], labels)
+        if output and case.file.name in worst:
+            dice = table.xs(case.file.name, level="case").iloc[0].to_dict()
+            entropy = native_entropy(probabilities, maps.grid) / np.float32(255)
+            page = overlays.case_page(
+                *(case.file.name, case.label, mask, maps.image, entropy, case.spacing),
+                run.dataset.anatomy,
+                dice,
+            )
+            with whole_file(output / f"{case.file.name}.png") as partial:
+                partial.write_bytes(page)
+    return counts
 
 
 def _regions(cavity: np.ndarray) -> list[tuple[str, np.ndarray]]:

@@ -16,6 +16,28 @@ from cardiac_seg.report.page.page import (
 AWKWARD = '<b>&"'
 
 
+SCORES = pd.DataFrame(
+    {
+        "method": ["unet_advanced", "deep_unet_improved", "mean", AWKWARD],
+        "Dice": [0.912, 0.0895, 0.93, np.nan],
+        "difference": [-0.012, 0.3, -0.0002, 0.004],
+        "p (Holm)": [0.00001, 0.04, 0.7, np.nan],
+        "pixels": [1234567, 20, 3, 100],
+        "verdict": ["worse", "better", "not shown", "not shown"],
+    }
+)
+VERDICTS = [
+    Verdict(
+        "Is the meta-learner better than the mean of the members?",
+        "Not shown: +.004 Dice (95 % interval -.002 to .010)",
+        "open",
+        "Wilcoxon p = .21 over 12 patients; Holm-adjusted over four comparisons.",
+    ),
+    Verdict("Are its probabilities better calibrated?", "Yes, near the boundary", "good"),
+    Verdict("Are distances smaller?", "No: HD95 is larger by 0.4 mm", "bad", AWKWARD),
+]
+
+
 def ring(size, rng):
     """A bright ring in speckle, like a ventricle's short axis; (size, size, 3) uint8."""
     y, x = np.mgrid[:size, :size] / size - 0.5
@@ -33,6 +55,30 @@ def write_figure(stem, picture):
     return Figure(
         f"Drawing {stem.name}", "What it shows.", stem.with_suffix(".png"), stem.with_suffix(".pdf")
     )
+
+
+def example_cases(cases, rng):
+    """Rows of the table of cases, one of them undefined and one failed."""
+    names = [f"patient{i:03d}_ED" for i in range(cases - 1)] + [AWKWARD]
+    return [
+        CaseRow(
+            case=name,
+            patient=name[:10],
+            group=("healthy", "abnormal RV", "dilated")[i % 3],
+            columns={
+                "mean Dice": 0.5 + i / (2 * cases) if i != 3 else np.nan,
+                "volume difference (mL)": (-1) ** i * (2.5 + 13 * i),
+                "review rank": i + 1,
+                "image quality": ("good", "poor")[i % 2],
+            },
+            thumbnail=cv2.imencode(".jpg", ring(110, rng), [cv2.IMWRITE_JPEG_QUALITY, 97])[
+                1
+            ].tobytes(),
+            page=f"cases/{name}.png",
+            failure="no component of RV in the mask" if i == 5 else "",
+        )
+        for i, name in enumerate(names)
+    ]
 
 
 def example_report(folder, cases=12, figures=2):
@@ -54,50 +100,12 @@ def example_report(folder, cases=12, figures=2):
         write_figure(folder / "figures" / f"figure_{i}", (lines, speckle)[i % 2])
         for i in range(figures)
     ]
-    names = [f"patient{i:03d}_ED" for i in range(cases - 1)] + [AWKWARD]
-    rows = [
-        CaseRow(
-            case=name,
-            patient=name[:10],
-            group=("healthy", "abnormal RV", "dilated")[i % 3],
-            columns={
-                "mean Dice": 0.5 + i / (2 * cases) if i != 3 else np.nan,
-                "volume difference (mL)": (-1) ** i * (2.5 + 13 * i),
-                "review rank": i + 1,
-                "image quality": ("good", "poor")[i % 2],
-            },
-            thumbnail=cv2.imencode(".jpg", ring(110, rng), [cv2.IMWRITE_JPEG_QUALITY, 97])[
-                1
-            ].tobytes(),
-            page=f"cases/{name}.png",
-            failure="no component of RV in the mask" if i == 5 else "",
-        )
-        for i, name in enumerate(names)
-    ]
-    scores = pd.DataFrame(
-        {
-            "method": ["unet_advanced", "deep_unet_improved", "mean", AWKWARD],
-            "Dice": [0.912, 0.0895, 0.93, np.nan],
-            "difference": [-0.012, 0.3, -0.0002, 0.004],
-            "p (Holm)": [0.00001, 0.04, 0.7, np.nan],
-            "pixels": [1234567, 20, 3, 100],
-            "verdict": ["worse", "better", "not shown", "not shown"],
-        }
-    )
+    rows = example_cases(cases, rng)
     wide = pd.DataFrame(rng.random((30, 16)), columns=[f"feature {i}" for i in range(16)])
     return Report(
         title="Ensemble on phantoms",
         subtitle="ACDC layout, 12 test patients, one split, one seed",
-        verdicts=[
-            Verdict(
-                "Is the meta-learner better than the mean of the members?",
-                "Not shown: +.004 Dice (95 % interval -.002 to .010)",
-                "open",
-                "Wilcoxon p = .21 over 12 patients; Holm-adjusted over four comparisons.",
-            ),
-            Verdict("Are its probabilities better calibrated?", "Yes, near the boundary", "good"),
-            Verdict("Are distances smaller?", "No: HD95 is larger by 0.4 mm", "bad", AWKWARD),
-        ],
+        verdicts=VERDICTS,
         targets=pd.DataFrame(
             {
                 "target": ["mean Dice > .85", "LV > .90", "background > .95"],
@@ -113,7 +121,7 @@ def example_report(folder, cases=12, figures=2):
                 "",
                 drawn[1:],
                 [
-                    Table("Scores of each method", scores, folder / "tables" / "scores.csv"),
+                    Table("Scores of each method", SCORES, folder / "tables" / "scores.csv"),
                     Table("Many columns", wide),
                 ],
             ),

@@ -30,6 +30,7 @@ class Plane:
 
     @property
     def normal(self) -> np.ndarray:
+        """(3,) unit vector across the plane."""
         return np.cross(*self.orientation)
 
 

@@ -137,6 +137,7 @@ def frames_of_file(path: Path, header: Dataset) -> list[Frame]:
 
 
 def frame_count(path: Path, header: Dataset) -> int:
+    """How many frames a file says it holds; 1 where it says nothing."""
     count = read_number(Frame(path, None, header), "NumberOfFrames")
     if count is not None and not 1 <= count <= MAX_FRAMES:
         advice = "repair the header, or export it again"
@@ -180,6 +181,7 @@ def read_numbers(frame: Frame, keyword: str, count: int | None = None) -> np.nda
 def differing(
     frame: Frame, keyword: str, first: Frame, advice: str = "give one stack at a time"
 ) -> UserError:
+    """The error that a frame's tag is not as the first frame's."""
     difference = f"differs from that of {first.path}"
     if not keyword.endswith("UID"):
         one, other = (shown_value(f.header.get(keyword)) for f in (frame, first))
@@ -197,15 +199,18 @@ def refusal(frame: Frame, keyword: str, value: str, advice: str) -> UserError:
 
 
 def missing_file(path: Path) -> UserError:
+    """The error that a file is not there."""
     return UserError(f"{path}: no such file; check the path")
 
 
 def undecodable(path: Path) -> UserError:
+    """The error that a file's pixels cannot be decoded."""
     advice = "it may be truncated, copy it again"
     return refusal(Frame(path, None, Dataset()), "PixelData", "cannot be decoded", advice)
 
 
 def shown_value(value) -> str:
+    """A tag's value as messages show it, several numbers as DICOM separates them."""
     if value is None or isinstance(value, str):
         return value or "missing"
     return "\\".join(f"{v:.6g}" if isinstance(v, float) else str(v) for v in np.atleast_1d(value))

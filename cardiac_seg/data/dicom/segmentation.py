@@ -85,19 +85,39 @@ def write_seg(
     labels = [label for label in np.unique(mask).tolist() if label]
     if not labels:
         return False
-    numbers = np.zeros(len(structures) + 1, np.uint8)
-    numbers[labels] = np.arange(1, len(labels) + 1)
-
     sources = [
         (_read_source(file, series.modality), frame) for file, frame in series.sources[phase]
     ]
+    segmentation = _segmentation(mask, labels, series, phase, sources, anatomy, model_name)
+    _refer(segmentation, sources)
+    if series.modality.ndim == 2:
+        segmentation.PatientOrientation = None  # unknown, and to be said without a place
+    for keyword in OF_STUDY:
+        if keyword in sources[0][0]:
+            segmentation.add(sources[0][0][keyword])
+    with whole_file(path) as partial:
+        segmentation.save_as(partial)
+    return True
+
+
+def _segmentation(
+    mask: np.ndarray,
+    labels: list[int],
+    series: Series,
+    phase: int,
+    sources: list[tuple[Dataset, int | None]],
+    anatomy: Anatomy,
+    model_name: str,
+) -> Segmentation:
+    """The object of those labels that the mask holds, numbered without gaps as DICOM asks."""
+    numbers = np.zeros(len(anatomy.structures) + 1, np.uint8)
+    numbers[labels] = np.arange(1, len(labels) + 1)
     segments = [
-        _describe(number, structures[label - 1], anatomy.colours, model_name)
+        _describe(number, anatomy.structures[label - 1], anatomy.colours, model_name)
         for number, label in enumerate(labels, 1)
     ]
-    stand_ins = [_stand_in(series, k, header) for k, (header, _) in enumerate(sources)]
-    segmentation = Segmentation(
-        stand_ins,
+    return Segmentation(
+        [_stand_in(series, k, header) for k, (header, _) in enumerate(sources)],
         numbers[mask],
         SegmentationTypeValues.BINARY,
         segments,
@@ -113,15 +133,6 @@ def write_seg(
         content_label="CARDIAC_SEG",
         content_description="Made automatically, not reviewed",
     )
-    _refer(segmentation, sources)
-    if series.modality.ndim == 2:
-        segmentation.PatientOrientation = None  # unknown, and to be said without a place
-    for keyword in OF_STUDY:
-        if keyword in sources[0][0]:
-            segmentation.add(sources[0][0][keyword])
-    with whole_file(path) as partial:
-        segmentation.save_as(partial)
-    return True
 
 
 def _read_source(path: Path, modality: Modality) -> Dataset:

@@ -33,55 +33,23 @@ def echo_patient(index: int, rng: np.random.Generator, cine: bool = False) -> Ph
     beats, rate = int(rng.integers(14, 32)), rng.uniform(40, 75)
     sex, age = rng.choice(["F", "M"]), int(np.clip(rng.normal(65, 14), 20, 92))
     half = rng.uniform(0.62, 0.72)
-    # Name, contraction and generator of the speckle of each frame; ED and ES come first.
-    frames = [("ED", 0.0, rng), ("ES", 1.0, rng)]
+    heart = _Heart(edv, ef, length, ratio, wall, atrium)
+    # Contraction and generator of the speckle of each frame; ED and ES come first.
+    frames = [(0.0, rng), (1.0, rng)]
     systole = contraction(beats, 1, beats)
     if cine:
         cine_rng = rng.spawn(1)[0]  # leaves the draws of `rng` as they are
-        frames += [("", share, cine_rng) for share in systole[1:-1]]
+        frames += [(share, cine_rng) for share in systole[1:-1]]
 
     images, spacings, cfgs = {}, {}, {}
     for chambers in (2, 4):
-        quality = int(rng.choice(3, p=[0.45, 0.4, 0.15]))
-        top = rng.uniform(30, 36)
-        reach = top + length + 1.6 * 1.15 * atrium[1] + rng.uniform(-6, 8)
-        shape = rng.integers(164, 221, 2)
-        spacing = (2 * reach * np.sin(half) / shape[0], reach / shape[1])
-        x = (np.arange(shape[0]) + 0.5) * spacing[0] - reach * np.sin(half)
-        y = (np.arange(shape[1]) + 0.5) * spacing[1]
-        x, y = np.meshgrid(x.astype(np.float32), y.astype(np.float32), indexing="ij")
-        look = int(rng.integers(2**32))
-        tilt, aside, bend = rng.uniform(-0.16, 0.16), rng.uniform(-3, 3), rng.uniform(-6, 6)
-        between = []
-        for phase, share, speckle_rng in frames:
-            volume, long = edv * (1 - ef * share), length * (1 - 0.28 * ef * share)
-            thick = 1 + 0.5 * ef * share
-            radius = np.sqrt(volume / _cavity_ml(long, 1, 1))  # of a round ventricle
-            view = _Apical(
-                apex=(aside, top + (wall * (thick - 1))),
-                tilt=tilt,
-                bend=bend,
-                length=long,
-                radius=radius * (ratio if chambers == 2 else 1 / ratio),
-                wall=wall * thick,
-                atrium=tuple((1 + 0.15 * share) * atrium),
-            )
-            fixed = np.random.default_rng(look)  # tissue, gain and dropout, alike in all frames
-            levels = _paint_view(fixed, view, chambers, x, y, quality)
-            image = _render_echo(fixed, speckle_rng, levels, x, y, reach, half, quality)
-            if not phase:
-                between.append(image)
-                continue
-            stem = f"{name}_{chambers}CH_{phase}"
-            images[stem] = image
-            # A structure is labelled as far as the sector shows it, which the atrium may leave.
-            images[f"{stem}_gt"] = view.labels(x, y) * (np.hypot(x, y) <= reach)
-            spacings[stem] = spacings[f"{stem}_gt"] = spacing
+        quality, spacing, pictures, labels = _draw_view(rng, heart, chambers, half, frames)
+        drawn = {"ED": pictures[0], "ED_gt": labels[0], "ES": pictures[1], "ES_gt": labels[1]}
         if cine:
-            stem = f"{name}_{chambers}CH"
-            film = [images[f"{stem}_ED"], *between, images[f"{stem}_ES"]]
-            images[f"{stem}_half_sequence"] = np.stack(film, -1)
-            spacings[f"{stem}_half_sequence"] = spacing
+            drawn["half_sequence"] = np.stack([pictures[0], *pictures[2:], pictures[1]], -1)
+        for what, array in drawn.items():
+            images[f"{name}_{chambers}CH_{what}"] = array
+            spacings[f"{name}_{chambers}CH_{what}"] = spacing
         cfgs[f"Info_{chambers}CH.cfg"] = {
             "ED": 1,
             "ES": beats,
@@ -100,6 +68,66 @@ def echo_patient(index: int, rng: np.random.Generator, cine: bool = False) -> Ph
     if cine:
         truth["cine_lv_ml"] = [edv * (1 - ef * share) for share in systole]
     return PhantomPatient(f"database_nifti/{name}", images, spacings, cfgs, truth)
+
+
+@dataclass(frozen=True)
+class _Heart:
+    """A patient's heart: volumes in mL, lengths in mm at end-diastole."""
+
+    edv: float
+    ef: float
+    length: float
+    ratio: float  # of the radii seen from two and from four chambers
+    wall: float
+    atrium: np.ndarray
+
+
+def _draw_view(rng, heart: _Heart, chambers: int, half: float, frames: list) -> tuple:
+    """One view's quality, spacing, picture of each frame, and labels of the first two."""
+    quality = int(rng.choice(3, p=[0.45, 0.4, 0.15]))
+    top = rng.uniform(30, 36)
+    reach = top + heart.length + 1.6 * 1.15 * heart.atrium[1] + rng.uniform(-6, 8)
+    shape = rng.integers(164, 221, 2)
+    spacing = (2 * reach * np.sin(half) / shape[0], reach / shape[1])
+    x = (np.arange(shape[0]) + 0.5) * spacing[0] - reach * np.sin(half)
+    y = (np.arange(shape[1]) + 0.5) * spacing[1]
+    x, y = np.meshgrid(x.astype(np.float32), y.astype(np.float32), indexing="ij")
+    look = int(rng.integers(2**32))
+    tilt, aside, bend = rng.uniform(-0.16, 0.16), rng.uniform(-3, 3), rng.uniform(-6, 6)
+    pictures, labels = [], []
+    for share, speckle_rng in frames:
+        view = _contracted(heart, share, chambers, (aside, top), tilt, bend)
+        fixed = np.random.default_rng(look)  # tissue, gain and dropout, alike in all frames
+        levels = _paint_view(fixed, view, chambers, x, y, quality)
+        pictures.append(_render_echo(fixed, speckle_rng, levels, x, y, reach, half, quality))
+        if len(labels) < 2:
+            # A structure is labelled as far as the sector shows it, which the atrium may leave.
+            labels.append(view.labels(x, y) * (np.hypot(x, y) <= reach))
+    return quality, spacing, pictures, labels
+
+
+def _contracted(
+    heart: _Heart,
+    share: float,
+    chambers: int,
+    apex: tuple[float, float],
+    tilt: float,
+    bend: float,
+) -> "_Apical":
+    """The heart as a view cuts it, at a share (0 ED, 1 ES) of its contraction."""
+    volume, long = heart.edv * (1 - heart.ef * share), heart.length * (1 - 0.28 * heart.ef * share)
+    thick = 1 + 0.5 * heart.ef * share
+    radius = np.sqrt(volume / _cavity_ml(long, 1, 1))  # of a round ventricle
+    aside, top = apex
+    return _Apical(
+        apex=(aside, top + (heart.wall * (thick - 1))),
+        tilt=tilt,
+        bend=bend,
+        length=long,
+        radius=radius * (heart.ratio if chambers == 2 else 1 / heart.ratio),
+        wall=heart.wall * thick,
+        atrium=tuple((1 + 0.15 * share) * heart.atrium),
+    )
 
 
 @dataclass(frozen=True)

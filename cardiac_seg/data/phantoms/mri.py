@@ -36,10 +36,7 @@ def mri_patient(index: int, rng: np.random.Generator, cine: bool = False) -> Pha
     stretch = rng.uniform(0.95, 1.05)
     thorax = _draw_thorax(rng, shape)
 
-    x, y = (((np.arange(n) - (n - 1) / 2) * spacing).astype(np.float32) for n in shape)
-    x, y = np.meshgrid(x - float(centre[0]), y - float(centre[1]), indexing="ij")
-    bias_x, bias_y, bias_r = rng.uniform([-0.35, -0.35, -0.25], [0.35, 0.35, 0.1])
-    bias = np.exp((bias_x * x + bias_y * y + bias_r * np.hypot(x, y)) / 100).astype(np.float32)
+    x, y, bias = _plane(rng, shape, spacing, centre)
     x, y = _turn(x, y, body_turn)
     u, v = _turn(x, y, heart_turn)
     u, v = u * np.float32(stretch), v / np.float32(stretch)  # oval, areas unchanged
@@ -63,23 +60,8 @@ def mri_patient(index: int, rng: np.random.Generator, cine: bool = False) -> Pha
         stem = f"{name}_frame{frame:02d}"
         images[stem] = frames[frame] = picture(heart, rng, grains[-1])
         images[f"{stem}_gt"] = np.stack([heart.labels(u, v, at) for at in z], -1)
-    cfg: dict[str, Any] = {
-        "ED": first,
-        "ES": last,
-        "Group": group,
-        "Height": f"{rng.normal(170, 9):.1f}",
-        "NbFrame": last + int(rng.integers(8, 16)),
-        "Weight": f"{rng.normal(76, 12):.1f}",
-    }
-    (edv, myo, rv_edv), (esv, _, rv_esv) = (heart.volumes(z, thickness) for heart in (ed, es))
-    truth = {
-        "edv_ml": edv,
-        "esv_ml": esv,
-        "ef_percent": 100 * (1 - esv / edv),
-        "rv_edv_ml": rv_edv,
-        "rv_esv_ml": rv_esv,
-        "myo_ed_ml": myo,
-    }
+    cfg = _info(rng, group, first, last)
+    truth = _true_volumes(ed, es, z, thickness)
     spacings: dict[str, tuple[float, ...]] = dict.fromkeys(images, (spacing, spacing, thickness))
     if cine:
         cine_rng = rng.spawn(1)[0]  # leaves the draws of `rng` as they are
@@ -92,9 +74,42 @@ def mri_patient(index: int, rng: np.random.Generator, cine: bool = False) -> Pha
                 frames[frame] = picture(heart, cine_rng, grain)
         images[f"{name}_4d"] = np.stack([frames[frame] for frame in sorted(frames)], -1)
         spacings[f"{name}_4d"] = (spacing, spacing, thickness, 60 / rate / len(beat))
-        truth["cine_lv_ml"] = [heart.volumes(z, thickness)[0] for heart in hearts]
-        truth["heart_rate"] = rate
+        truth |= {"cine_lv_ml": [h.volumes(z, thickness)[0] for h in hearts], "heart_rate": rate}
     return PhantomPatient(f"training/{name}", images, spacings, {"Info.cfg": cfg}, truth)
+
+
+def _info(rng, group: str, first: int, last: int) -> dict[str, Any]:
+    """What `Info.cfg` holds."""
+    return {
+        "ED": first,
+        "ES": last,
+        "Group": group,
+        "Height": f"{rng.normal(170, 9):.1f}",
+        "NbFrame": last + int(rng.integers(8, 16)),
+        "Weight": f"{rng.normal(76, 12):.1f}",
+    }
+
+
+def _plane(rng, shape: tuple[int, int], spacing: float, centre) -> tuple:
+    """Coordinates (mm) from the heart's centre, and the coil's bias field; (x, y) each."""
+    x, y = (((np.arange(n) - (n - 1) / 2) * spacing).astype(np.float32) for n in shape)
+    x, y = np.meshgrid(x - float(centre[0]), y - float(centre[1]), indexing="ij")
+    bias_x, bias_y, bias_r = rng.uniform([-0.35, -0.35, -0.25], [0.35, 0.35, 0.1])
+    bias = np.exp((bias_x * x + bias_y * y + bias_r * np.hypot(x, y)) / 100).astype(np.float32)
+    return x, y, bias
+
+
+def _true_volumes(ed, es, z, thickness: float) -> dict:
+    """Volumes (mL) and EF (percent) of the shapes themselves, not of pixels."""
+    (edv, myo, rv_edv), (esv, _, rv_esv) = (heart.volumes(z, thickness) for heart in (ed, es))
+    return {
+        "edv_ml": edv,
+        "esv_ml": esv,
+        "ef_percent": 100 * (1 - esv / edv),
+        "rv_edv_ml": rv_edv,
+        "rv_esv_ml": rv_esv,
+        "myo_ed_ml": myo,
+    }
 
 
 def _turn(x, y, angle: float):

@@ -92,6 +92,7 @@ def select_value(table: pd.DataFrame, column: str, **wanted: str) -> float:
 
 
 def present_methods(table: pd.DataFrame, methods: list[str]) -> list[str]:
+    """Those of the methods that the table has rows of."""
     return [m for m in methods if len(select_rows(table, method=m))]
 
 
@@ -130,10 +131,12 @@ def dodged_methods(methods: list[str]) -> Iterator[tuple[str, float, float]]:
 
 
 def colour_of(method: str) -> str:
+    """A method's colour."""
     return METHOD_STYLE[method]["color"]
 
 
 def is_hollow(method: str) -> bool:
+    """Whether a method's markers and boxes are white inside."""
     return METHOD_STYLE[method]["markerfacecolor"] == "white"
 
 
@@ -143,11 +146,13 @@ def luminance(colour: str) -> float:
 
 
 def fill_of(method: str) -> dict:
+    """How a method's boxes and bars are filled, as Matplotlib's arguments."""
     face = "white" if is_hollow(method) else colour_of(method)
     return {"facecolor": face, "edgecolor": colour_of(method), "linewidth": 0.8}
 
 
 def draw_legend(figure: Figure, methods: list[str], patches: bool = False) -> None:
+    """Draws the methods' legend above the axes; patches: squares in place of lines."""
     handles = []
     for method in methods:
         style = METHOD_STYLE[method]
@@ -158,6 +163,7 @@ def draw_legend(figure: Figure, methods: list[str], patches: bool = False) -> No
 
 
 def interval_dot(axes: Axes, value: float, low: float, high: float, y: float, method: str) -> None:
+    """Draws a value with its interval at height `y`, in the method's style."""
     axes.hlines(y, low, high, color=colour_of(method), linewidth=1.2)
     axes.plot(value, y, **METHOD_STYLE[method] | {"linestyle": "none", "markersize": 4.5})
 
@@ -202,10 +208,12 @@ def number_text(value: float, digits: int, sign: str = "") -> str:
 
 
 def interval_text(low: float, high: float, digits: int, sign: str = "") -> str:
+    """An interval in brackets; a dash where it is undefined."""
     if pd.isna(low) or pd.isna(high):
         return "[–]"
     return f"[{number_text(low, digits, sign)}, {number_text(high, digits, sign)}]"
 
 
 def p_text(p: float) -> str:
+    """A p value, not below what is worth telling."""
     return "< 0.001" if p < 0.001 else number_text(p, 3)

@@ -74,16 +74,24 @@ HARMLESS_HEADERS = {
 
 def bad_nifti() -> Iterator[BadInput]:
     """Images that are no images."""
+    yield from bad_headers()
+    yield from damaged_nifti()
 
-    def bad(name, content, suffix=".nii.gz", harmless=False):
-        def write(folder, run):
-            path = folder / f"image{suffix}"
-            data = content() if callable(content) else content
-            path.write_bytes(data)
-            return predict(run, path)
+    def folder_for_a_file(folder, run):
+        (folder / "image.nii.gz").mkdir()
+        return predict(run, folder / "image.nii.gz")
 
-        return BadInput("NIfTI", f"{name} ({suffix})", write, harmless)
+    def link_to_itself(folder, run):
+        (folder / "image.nii.gz").symlink_to(folder / "image.nii.gz")
+        return predict(run, folder / "image.nii.gz")
 
+    yield BadInput("NIfTI", "a folder", folder_for_a_file)
+    yield BadInput("NIfTI", "a link to itself", link_to_itself)
+    yield BadInput("NIfTI", "missing", lambda folder, run: predict(run, folder / "image.nii.gz"))
+
+
+def bad_headers() -> Iterator[BadInput]:
+    """Headers that hold what no image has."""
     for kinds, harmless in ((HEADERS, False), (HARMLESS_HEADERS, True)):
         for name, values in kinds.items():
             data = nifti_bytes()
@@ -94,6 +102,10 @@ def bad_nifti() -> Iterator[BadInput]:
             yield bad(name, gzip.compress(data, mtime=0), harmless=harmless)
             if not harmless:
                 yield bad(name, bytes(data), ".nii")
+
+
+def damaged_nifti() -> Iterator[BadInput]:
+    """Files that are cut, packed wrongly or changed, and pixels that are no picture."""
     whole, packed = bytes(nifti_bytes()), gzip.compress(bytes(nifti_bytes()), mtime=0)
     for share in (0, 1, 100, 347, 352, len(whole) // 2, len(whole) - 1):
         yield bad(f"the first {share} bytes", whole[:share], ".nii")
@@ -114,17 +126,17 @@ def bad_nifti() -> Iterator[BadInput]:
         yield bad(f"bytes of the header at random, {seed}", fuzzed(whole, 352, seed), ".nii", True)
         yield bad(f"bytes at random, {seed}", fuzzed(packed, len(packed), seed), harmless=True)
 
-    def folder_for_a_file(folder, run):
-        (folder / "image.nii.gz").mkdir()
-        return predict(run, folder / "image.nii.gz")
 
-    def link_to_itself(folder, run):
-        (folder / "image.nii.gz").symlink_to(folder / "image.nii.gz")
-        return predict(run, folder / "image.nii.gz")
+def bad(name: str, content, suffix: str = ".nii.gz", harmless: bool = False) -> BadInput:
+    """A file of the given bytes, or of those that a function makes."""
 
-    yield BadInput("NIfTI", "a folder", folder_for_a_file)
-    yield BadInput("NIfTI", "a link to itself", link_to_itself)
-    yield BadInput("NIfTI", "missing", lambda folder, run: predict(run, folder / "image.nii.gz"))
+    def write(folder, run):
+        path = folder / f"image{suffix}"
+        data = content() if callable(content) else content
+        path.write_bytes(data)
+        return predict(run, path)
+
+    return BadInput("NIfTI", f"{name} ({suffix})", write, harmless)
 
 
 def compression_bomb() -> bytes:
