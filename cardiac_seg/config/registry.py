@@ -35,6 +35,6 @@ LEARNERS = {
 
 
 def find(place: str):
-    """The module at `package.module`, or what stands in it at `package.module:name`."""
+    """The module at PACKAGE.MODULE, or what stands in it at PACKAGE.MODULE:NAME."""
     module, _, name = place.partition(":")
     return getattr(import_module(module), name) if name else import_module(module)

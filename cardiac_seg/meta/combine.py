@@ -47,7 +47,7 @@ class Combiner:
         Args:
             maps: Member -> (slices, height, width, classes) probabilities of the case.
             image: Its slices on the network grid, for the features.
-            methods: Names of some of `methods.list_methods`.
+            methods: Names of some of `meta.methods.list_methods`.
 
         Yields:
             Method, (slices, height, width, classes) float32, and the seconds it would take alone,

@@ -129,7 +129,7 @@ def fit(
         cases: The cases; gone through once for every fit that needs features, one in memory at a
             time.
         samples: Their pixels by case name and in their order, from `draw_sample`.
-        methods: The learners, some of `methods.list_learners`.
+        methods: The learners, some of `meta.methods.list_learners`.
         seed: Of forests and boosting.
         store: Takes up learners that an interrupted try has left, and keeps those that are fitted.
 

@@ -26,7 +26,7 @@ class PatientMeasures:
         pooled: (methods, labels, labels) pixels on the network grid, rows the truth.
         seconds: (methods,) from maps to probabilities, all cases together.
         entropies: Of each case (slices, height, width) uint8 on the native grid, see
-            `measure.native_entropy`.
+            `pipeline.measure.native_entropy`.
     """
 
     cases: pd.DataFrame

@@ -183,8 +183,8 @@ def clinical_indices(
         mask_of: Gives the (slices, height, width) mask of a scan's frame; asked in echo only.
 
     Returns:
-        Key of `clinical.INDICES` -> value, and the method; nothing where ED and ES are unknown, or
-        where two scans claim one of them.
+        Key of `metrics.indices.INDICES` -> value, and the method; nothing where ED and ES are
+        unknown, or where two scans claim one of them.
     """
     if not possible_indices(dataset.anatomy, dataset.modality.ndim):
         return {}, "none: no structure that an index is of"

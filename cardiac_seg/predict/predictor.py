@@ -63,7 +63,8 @@ class Prediction:
         scan: The scan, with spacing and layout.
         frames: Each frame's result on the network grid.
         measured: Sizes, ED and ES.
-        indices: Size of each structure, and of `clinical.INDICES` what one scan alone can tell.
+        indices: Size of each structure, and of `metrics.indices.INDICES` what one scan alone can
+            tell.
         review: Why a person should look at it; empty where nothing speaks for that.
     """
 

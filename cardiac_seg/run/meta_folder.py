@@ -124,7 +124,7 @@ def read_learner(run: Run, name: str) -> Learner:
     """Reads one learner, compiled if there is one, and checks that it belongs to this run.
 
     Raises:
-        UserError: See `learners.load_learner`.
+        UserError: See `meta.learners.sklearn_learner.load_learner`.
     """
     features = plain_combiner(run).features
     methods = {m.name: m for m in list_learners(run.config.stacking)}
@@ -201,7 +201,7 @@ def read_combiner(run: Run, methods: list[str]) -> Combiner:
 
 
 def write_thresholds(run: Run, thresholds: dict[str, dict]) -> None:
-    """Writes where each learner acts and what that changes, see `stacking.fit_thresholds`."""
+    """Writes where each learner acts, see `meta.threshold.choose_threshold`."""
     write_json(run.meta / "thresholds.json", thresholds)
 
 

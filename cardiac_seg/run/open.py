@@ -110,7 +110,7 @@ def open_run(folder: Path) -> Run:
     if not path.is_file():
         raise UserError(f"{folder}: not a run directory (no config.yaml); check the path")
     stored = read_yaml(path)
-    # A run is told of whole: no default, no other file.
+    # A run's configuration is complete: no default, no other file.
     if missing := set(Config.model_fields) - set(stored):
         raise UserError(f"{path}: lacks {', '.join(sorted(missing))}; it may be cut off")
     if "extends" in stored:

@@ -20,7 +20,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         UserError: If the folder cannot be written.
     """
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    with _said_plainly(path):
+    with _write_errors_in_one_line(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield partial
@@ -40,7 +40,7 @@ def whole_directory(path: Path) -> Iterator[Path]:
         UserError: If the parent folder cannot be written.
     """
     prefix = f".partial-{path.name}-"
-    with _said_plainly(path), contextlib.ExitStack() as stack:
+    with _write_errors_in_one_line(path), contextlib.ExitStack() as stack:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.parent):
             for other in path.parent.glob(f"{prefix}*"):
@@ -64,7 +64,7 @@ def scratch_in(folder: Path) -> Iterator[None]:
 
     Keras makes a folder for every checkpoint that it reads or writes.
     """
-    with _said_plainly(folder):
+    with _write_errors_in_one_line(folder):
         scratch = tempfile.mkdtemp(prefix=".partial-scratch-", dir=folder)
     before, tempfile.tempdir = tempfile.tempdir, scratch
     try:
@@ -99,7 +99,7 @@ def write_json(path: Path, values) -> None:
 
 
 @contextlib.contextmanager
-def _said_plainly(path: Path) -> Iterator[None]:
+def _write_errors_in_one_line(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

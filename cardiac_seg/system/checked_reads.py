@@ -9,7 +9,7 @@ import pandas as pd
 
 from cardiac_seg.system.errors import UserError
 
-MOST_BYTES = 10**9  # of a table; that of all patients' measures is a few MB
+MAX_BYTES = 10**9  # of a table; that of all patients' measures is a few MB
 
 
 def file_sha256(path: Path) -> str:
@@ -23,8 +23,10 @@ def check_plain(path: Path) -> None:
     Raises:
         UserError: If there is such a thing; nothing is said of a missing file.
     """
-    if path.exists() and not (path.is_file() and path.stat().st_size <= MOST_BYTES):
-        raise UserError(f"{path}: no file of a run (at most {MOST_BYTES / 1e6:.0f} MB); restore it")
+    if path.exists() and not (path.is_file() and path.stat().st_size <= MAX_BYTES):
+        raise UserError(
+            f"{path}: expected a plain file of at most {MAX_BYTES / 1e6:.0f} MB; restore it"
+        )
 
 
 def read_json(path: Path, object_hook: Callable[[dict], object] | None = None):

@@ -28,7 +28,7 @@ def start_log(path: Path | None = None) -> None:
         handler.close()
     log.setLevel(logging.INFO)
     log.propagate = False
-    logging.raiseExceptions = False  # a full disk is told of by what cannot be written next
+    logging.raiseExceptions = False  # a full disk is reported by the next write that fails
     terminal = _AboveTheBar()
     terminal.setFormatter(logging.Formatter("%(message)s"))
     log.addHandler(terminal)

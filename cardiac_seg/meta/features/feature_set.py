@@ -73,7 +73,7 @@ def pixel_features(
         features: The set.
 
     Returns:
-        (pixels, features) float32, pixels in C order, columns as in `features.names`.
+        (pixels, features) float32, pixels in C order, columns as `features` names them.
     """
     case = FeatureCase(maps, image, pixels, features)
     blocks = [_module(group).values(case) for group in features.groups]

@@ -49,7 +49,7 @@ def estimator(
 
 
 def check(fitted: object, features: int, classes: int) -> None:
-    """See `sklearn_check.check_estimator`."""
+    """See `meta.learners.sklearn_check.check_estimator`."""
     if type(fitted) is GradientBoostingClassifier:
         _check_classic(fitted, features, classes)
     else:

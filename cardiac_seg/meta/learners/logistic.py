@@ -20,6 +20,6 @@ def estimator(settings: Stacking, pixels: int, seed: int) -> Pipeline:
 
 
 def check(fitted: object, features: int, classes: int) -> None:
-    """See `sklearn_check.check_estimator`."""
+    """See `meta.learners.sklearn_check.check_estimator`."""
     check_kinds([fitted], (Pipeline,))
     check_kinds([step for _, step in fitted.steps], (StandardScaler, LogisticRegression))

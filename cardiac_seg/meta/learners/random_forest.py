@@ -21,7 +21,7 @@ def estimator(settings: Stacking, pixels: int, seed: int) -> RandomForestClassif
 
 
 def check(fitted: object, features: int, classes: int) -> None:
-    """See `sklearn_check.check_estimator`."""
+    """See `meta.learners.sklearn_check.check_estimator`."""
     check_kinds([fitted], (RandomForestClassifier,))
     for tree in fitted.estimators_:
         check_kinds([tree], (DecisionTreeClassifier,))
