@@ -34,8 +34,9 @@ FIELD_MM = 240.0  # the side of the network grid
 FOLD = "full"
 LEARNERS = ("random_forest", "gradient_boosting")
 # Displacements of the boundary in mm, common to the members and each one's own, how far they reach,
-# and the softness of the maps. Chosen like the ACDC maps of this project's networks: the mean is
-# less sure than .99 on 5 % of the pixels and wrong on 1 %; the members disagree on 0.7 %.
+# and the softness of the maps. Chosen like the ACDC maps of this project's networks: the mean's
+# confidence is below 0.99 on 5 % of the pixels and its class
+# wrong on 1 %; the members disagree on 0.7 %.
 COMMON_MM, OWN_MM, REACH_MM, SOFT_MM = 2.0, 1.0, 8.0, 1.5
 
 

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     written = parser.add_argument_group("written beside the masks")
     written.add_argument("--overlay", action="store_true", help="a picture of the outlines")
-    written.add_argument("--uncertainty", action="store_true", help="entropy: 0 sure, 1 no idea")
+    written.add_argument("--uncertainty", action="store_true", help="entropy: 0 certain, 1 uniform")
     written.add_argument("--probabilities", action="store_true", help="probability of each class")
     written.add_argument("--members", action="store_true", help="each network's own mask")
     images = parser.add_argument_group("about the images")

@@ -106,7 +106,7 @@ class Combiner:
 
 
 def below(mean: np.ndarray, confidence: float) -> np.ndarray:
-    """Where the mean is less sure than that: (slices, height, width) bool; 1 for everywhere."""
+    """Where the mean's confidence is below that: (slices, height, width) bool; 1 for everywhere."""
     if confidence == 1:
         return np.ones(mean.shape[:-1], bool)
     return mean.max(-1) < confidence

@@ -12,7 +12,8 @@ def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 
     Args:
         probabilities: (..., classes) floats.
-        temperature: Above 1 less sure, below 1 surer; 1 returns the input as float32.
+        temperature: Above 1 lowers the confidence, below 1 raises it; 1 returns the input as
+            float32.
 
     Returns:
         (..., classes) float32.

@@ -7,9 +7,12 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cardiac_seg.commands import COMMANDS
 from cardiac_seg.config.sections import Config
+from cardiac_seg.run.formats import FORMAT
+from cardiac_seg.version import __version__
 
 REPO = Path(__file__).parents[2]
 PAGES = sorted(
@@ -170,3 +173,9 @@ def test_pages_speak_the_words_of_the_field(page):
 
 def test_readme_fits_on_a_page():
     assert len(text_of("README.md").splitlines()) <= 120
+
+
+def test_version_and_format_are_those_of_the_code():
+    assert yaml.safe_load(text_of("CITATION.cff"))["version"] == __version__
+    assert f"## {__version__} (format {FORMAT})" in text_of("CHANGELOG.md")
+    assert f"| {FORMAT} | {__version__.rsplit('.', 1)[0]} |" in text_of("docs/run_directory.md")

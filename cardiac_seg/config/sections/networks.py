@@ -1,4 +1,4 @@
-"""`networks`: the members' architectures, and what a member has otherwise than the others."""
+"""`networks`: the members' architectures, and what a member overrides."""
 
 from typing import Annotated
 
@@ -19,10 +19,10 @@ class Network(Section):
     )
     dropout: BelowOne = Field(0.3, description="rate of spatial dropout")
     preprocess: dict = Field(
-        {}, description="keys of `preprocess` that this member has otherwise: a grid of its own"
+        {}, description="keys of `preprocess` that this member overrides, for a grid of its own"
     )
-    augment: dict = Field({}, description="keys of `augment` that this member has otherwise")
-    train: dict = Field({}, description="keys of `train` that this member has otherwise")
+    augment: dict = Field({}, description="keys of `augment` that this member overrides")
+    train: dict = Field({}, description="keys of `train` that this member overrides")
 
     @property
     def architecture(self) -> dict:
