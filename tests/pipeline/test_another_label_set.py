@@ -85,7 +85,7 @@ def test_its_cases_are_found_split_and_cached(own, tmp_path):
     dataset, root = own
     run = create(config_of(tmp_path, root, stacking={"learners": []}), tmp_path / "run")
     files = find_cases(run)
-    cache = prepare(run, files)
+    cache = prepare(run, files).cache
     case = cache.cases["p0"]
     assert len(files) == len(cache.cases) == 8 and run.dataset is dataset
     assert np.array_equal(cache.label(case), blobs(dataset.modality.ndim))
