@@ -74,11 +74,11 @@ class KerasMember:
 
     def load(self, folds: list[str]) -> "KerasMapper":
         """See `members.member.Member`."""
-        trainings = [self.trained_on(fold) for fold in folds]
-        known = None not in trainings
+        patients = [self.trained_on(fold) for fold in folds]
+        known = [seen for seen in patients if seen is not None]
         provenance = Provenance(
             folds[0] if len(folds) == 1 else FOLD_MEAN,
-            frozenset().union(*trainings) if known else None,
+            frozenset[str]().union(*known) if len(known) == len(patients) else None,
         )
         networks = tuple(self.load_network(fold) for fold in folds)
         return KerasMapper(networks, self.config, provenance)

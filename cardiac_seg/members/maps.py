@@ -68,6 +68,17 @@ class CaseMaps:
         return {member: one.probabilities for member, one in self.maps.items()}
 
     @property
+    def reference(self) -> np.ndarray:
+        """The label of a case that must have one.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if self.label is None:
+            raise ValueError(f"{self.name}: no reference")
+        return self.label
+
+    @property
     def fold(self) -> str:
         """The fold whose networks made the maps; joined by + where the members' differ."""
         return "+".join(dict.fromkeys(one.provenance.fold for one in self.maps.values()))

@@ -38,8 +38,13 @@ class Member(Protocol):
         config: The run's configuration with the member's own `preprocess`, `augment` and `train`.
     """
 
-    name: str
-    config: Config
+    @property
+    def name(self) -> str:
+        """See above."""
+
+    @property
+    def config(self) -> Config:
+        """See above."""
 
     def train(
         self, fold: str, cache: Cache, training: list[CachedCase], validation: list[CachedCase]

@@ -1,6 +1,7 @@
 """What the methods did on cases that nothing of them was fitted on, counted case by case."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 
@@ -23,10 +24,10 @@ class Evidence:
 
     def __init__(self, combiner: Combiner, control: str):
         self.combiner, self.control = combiner, control
-        self.changes: dict[str, dict] = {}
-        self.errors: dict[str, dict[str, dict]] = {}
-        self.calibration: dict[str, dict] = {}
-        self.thresholds: dict[str, dict] = {}
+        self.changes: dict[str, dict[str, Any]] = {}
+        self.errors: dict[str, dict[str, dict[str, Any]]] = {}
+        self.calibration: dict[str, dict[str, Any]] = {}
+        self.thresholds: dict[str, dict[str, Any]] = {}
 
     def add(self, label: np.ndarray, by_method: dict[str, np.ndarray]) -> None:
         """Counts one case.
@@ -56,7 +57,7 @@ class Evidence:
             _add_to(pair, other, count_errors(label, masks[one], masks[other]))
 
 
-def summarize_evidence(folds: list[dict]) -> dict[str, dict]:
+def summarize_evidence(folds: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """What the methods did, over all folds.
 
     Args:
@@ -69,7 +70,7 @@ def summarize_evidence(folds: list[dict]) -> dict[str, dict]:
         in nats, mean and each fold's; of a member, `error_correlation` with every other member over
         all pixels.
     """
-    described: dict[str, dict] = {}
+    described: dict[str, dict[str, Any]] = {}
     for method in folds[0]["calibration"]:
         calibration = added([fold["calibration"][method] for fold in folds])
         described[method] = {"calibration": calibration_summary(calibration)}
@@ -98,10 +99,10 @@ def summarize_evidence(folds: list[dict]) -> dict[str, dict]:
     return described
 
 
-def added(counts: list[dict]) -> dict:
+def added(counts: list[dict[str, Any]]) -> dict[str, Any]:
     """Dictionaries of numbers or lists of numbers, added key by key."""
     return {key: np.sum([np.array(c[key]) for c in counts], axis=0).tolist() for key in counts[0]}
 
 
-def _add_to(sums: dict[str, dict], key: str, counts: dict) -> None:
+def _add_to(sums: dict[str, dict[str, Any]], key: str, counts: dict[str, Any]) -> None:
     sums[key] = added([sums[key], counts]) if key in sums else added([counts])

@@ -31,12 +31,20 @@ class LabelledCase(Protocol):
         name: Unique among the cases.
         probabilities: Member -> (slices, height, width, classes) float16.
         image: The slices on the network grid.
-        label: (slices, height, width) uint8.
+        reference: (slices, height, width) uint8, the true classes.
     """
 
-    name: str
-    image: GridImage
-    label: np.ndarray
+    @property
+    def name(self) -> str:
+        """See above."""
+
+    @property
+    def image(self) -> GridImage:
+        """See above."""
+
+    @property
+    def reference(self) -> np.ndarray:
+        """See above."""
 
     @property
     def probabilities(self) -> Mapping[str, np.ndarray]:
@@ -107,7 +115,7 @@ def draw_sample(case: LabelledCase, plain: Combiner, pixels: int, seed: int) -> 
     return Sample(
         index,
         weights,
-        case.label.ravel()[index],
+        case.reference.ravel()[index],
         raw.reshape(len(raw), -1, raw.shape[-1])[:, index],
     )
 
@@ -184,7 +192,7 @@ def collect_pixels(
             pixel_features(
                 combiner.temper(raw),
                 case.image,
-                pixels.reshape(case.label.shape),
+                pixels.reshape(case.reference.shape),
                 combiner.features,
             )
         )

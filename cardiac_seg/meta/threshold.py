@@ -1,5 +1,7 @@
 """The confidence below which a learner acts: as low as its masks and probabilities allow."""
 
+from typing import Any
+
 import numpy as np
 
 from cardiac_seg.metrics.overlap import dice_from_confusion
@@ -19,7 +21,7 @@ def threshold_scores(
     rest: np.ndarray,
     probabilities: np.ndarray,
     thresholds: list[float],
-) -> dict:
+) -> dict[str, Any]:
     """A learner's scores on one case, were it to act below each of some confidences alone.
 
     Args:
@@ -59,7 +61,7 @@ def threshold_scores(
     }
 
 
-def choose_threshold(scores: dict, thresholds: list[float], keep: str) -> dict:
+def choose_threshold(scores: dict[str, Any], thresholds: list[float], keep: str) -> dict[str, Any]:
     """The lowest confidence below which a learner must act to be as good.
 
     Where the mean is more confident, the calibrated mean stands; that saves much of the learner's

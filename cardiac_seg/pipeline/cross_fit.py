@@ -70,7 +70,7 @@ def cross_fit_run(run: Run, files: list[CaseFile], steps: Postprocessing) -> Non
         evidence = Evidence(combiner, control_of(run))
         scores = score(
             *(run, held_out, combiner, methods_of(run), DEVELOPMENT, steps),
-            watch=lambda maps, by_method: evidence.add(maps.label, by_method),
+            watch=lambda maps, by_method: evidence.add(maps.reference, by_method),
         )
         return scores.cases, {
             "format": FORMAT,
@@ -153,7 +153,7 @@ def cross_fitted_scores(run: Run) -> Scores:
             )
     return Scores(
         pd.concat(tables),
-        {m: sum(np.array(fold["pooled"][m]) for fold in folds) for m in methods},
+        {m: np.sum([fold["pooled"][m] for fold in folds], axis=0) for m in methods},
         {m: sum(fold["seconds"][m] for fold in folds) for m in methods},
     )
 

@@ -78,7 +78,7 @@ def draw_samples(run: Run, files: list[CaseFile]) -> dict[str, Sample]:
     pixels, seed = run.config.stacking.pixels_per_case, run.config.seed
     for maps in bar(UnseenMaps(run, files), "draw pixels", total=len(files), unit="case"):
         samples[maps.name] = draw_sample(maps, plain, pixels, seed)
-        seen[maps.name] = np.bincount(maps.label.ravel(), minlength=run.dataset.num_classes) > 0
+        seen[maps.name] = np.bincount(maps.reference.ravel(), minlength=run.dataset.num_classes) > 0
     if run.config.stacking.learners:
         _check_classes(run, folds_of(run, files), seen)
     return samples

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ class Study:
     """
 
     anatomy: Anatomy
-    ndim: int
+    ndim: Literal[2, 3]
     members: tuple[str, ...]
     methods: tuple[str, ...]
     pixel_methods: tuple[str, ...]
@@ -165,8 +166,8 @@ def _case_rows(study: Study, case: CaseArrays) -> Iterator[dict]:
         counts = confusion(reference, mask, study.num_classes)
         for label, structure in enumerate(study.structures, start=1):
             overlap = overlap_metrics(counts, label)
-            size = structure_size(overlap["tp"] + overlap["fp"], spacing, study.ndim)
-            size_reference = structure_size(overlap["tp"] + overlap["fn"], spacing, study.ndim)
+            size = structure_size(int(overlap["tp"] + overlap["fp"]), spacing, study.ndim)
+            size_reference = structure_size(int(overlap["tp"] + overlap["fn"]), spacing, study.ndim)
             yield (
                 case.tags
                 | {"method": method, "structure": structure}

@@ -187,6 +187,7 @@ def _written_case(
 ) -> CaseArrays:
     case = read_case(file, run.dataset.num_classes)
     maps, probabilities, seconds = _combined(run, combiner, study, file.name)
+    assert case.label is not None  # test cases have references
     masks = {REFERENCE_MASKS: case.label}
     masks |= {m: native_mask(p, maps.grid, steps) for m, p in probabilities.items()}
     for name, mask in (*masks.items(), (FINAL_MASKS, masks[study.final])):
@@ -231,7 +232,7 @@ def _arrays(
     spacing: tuple[float, float, float],
 ) -> CaseArrays:
     return CaseArrays(
-        tags, maps.fold, maps.label, maps.grid, probabilities, seconds, masks, spacing
+        tags, maps.fold, maps.reference, maps.grid, probabilities, seconds, masks, spacing
     )
 
 

@@ -3,6 +3,7 @@
 import io
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,7 @@ def write_measures(path: Path, measures: PatientMeasures, key: str) -> None:
         measures: Of one patient.
         key: What they hang on; the file is of use only where a reader expects the same.
     """
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for field in fields(PatientMeasures):
         value = getattr(measures, field.name)
         if isinstance(value, pd.DataFrame):

@@ -16,9 +16,10 @@ def read_test_cases(run: Run) -> pd.DataFrame:
         UserError: If the list or a case's map is missing.
     """
     path = run.folder / "test_cases.csv"
-    text = dict.fromkeys(("case", "patient", "path", "view", "phase", "group"), str)
-    numbers = dict.fromkeys(("recorded_ef", "heart_rate"), float)
-    cases = read_table(path, text | numbers, score_again(run)).fillna(dict.fromkeys(text, ""))
+    text = ("case", "patient", "path", "view", "phase", "group")
+    columns: dict[str, type | None] = dict.fromkeys(text, str)
+    columns |= dict.fromkeys(("recorded_ef", "heart_rate"), float)
+    cases = read_table(path, columns, score_again(run)).fillna(dict.fromkeys(text, ""))
     if cases.empty:
         raise UserError(f"{path}: no cases; {score_again(run)}")
     for name in (*cases.case, *cases.patient, *cases.path):

@@ -94,7 +94,8 @@ def _draw_view(rng, heart: _Heart, chambers: int, half: float, frames: list) -> 
     x, y = np.meshgrid(x.astype(np.float32), y.astype(np.float32), indexing="ij")
     look = int(rng.integers(2**32))
     tilt, aside, bend = rng.uniform(-0.16, 0.16), rng.uniform(-3, 3), rng.uniform(-6, 6)
-    pictures, labels = [], []
+    pictures: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
     for share, speckle_rng in frames:
         view = _contracted(heart, share, chambers, (aside, top), tilt, bend)
         fixed = np.random.default_rng(look)  # tissue, gain and dropout, alike in all frames

@@ -8,6 +8,7 @@ features are the leading columns of any set.
 
 from dataclasses import dataclass
 from functools import cached_property
+from types import ModuleType
 
 import numpy as np
 
@@ -107,5 +108,5 @@ class FeatureCase:
         return self.maps.mean(axis=0)
 
 
-def _module(group: str):
+def _module(group: str) -> ModuleType:
     return find(FEATURES[group])

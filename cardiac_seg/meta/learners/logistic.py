@@ -1,5 +1,7 @@
 """Multinomial logistic regression on standardised features: the simplest learner."""
 
+from typing import Any
+
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -19,7 +21,7 @@ def estimator(settings: Stacking, pixels: int, seed: int) -> Pipeline:
     return Pipeline([("scale", StandardScaler()), ("classifier", classifier)])
 
 
-def check(fitted: object, features: int, classes: int) -> None:
+def check(fitted: Any, features: int, classes: int) -> None:
     """See `meta.learners.sklearn_check.check_estimator`."""
     check_kinds([fitted], (Pipeline,))
     check_kinds([step for _, step in fitted.steps], (StandardScaler, LogisticRegression))

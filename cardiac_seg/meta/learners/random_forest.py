@@ -1,5 +1,7 @@
 """Random forest (Breiman 2001)."""
 
+from typing import Any
+
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
@@ -20,7 +22,7 @@ def estimator(settings: Stacking, pixels: int, seed: int) -> RandomForestClassif
     )
 
 
-def check(fitted: object, features: int, classes: int) -> None:
+def check(fitted: Any, features: int, classes: int) -> None:
     """See `meta.learners.sklearn_check.check_estimator`."""
     check_kinds([fitted], (RandomForestClassifier,))
     for tree in fitted.estimators_:
