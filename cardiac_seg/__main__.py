@@ -18,7 +18,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in COMMANDS:
         command = import_module(f"cardiac_seg.commands.{name}")
-        summary = command.__doc__.splitlines()[0].removesuffix(".")
+        summary = (command.__doc__ or name).splitlines()[0].removesuffix(".")
         subparser = subparsers.add_parser(
             name,
             help=summary[0].lower() + summary[1:],

@@ -16,7 +16,7 @@ from cardiac_seg.system.errors import UserError
 TRACEBACK = "CARDIAC_SEG_TRACEBACK"  # environment variable: errors not foreseen in full
 
 
-def guarded(command: Callable[[list[str] | None], int]) -> Callable[[list[str] | None], int]:
+def guarded(command: Callable[[list[str] | None], int]) -> Callable[..., int]:
     """Makes a command end with one line and an exit code instead of a traceback.
 
     Exit codes: 0 done, 1 a file could not be processed, 2 bad input, 3 not foreseen, 130
@@ -81,7 +81,7 @@ def parser(description: str, **options) -> argparse.ArgumentParser:
     )
 
 
-def script(command: ModuleType, description: str) -> Callable[[list[str] | None], int]:
+def script(command: ModuleType, description: str) -> Callable[..., int]:
     """The `main(argv) -> exit code` of a root script that does what one command does."""
 
     @guarded

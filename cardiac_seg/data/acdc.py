@@ -1,5 +1,6 @@
 """ACDC: short-axis cine MRI, ED and ES stacks in the official layout."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cardiac_seg.anatomy import LV, MYO, RV, Anatomy
@@ -11,7 +12,7 @@ from cardiac_seg.system.errors import UserError
 LAYOUT = "training/patient001/{Info.cfg, patient001_frame01.nii.gz, patient001_frame01_gt.nii.gz}"
 
 
-def find_cases(root: Path, views: list[str], phases: list[str]) -> list[CaseFile]:
+def find_cases(root: Path, views: Sequence[str], phases: Sequence[str]) -> list[CaseFile]:
     """Lists the ED and ES volumes of every patient.
 
     Args:

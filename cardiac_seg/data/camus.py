@@ -1,5 +1,6 @@
 """CAMUS: apical echocardiography, 2CH and 4CH views at ED and ES in the official NIfTI layout."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cardiac_seg.anatomy import LA, LV, MYO, Anatomy
@@ -12,7 +13,7 @@ LAYOUT = "database_nifti/patient0001/{Info_2CH.cfg, patient0001_2CH_ED[_gt].nii.
 SUBSETS = {"training": "train", "validation": "validation", "testing": "test"}
 
 
-def find_cases(root: Path, views: list[str], phases: list[str]) -> list[CaseFile]:
+def find_cases(root: Path, views: Sequence[str], phases: Sequence[str]) -> list[CaseFile]:
     """Lists the images of every patient in the chosen views and phases.
 
     Args:
@@ -65,7 +66,7 @@ def official_split(root: Path, patients: list[str]) -> dict[str, str]:
     return {patient: subsets[patient] for patient in patients}
 
 
-def _view_cases(root: Path, folder: Path, view: str, phases: list[str]) -> list[CaseFile]:
+def _view_cases(root: Path, folder: Path, view: str, phases: Sequence[str]) -> list[CaseFile]:
     info = read_info(folder / f"Info_{view}.cfg")
     return [
         CaseFile(

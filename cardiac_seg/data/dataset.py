@@ -1,6 +1,6 @@
 """What a dataset is: its structures, its modality, and how its files are found."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,7 +56,7 @@ class Dataset:
     name: str
     modality: Modality
     anatomy: Anatomy
-    find: Callable[[Path, list[str], list[str]], list[CaseFile]]
+    find: Callable[[Path, Sequence[str], Sequence[str]], list[CaseFile]]
     official_split: Callable[[Path, list[str]], dict[str, str]] | None = None
     stratum: str = "group"
     stratum_titles: Mapping[str, str] = field(default_factory=dict)

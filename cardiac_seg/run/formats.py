@@ -7,6 +7,7 @@ for that alone.
 """
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -46,7 +47,7 @@ def method_folder(parent: Path, method: str) -> Path:
     return earlier if earlier.is_dir() and not (parent / method).is_dir() else parent / method
 
 
-def with_todays_methods(values: dict[str, object]) -> dict[str, object]:
+def with_todays_methods(values: dict[str, Any]) -> dict[str, Any]:
     """A dictionary by method, with today's names."""
     return {"calibrated_mean" if k == "tempered_mean" else k: v for k, v in values.items()}
 

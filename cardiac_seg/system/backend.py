@@ -67,7 +67,9 @@ cv2.setNumThreads(1)
 
 def device_line() -> str:
     """One line that says what the run uses."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     if not GPUS:
         return f"no GPU found, running on {cores} CPU core{'s' * (cores > 1)} ({BACKEND})"
     return f"running on {len(GPUS)} GPU: {_gpu_name()} ({BACKEND})"

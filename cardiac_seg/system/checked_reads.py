@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -50,7 +50,7 @@ def read_json(path: Path, object_hook: Callable[[dict], object] | None = None):
 
 def read_table(
     path: Path,
-    columns: dict[str, type | None],
+    columns: Mapping[str, type | None],
     advice: str,
     rename: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table,
 ) -> pd.DataFrame:

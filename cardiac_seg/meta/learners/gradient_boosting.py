@@ -1,6 +1,7 @@
 """Gradient boosting (Friedman 2001): histogram-based, or scikit-learn's classic one."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from sklearn._loss.loss import HalfMultinomialLoss
@@ -48,7 +49,7 @@ def estimator(
     )
 
 
-def check(fitted: object, features: int, classes: int) -> None:
+def check(fitted: Any, features: int, classes: int) -> None:
     """See `meta.learners.sklearn_check.check_estimator`."""
     if type(fitted) is GradientBoostingClassifier:
         _check_classic(fitted, features, classes)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from cardiac_seg.meta.learners.learner import Learner, check_learner
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError, stack_again
 
+Attributes = dict[str, Any]  # of ONNX's TreeEnsembleClassifier
 LIST_KEYS = (
     *("nodes_treeids", "nodes_nodeids", "nodes_featureids", "nodes_modes", "nodes_values"),
     *("nodes_truenodeids", "nodes_falsenodeids"),
@@ -46,7 +48,7 @@ def compile_learner(path: Path, learner: Learner) -> bool:
     """
     from onnx import TensorProto, helper
 
-    estimator = learner.model.estimator
+    estimator = cast(Any, learner.model).estimator
     if len(estimator.classes_) < 3:  # ONNX has other rules for two classes; no run has so few
         return False
     if hasattr(estimator, "_predictors"):
@@ -117,7 +119,7 @@ def load_compiled(path: Path, features: list[str], classes: int) -> Learner:
     return learner
 
 
-def _runner(session, known: list[int], classes: int) -> Callable[[np.ndarray], np.ndarray]:
+def _runner(session: Any, known: list[int], classes: int) -> Callable[[np.ndarray], np.ndarray]:
     def run(features: np.ndarray) -> np.ndarray:
         probabilities = np.zeros((len(features), classes), np.float32)
         probabilities[:, known] = session.run(["probabilities"], {"features": features})[0]
@@ -126,10 +128,10 @@ def _runner(session, known: list[int], classes: int) -> Callable[[np.ndarray], n
     return run
 
 
-def _boosting(estimator) -> dict:
+def _boosting(estimator: Any) -> Attributes:
     """Attributes of ONNX's TreeEnsembleClassifier from histogram gradient boosting."""
     trees = [tree for iteration in estimator._predictors for tree in enumerate(iteration)]
-    attributes = {key: [] for key in LIST_KEYS}
+    attributes: Attributes = {key: [] for key in LIST_KEYS}
     for number, (index, predictor) in enumerate(trees):
         nodes = predictor.nodes
         leaf = nodes["is_leaf"].astype(bool)
@@ -149,9 +151,9 @@ def _boosting(estimator) -> dict:
     return attributes | {"base_values": baseline, "post_transform": "SOFTMAX"}
 
 
-def _forest(estimator) -> dict:
+def _forest(estimator: Any) -> Attributes:
     """Attributes of ONNX's TreeEnsembleClassifier from a random forest."""
-    attributes = {key: [] for key in LIST_KEYS}
+    attributes: Attributes = {key: [] for key in LIST_KEYS}
     for number, one in enumerate(estimator.estimators_):
         tree = one.tree_
         leaf = tree.children_left < 0
@@ -171,8 +173,16 @@ def _forest(estimator) -> dict:
     return attributes | {"post_transform": "NONE"}
 
 
-def _add_tree(attributes: dict, number: int, feature, threshold, left, right, leaf) -> None:
-    def inner(values):
+def _add_tree(
+    attributes: Attributes,
+    number: int,
+    feature: np.ndarray,
+    threshold: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    leaf: np.ndarray,
+) -> None:
+    def inner(values: np.ndarray) -> list[Any]:
         return np.where(leaf, 0, values).tolist()
 
     count = len(leaf)
@@ -186,7 +196,13 @@ def _add_tree(attributes: dict, number: int, feature, threshold, left, right, le
     attributes["nodes_falsenodeids"] += inner(right)
 
 
-def _add_leaves(attributes: dict, number: int, nodes, classes, weights) -> None:
+def _add_leaves(
+    attributes: Attributes,
+    number: int,
+    nodes: np.ndarray,
+    classes: np.ndarray,
+    weights: np.ndarray,
+) -> None:
     attributes["class_treeids"] += [number] * len(nodes)
     attributes["class_nodeids"] += np.asarray(nodes).tolist()
     attributes["class_ids"] += np.asarray(classes).tolist()

@@ -5,13 +5,15 @@ child or feature lies outside its array is read from anywhere in memory. Each le
 checks what its `estimator` fits, with the pieces here, so that nothing else is ever called.
 """
 
+from typing import Any
+
 import numpy as np
 from sklearn.tree._tree import Tree
 
 from cardiac_seg.config.registry import LEARNERS, find
 
 
-def check_estimator(kind: str, estimator: object, features: int, classes: int) -> None:
+def check_estimator(kind: str, estimator: Any, features: int, classes: int) -> None:
     """Refuses an estimator that is not the learner's, or that would read outside its arrays.
 
     Args:
@@ -31,7 +33,7 @@ def check_estimator(kind: str, estimator: object, features: int, classes: int) -
     find(LEARNERS[kind]).check(estimator, features, len(known))
 
 
-def check_tree(tree, features: int, values: int) -> None:
+def check_tree(tree: Any, features: int, values: int) -> None:
     """Refuses a compiled decision tree that leads outside its arrays.
 
     Args:
@@ -51,11 +53,11 @@ def check_nodes(leaf: np.ndarray, children: np.ndarray, used: np.ndarray, featur
     """Children come after their parent, so that every way down ends."""
     inner = np.flatnonzero(~leaf)
     expect(len(leaf) > 0, "a tree without nodes")
-    expect((children > inner).all() and (children < len(leaf)).all(), "a tree that leads nowhere")
-    expect((used >= 0).all() and (used < features).all(), "a tree that asks for other features")
+    expect(bool(((children > inner) & (children < len(leaf))).all()), "a tree that leads nowhere")
+    expect(bool(((used >= 0) & (used < features)).all()), "a tree that asks for other features")
 
 
-def check_kinds(objects: list, expected: tuple[type, ...]) -> None:
+def check_kinds(objects: list[Any], expected: tuple[type, ...]) -> None:
     """Refuses objects that are not exactly of the expected types, in order."""
     kinds = tuple(type(one) for one in objects)
     expect(kinds == expected, f"{', '.join(kind.__name__ for kind in kinds)} inside")

@@ -6,6 +6,7 @@ import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import sklearn
@@ -82,7 +83,7 @@ def save_learner(path: Path, learner: Learner) -> None:
         "features": learner.features,
         "classes": learner.classes,
         "scikit_learn": sklearn.__version__,
-        "estimator": learner.model.estimator,
+        "estimator": cast(Any, learner.model).estimator,
         "seconds": learner.seconds,
     }
     with whole_file(path) as partial:
@@ -145,12 +146,12 @@ def _check_size(path: Path) -> None:
 class _Classifier:
     """A scikit-learn classifier that gives probabilities of all classes, seen or not."""
 
-    estimator: object
+    estimator: Any
     classes: int
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         probabilities = np.zeros((len(features), self.classes), np.float32)
-        known = np.asarray(self.estimator.classes_, int)
+        known = np.asarray(self.estimator.classes_, np.int64)
         # Boosting starts its threads anew for every tree, and they wait busily for each other:
         # beside another process that took twenty times as long.
         one_thread = isinstance(self.estimator, HistGradientBoostingClassifier)
