@@ -155,7 +155,7 @@ class FoldEvidence(Stored):
         pooled: Method -> confusion matrix of all pixels of the network grid.
         seconds: Method -> what combining took.
         changes: Method -> pixels changed against the control.
-        errors: Member -> pixels where it and the first member err.
+        errors: Member -> each later member -> pixels where the two err.
         thresholds: Learner -> scores at each threshold.
         calibration: Method -> counts by confidence where learners act.
         importance: Learner -> feature group -> permutation importance in nats.
