@@ -62,6 +62,17 @@ class Case:
     spacing: tuple[float, float, float]
     layout: Layout
 
+    @property
+    def reference(self) -> np.ndarray:
+        """The label of a case that must have one.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if self.label is None:
+            raise ValueError(f"{self.file.name}: no reference")
+        return self.label
+
 
 def read_info(path: Path) -> dict[str, str]:
     """The `key: value` lines of an Info.cfg file.

@@ -157,7 +157,7 @@ def slice_weights(cases: list[CachedCase]) -> np.ndarray:
 
 def _edge_boost(case: CachedCase) -> np.ndarray:
     """EDGE_BOOST on the two outermost foreground slices and the one outside, 1 elsewhere."""
-    foreground = np.array(case.class_pixels)[:, 1:].any(axis=1)
+    foreground = np.asarray(np.array(case.class_pixels)[:, 1:].any(axis=1))
     boost = np.ones(len(foreground))
     if foreground.any() and len(foreground) > 2:
         first, last = np.flatnonzero(foreground)[[0, -1]]

@@ -1,14 +1,18 @@
 """Softmax maps from a network, slice by slice, in bounded memory."""
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
 
 Key = TypeVar("Key")
 # The array axes that each mirror image reverses.
-MIRRORED = {"none": [()], "horizontal": [(), (2,)], "both": [(), (1,), (2,), (1, 2)]}
+MIRRORED: dict[str, list[tuple[int, ...]]] = {
+    "none": [()],
+    "horizontal": [(), (2,)],
+    "both": [(), (1,), (2,), (1, 2)],
+}
 
 
 def predict_cases(
@@ -56,7 +60,7 @@ def predict_cases(
 
 def mean_map(maps: list[np.ndarray]) -> np.ndarray:
     """The mean of float16 maps of one case by several networks, rounded as maps are stored."""
-    return maps[0] if len(maps) == 1 else np.mean(maps, 0, np.float32).astype(np.float16)
+    return maps[0] if len(maps) == 1 else np.asarray(np.mean(maps, 0, np.float32), np.float16)
 
 
 def _predict_batch(
@@ -70,5 +74,5 @@ def _predict_batch(
 
 
 def _maps(model: keras.Model, batch: np.ndarray) -> np.ndarray:
-    outputs = model.predict_on_batch(np.ascontiguousarray(batch))
+    outputs: Any = model.predict_on_batch(np.ascontiguousarray(batch))
     return np.asarray(outputs[0] if isinstance(outputs, list) else outputs)

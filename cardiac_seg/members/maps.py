@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -136,9 +137,13 @@ def write_maps(path: Path, maps: CaseMaps) -> None:
         "std": image.std,
         "provenance": made_by,
     }
-    arrays = {"image": image.pixels, "label": maps.label, "about": np.array(json.dumps(about))}
+    arrays: dict[str, Any] = {
+        "image": image.pixels,
+        "label": maps.label,
+        "about": np.array(json.dumps(about)),
+    }
     with whole_file(path) as partial, open(partial, "wb") as file:
-        np.savez_compressed(file, **maps.probabilities, **arrays)
+        np.savez_compressed(file, **(maps.probabilities | arrays))
 
 
 def read_maps(

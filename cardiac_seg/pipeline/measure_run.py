@@ -187,8 +187,7 @@ def _written_case(
 ) -> CaseArrays:
     case = read_case(file, run.dataset.num_classes)
     maps, probabilities, seconds = _combined(run, combiner, study, file.name)
-    assert case.label is not None  # test cases have references
-    masks = {REFERENCE_MASKS: case.label}
+    masks = {REFERENCE_MASKS: case.reference}
     masks |= {m: native_mask(p, maps.grid, steps) for m, p in probabilities.items()}
     for name, mask in (*masks.items(), (FINAL_MASKS, masks[study.final])):
         write_mask(run.masks(name) / file.relative_path, [mask], case.layout)

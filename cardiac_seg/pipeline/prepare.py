@@ -43,7 +43,7 @@ def find_cases(run: Run) -> list[CaseFile]:
         write_phantoms(
             run.root, data.phantom.patients, run.dataset.modality.name, data.phantom.seed
         )
-    return run.dataset.find(run.root, data.views, data.phases)
+    return run.dataset.find(run.root, list(data.views), list(data.phases))
 
 
 def prepare(run: Run, files: list[CaseFile]) -> Prepared:

@@ -68,9 +68,9 @@ def score(
         ):
             by_method[method] = probabilities
             spent[method] += seconds
-            pooled[method] += confusion(maps.label, probabilities.argmax(-1), labels)
+            pooled[method] += confusion(maps.reference, probabilities.argmax(-1), labels)
             mask = native_mask(probabilities, maps.grid, steps)
-            dice = dice_from_confusion(confusion(case.label, mask, labels))
+            dice = dice_from_confusion(confusion(case.reference, mask, labels))
             expected = expected_dice(probabilities)
             rows += _score_rows(
                 (case.file, subset, maps.fold, method), run.dataset.structures, dice[1:], expected
@@ -108,7 +108,8 @@ def scores_of(
         fold, scores = of_case[file.name]
         for method, (dice, expected) in zip(methods, scores.swapaxes(1, 2), strict=True):
             rows += _score_rows((file, subset, str(fold), method), structures, dice, expected)
-    pooled, seconds = sum(m.pooled for m in measures), sum(m.seconds for m in measures)
+    pooled = np.sum([m.pooled for m in measures], axis=0)
+    seconds = np.sum([m.seconds for m in measures], axis=0)
     return Scores(
         pd.DataFrame(rows),
         dict(zip(methods, pooled, strict=True)),

@@ -83,7 +83,7 @@ def _choose_steps(run: Run, files: list[CaseFile]) -> Postprocessing:
     if "auto" in wanted.values():
         for case, maps in cases_with_maps(run, files, "postprocessing"):
             ((_, p, _),) = combiner.combine(maps.probabilities, maps.image, [control])
-            pairs.append((case.label, native_mask(p, maps.grid)))
+            pairs.append((case.reference, native_mask(p, maps.grid)))
     chosen = choose_steps(pairs, wanted, run.dataset.anatomy)
     names = dict(enumerate(run.dataset.structures, start=1))
     for step, labels in chosen.steps.items():
