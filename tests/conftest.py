@@ -8,6 +8,7 @@ import os
 for variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+import resource
 import shutil
 import socket
 
@@ -59,6 +60,13 @@ def pytest_collection_modifyitems(items):
     """The longest files first, so that two workers end at the same time."""
     order = {name: k for k, name in enumerate(WHOLE_RUNS)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What the tests cost; the runs that `test_reliability.py` forks and kills are not in it."""
+    used = [resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    minutes = sum(part.ru_utime + part.ru_stime for part in used) / 60
+    terminalreporter.write_line(f"CPU time: {minutes:.1f} min")
 
 
 @pytest.fixture(autouse=True, scope="session")
