@@ -135,7 +135,7 @@ def read_mask(path: Path, modality: Modality) -> tuple[np.ndarray, tuple[float, 
     return nifti.read().astype(np.uint8), nifti.spacing
 
 
-def check_pixels(path: Path, planes: np.ndarray) -> None:
+def check_pixels(path: Path | str, planes: np.ndarray) -> None:
     """Refuses an image that holds nothing to segment.
 
     Raises:

@@ -55,7 +55,7 @@ def view(
         height: Of the picture, in pixels.
     """
     shape = reference.shape[1:]
-    heart = ((reference > 0) | (mask > 0)).any(axis=0)
+    heart = np.asarray(((reference > 0) | (mask > 0)).any(axis=0))
     crop = _around(heart, spacing) if len(reference) > 1 else [slice(0, n) for n in shape]
     plane = from_grid(on_grid.pixels[index][None, ..., None], on_grid.grid)
     image = plane.reshape(on_grid.grid.native)  # cv2 drops a single channel
@@ -151,7 +151,7 @@ def case_page(
     shown = np.flatnonzero(((reference > 0) | (mask > 0)).any(axis=(1, 2)))
     height = PAGE_TILE["stack" if len(reference) > 1 else "plane"]
     rows = []
-    for index in shown if len(shown) else [len(reference) // 2]:
+    for index in shown.tolist() if len(shown) else [len(reference) // 2]:
         part = view(on_grid, reference, mask, spacing, index, height)
         labels = part.fit(mask[index])
         tiles = [
@@ -242,7 +242,7 @@ def _around(held: np.ndarray, spacing: tuple) -> tuple[slice, slice]:
         found.append(
             slice(max(lines[0] - margin, 0), lines[-1] + margin + 1) if len(lines) else whole
         )
-    return tuple(found)
+    return found[0], found[1]
 
 
 def _legend(width: int, anatomy: Anatomy, more: dict[str, str]) -> np.ndarray:
@@ -257,7 +257,8 @@ def _legend(width: int, anatomy: Anatomy, more: dict[str, str]) -> np.ndarray:
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:
-    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return red, green, blue
 
 
 def _framed(tile: np.ndarray) -> np.ndarray:

@@ -84,8 +84,9 @@ def _one_line(error: Exception, files: ScanFiles) -> str:
     """One line on why a scan failed; of an unforeseen error not its text, which may hold names."""
     if not isinstance(error, UserError):
         at = traceback.extract_tb(error.__traceback__)[-1]
-        error = f"{type(error).__name__} in {Path(at.filename).name}, line {at.lineno}; report it"
-    line = str(error)
+        line = f"{type(error).__name__} in {Path(at.filename).name}, line {at.lineno}; report it"
+    else:
+        line = str(error)
     return line if str(files.root) in line else f"{files.paths[0]}: {line}"
 
 
@@ -96,7 +97,7 @@ def _predict_scan(
     began = time.perf_counter()
     run = ensemble.run
     scan = open_scan(files, run.dataset.modality, wanted.spacing)
-    members = {member: [] for member in run.config.members if wanted.members}
+    members: dict[str, list] = {member: [] for member in run.config.members if wanted.members}
     masks, predicted_dice = [], []
     for k, frame in enumerate(_with_progress(ensemble.frames(scan, wanted.batch_size), scan)):
         masks.append(frame.mask)

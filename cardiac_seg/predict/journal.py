@@ -41,6 +41,7 @@ class Journal:
         return same and (self.output / files.mask_path).is_file()
 
     def add(self, files: ScanFiles, measured: ScanMeasurements) -> None:
+        """Keeps what was measured of a scan, in memory and on disk."""
         self.measured[files.name] = measured
         with self.path.open("a", encoding="utf-8") as journal:
             journal.write(json.dumps(self._entry(measured, _stamp(files))) + "\n")

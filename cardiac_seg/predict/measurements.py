@@ -101,6 +101,7 @@ def measure(
     if scan.frames > 1 and lv_ml:
         ed, es = int(np.argmax(lv_ml)), int(np.argmin(lv_ml))
     times = scan.frame_times_ms
+    across, down, along = map(float, scan.spacing)
     return ScanMeasurements(
         scan.files.name,
         scan.files.study,
@@ -108,7 +109,7 @@ def measure(
         scan.files.phase,
         scan.frames,
         scan.shape,
-        tuple(map(float, scan.spacing)),
+        (across, down, along),
         sizes,
         lv_ml,
         predicted_dice,

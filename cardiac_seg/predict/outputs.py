@@ -102,6 +102,8 @@ def write_frame_maps(output: Path, scan: Scan, k: int, frame: FrameResult, wante
 def write_segmentations(
     ensemble: Ensemble, output: Path, scan: Scan, masks: list[np.ndarray]
 ) -> None:
+    """Writes the mask of each frame as a DICOM segmentation beside it."""
+    assert scan.series is not None  # of DICOM
     anatomy = ensemble.run.dataset.anatomy
     for k, mask in enumerate(masks):
         stored = np.ascontiguousarray(scan.layout.orientation.to_stored(mask).T)
@@ -115,4 +117,5 @@ def write_segmentations(
 
 
 def path_beside(output: Path, files: ScanFiles, ending: str) -> Path:
+    """Path of a file that lies beside the mask of a scan."""
     return output / f"{files.name}{ending}"

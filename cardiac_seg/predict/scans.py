@@ -93,6 +93,7 @@ class Scan:
             UserError: If they cannot be read, are constant, or hold NaN.
         """
         if self.series is None:
+            assert self._nifti is not None  # a scan has the one or the other
             planes = self._nifti.read(frame)
         else:
             planes = self.layout.orientation.to_canonical(self.series.phase(frame).T)
@@ -160,8 +161,8 @@ def open_scan(
 def _open_nifti(files: ScanFiles, modality: Modality, spacing) -> Scan:
     nifti = open_nifti(files.paths[0], modality, spacing)
     layout = nifti.layout
-    shape = tuple(layout.volume[axis] for axis in layout.orientation.order)
-    return Scan(files, layout.frames, shape, nifti.spacing, layout, _nifti=nifti)
+    slices, rows, columns = (layout.volume[axis] for axis in layout.orientation.order)
+    return Scan(files, layout.frames, (slices, rows, columns), nifti.spacing, layout, _nifti=nifti)
 
 
 def _check_field(scan: Scan) -> Scan:
@@ -183,22 +184,24 @@ def _open_dicom(files: ScanFiles, modality: Modality, spacing) -> Scan:
             f"{files.paths[0]}: {series.modality.one_image}, but this run was trained on "
             f"{modality.images}; use a run of the other dataset"
         )
-    frames, *shape = series.shape
-    stored = tuple(shape[::-1])
-    distances = tuple(mm or stored_mm for mm, stored_mm in zip(given, series.spacing, strict=True))
+    frames, slices, rows, columns = series.shape
+    stored = (columns, rows, slices)
+    across, down, along = (mm or own for mm, own in zip(given, series.spacing, strict=True))
+    distances = (along, down, across)  # of `stored`
     orientation = AS_STORED  # rows and columns are what a viewer shows
     if modality.ndim == 3 and not is_nominal(series.affine):
-        orientation = find_orientation(series.affine, distances[::-1], stored)
+        orientation = find_orientation(series.affine, distances, stored)
     header = nib.Nifti1Header()
     header.set_xyzt_units("mm", "msec")
     layout = Layout(
         stored if frames == 1 else (*stored, frames), frames, orientation, series.affine, header
     )
+    first, second, third = orientation.order
     return Scan(
         files,
         frames,
-        tuple(stored[axis] for axis in orientation.order),
-        tuple(distances[::-1][axis] for axis in orientation.order),
+        (stored[first], stored[second], stored[third]),
+        (distances[first], distances[second], distances[third]),
         layout,
         series.heart_rate,
         series.phase_times_ms,
@@ -225,9 +228,10 @@ def _place(name: Path, folder: Path) -> tuple[str, str, str]:
         if not phase:  # its own study: nothing says what it belongs to
             patient = name.name
     else:
-        place = PLACE.fullmatch(name.name)
-        patient, view, phase = (place[key] or "" for key in ("patient", "view", "phase"))
-        patient += place["clip"] or ""  # beside the ED and ES images it is measured for itself
+        found = PLACE.fullmatch(name.name)
+        place = found.groupdict("") if found else {}
+        patient, view, phase = (place.get(key, "") for key in ("patient", "view", "phase"))
+        patient += place.get("clip", "")  # beside the ED and ES images it is measured for itself
     return name.with_name(patient).as_posix(), view, phase
 
 
@@ -235,7 +239,8 @@ def _name_series(groups: list[tuple[Path, ...]], root: Path) -> list[ScanFiles]:
     """Names for DICOM series: a file's own, or its folder's, numbered where that holds several."""
     folders = [_common_folder(paths) for paths in groups]
     several = Counter(f for f, paths in zip(folders, groups, strict=True) if len(paths) > 1)
-    seen, scans = Counter(), []
+    seen: Counter[Path] = Counter()
+    scans = []
     for paths, folder in zip(groups, folders, strict=True):
         seen[folder] += len(paths) > 1
         if len(paths) == 1:

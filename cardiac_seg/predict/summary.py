@@ -49,7 +49,8 @@ def write_summary(
         return open_nifti(paths[scan.image], dataset.modality, (1.0, 1.0, 1.0)).read(k)
 
     together = {name: clinical_indices(group, dataset, mask_of) for name, group in studies.items()}
-    rows, details = [], []
+    rows: list[dict] = []
+    details: list[dict] = []
     for scan in scans:
         if scan.name in failed:
             rows.append({"image": scan.name, "error": failed[scan.name]})
@@ -59,12 +60,7 @@ def write_summary(
         rows.append(
             _row(measurements, *together[measurements.together], limit, dataset.modality.size_key)
         )
-        curve = {
-            "lv_ml": measurements.lv_ml,
-            "predicted_dice": measurements.predicted_dice,
-            "times_ms": measurements.times_ms,
-        }
-        details.append(rows[-1] | ({"curve": curve} if measurements.frames > 1 else {}))
+        details.append(rows[-1] | _curve(measurements))
     columns = _columns(dataset)
     with whole_file(output / "summary.csv") as partial:
         pd.DataFrame(rows, columns=columns).to_csv(partial, index=False)
@@ -77,6 +73,19 @@ def write_summary(
     }
     write_json(output / "summary.json", summary)
     return {row["image"]: row["reasons"] for row in rows if row.get("review") == "yes"}
+
+
+def _curve(measurements: ScanMeasurements) -> dict:
+    """What `summary.json` holds of a cine's frames."""
+    if measurements.frames == 1:
+        return {}
+    return {
+        "curve": {
+            "lv_ml": measurements.lv_ml,
+            "predicted_dice": measurements.predicted_dice,
+            "times_ms": measurements.times_ms,
+        }
+    }
 
 
 def _row(

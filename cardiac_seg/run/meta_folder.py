@@ -226,7 +226,7 @@ def _read_of_all(
 ) -> dict[str, T]:
     """Reads a dictionary with exactly these keys."""
     advice = stack_again(run.folder)
-    values = read(dict[str, kind], path, expected, advice)
+    values = read(dict[str, kind], path, expected, advice)  # type: ignore[valid-type]
     if set(values) != set(names):
         raise unusable(path, expected, f"those of {', '.join(values) or 'none'}", advice)
     return values
