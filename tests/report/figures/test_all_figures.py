@@ -6,7 +6,7 @@ import pytest
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from cardiac_seg.drawing.styles import CLASS_COLOURS, METHOD_NAMES, METHOD_STYLE
+from cardiac_seg.drawing.styles import METHOD_NAMES
 from cardiac_seg.report.figures import elements as draw
 from cardiac_seg.report.figures.calibration import reliability_diagrams
 from cardiac_seg.report.figures.clinical import bland_altman
@@ -18,13 +18,6 @@ from cardiac_seg.report.figures.overlap import (
 )
 from cardiac_seg.report.figures.stacking import forest_plot
 from tests.support.drawn import MODELS, STRUCTURES, drawn, frame, some_tables, texts
-
-
-def test_every_model_has_a_name_and_its_own_style():
-    assert list(METHOD_STYLE) == list(METHOD_NAMES)
-    assert len({str(style) for style in METHOD_STYLE.values()}) == len(METHOD_NAMES)
-    structures = {colour.lower() for name, colour in CLASS_COLOURS.items() if name != "mean"}
-    assert not structures & {style["color"].lower() for style in METHOD_STYLE.values()}
 
 
 @pytest.mark.parametrize("empty", [pd.DataFrame(), None])
