@@ -32,6 +32,14 @@ LEARNERS = {
     "random_forest": "cardiac_seg.meta.learners.random_forest",
     "gradient_boosting": "cardiac_seg.meta.learners.gradient_boosting",
 }
+# Names that files and tables of a run give to something else, today or in format 1.
+RESERVED_NAMES = frozenset(
+    (
+        *("mean", "calibrated_mean", "weighted_mean", "ensemble", "reference"),
+        *("image", "label", "about", "format", "test", "development"),
+        *("gates", "model", "models", "final_model", "quality", "part", "tempered_mean"),
+    )
+)
 
 
 def find(place: str):

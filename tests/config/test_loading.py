@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from cardiac_seg.config.loading import dump_config, load_config
+from cardiac_seg.config.registry import NETWORKS
 from cardiac_seg.data.registry import check_config
 from cardiac_seg.system.errors import UserError
 from tests.support.paths import REPO
@@ -270,3 +271,35 @@ def test_true_is_no_number_and_one_no_switch(override, tmp_path):
     path.write_text("data: {dataset: acdc, root: x}")
     with pytest.raises(UserError, match=override.split("=")[0]):
         load_config(path, [override])
+
+
+def test_a_network_with_a_name_that_runs_use_for_something_else_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setitem(NETWORKS, "image", NETWORKS["unet_advanced"])
+    path = tmp_path / "a.yaml"
+    path.write_text("data: {dataset: acdc, root: x}\nmembers: [unet_advanced, image]\n")
+    with pytest.raises(UserError, match="'image' is the name of something else in a run"):
+        load_config(path)
+
+
+def test_a_member_may_differ_and_mistakes_name_whose_they_are(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "data: {dataset: acdc, root: x}\n"
+        "networks: {unet_advanced: {train: {epochs: 7}, preprocess: {size: [64, 64]}}}\n"
+    )
+    config = load_config(path)
+    own, other = (config.for_member(name) for name in ("unet_advanced", "deep_unet_improved"))
+    assert (own.train.epochs, own.preprocess.size) == (7, (64, 64))
+    assert other.train == config.train and other.preprocess == config.preprocess
+    assert own.stacking == config.stacking
+    for text, words in {
+        "train: {epoch: 7}": "networks.unet_advanced.train.epoch: unknown key",
+        "train: {epochs: 0}": "networks.unet_advanced.train.epochs: 0 is not allowed",
+        "train: {crop: [48, 48]}": "networks.unet_advanced.train.crop: ",
+        "filter: 8": "networks.unet_advanced.filter: unknown key; allowed here: filters",
+    }.items():
+        path.write_text(
+            f"data: {{dataset: acdc, root: x}}\nnetworks: {{unet_advanced: {{{text}}}}}\n"
+        )
+        with pytest.raises(UserError, match=words):
+            load_config(path)

@@ -9,6 +9,7 @@ imports neither Keras nor a backend, so that a mistake answers at once.
 from pydantic import Field, ValidationError, model_validator
 
 from cardiac_seg.config.problems import first_problem
+from cardiac_seg.config.registry import RESERVED_NAMES
 from cardiac_seg.config.sections.data import Data, Phantom, Split
 from cardiac_seg.config.sections.networks import (
     MEMBERS,
@@ -117,6 +118,12 @@ class Config(Section):
             raise ValueError(
                 f"members: '{unknown[0]}' is no known network; known: {', '.join(self.networks)}"
             )
+        if taken := [
+            m
+            for m in (*self.members, *self.stacking.learners)
+            if m in RESERVED_NAMES - {"weighted_mean"}
+        ]:
+            raise ValueError(f"'{taken[0]}' is the name of something else in a run; rename it")
         if len(set(self.members)) != len(self.members):
             raise ValueError("members: a network is named twice")
         if len(self.members) == 1 and self.stacking.learners:
