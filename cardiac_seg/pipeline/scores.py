@@ -13,6 +13,7 @@ from cardiac_seg.members.maps import CaseMaps, read_maps
 from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.metrics.expected_dice import expected_dice
 from cardiac_seg.metrics.overlap import accuracy_from_confusion, confusion, dice_from_confusion
+from cardiac_seg.metrics.patient_means import patients_by
 from cardiac_seg.metrics.statistics import bootstrap_means, interval
 from cardiac_seg.pipeline.patient_measures import PatientMeasures
 from cardiac_seg.run.folder import Run
@@ -173,7 +174,7 @@ def summarize(scores: Scores, structures: tuple[str, ...], control: str, seed: i
     """
     cases = scores.cases
     undefined = cases.dice.isna().groupby([cases.method, cases.structure]).sum()
-    table = cases.pivot_table("dice", "patient", ["method", "structure"], "mean", dropna=False)
+    table = patients_by(cases, "dice", ["method", "structure"])
     columns = [(method, structure) for method in scores.pooled for structure in structures]
     table = table[columns].astype(np.float64)
     by_column = pd.DataFrame(bootstrap_means(table.to_numpy(), seed), columns=table.columns)

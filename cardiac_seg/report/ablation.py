@@ -9,10 +9,12 @@ import pandas as pd
 from cardiac_seg.config.sections import Stacking
 from cardiac_seg.data.case import CaseFile
 from cardiac_seg.meta.methods import WEIGHTED_MEAN, list_learners
+from cardiac_seg.metrics.patient_means import average_cases
 from cardiac_seg.pipeline.cross_fit import DEVELOPMENT, cross_fit, fit_on
 from cardiac_seg.pipeline.development import draw_samples, folds_of
 from cardiac_seg.pipeline.scores import score
 from cardiac_seg.report.development import development_scores, wide
+from cardiac_seg.report.numbers import plain_interval, plain_number
 from cardiac_seg.report.tables.comparisons import compare
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored_table
@@ -101,7 +103,7 @@ def _markdown(run: Run, tables: dict[str, pd.DataFrame], control: str, learner: 
     for name, table in tables.items():
         means = _mean(table)
         values = [*means, means.mean()]
-        cells = [f"{value:.4f}".replace("0.", ".", 1) for value in values]
+        cells = [plain_number(value, 4) for value in values]
         for other in (control, learner):
             same = table is tables[other]
             cells.append("" if same else _difference(table, tables[other], run.config.seed))
@@ -161,12 +163,13 @@ def _cross_fitted(run: Run, files: list[CaseFile], learner: str) -> pd.DataFrame
 
 def _mean(table: pd.DataFrame) -> pd.Series:
     """Structure -> mean of a patient's cases, then of the patients."""
-    return table.groupby(level="patient").mean().mean()
+    return average_cases(table).mean()
 
 
 def _difference(table: pd.DataFrame, other: pd.DataFrame, seed: int) -> str:
-    told = compare(table.loc[other.index], other, "dice", seed)
-    return f"{told['difference']:+.4f} [{told['low']:+.4f} {told['high']:+.4f}]".replace("0.", ".")
+    result = compare(table.loc[other.index], other, "dice", seed)
+    interval = plain_interval(result["low"], result["high"], 4, "+")
+    return f"{plain_number(result['difference'], 4, '+')} {interval}"
 
 
 def _title(name: str, learner: str, settings: Stacking) -> str:

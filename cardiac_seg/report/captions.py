@@ -1,83 +1,155 @@
 """Titles and captions of the report's sections and figures."""
 
+from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.metrics.boundary import BAND_MM
 from cardiac_seg.metrics.roc import ROC_BINS
+from cardiac_seg.report.shown import Shown
 
 NOT_INDEPENDENT = (
-    "Development figures are cross-fitted: each fold is scored by what was fitted on the others. "
-    "The folds share most of their fitting patients and are not independent, so the spread between "
-    "folds understates the uncertainty; intervals and tests here are over test patients."
+    "Scores on development patients are cross-fitted: each fold is scored by what was fitted on "
+    "the others. The folds share most of their fitting patients and are not independent, so the "
+    "spread between folds understates the uncertainty; intervals and tests here are over test "
+    "patients."
 )
 NATIVE = "Per patient, native grid, after postprocessing."
 POOLED = "Pooled over all test pixels, network grid, before postprocessing, as published."
 BAND = f"Band: within {BAND_MM:g} mm of a reference boundary"
-SECTIONS = {  # key -> title, text
-    "overlap": ("Overlap and distances", ""),
-    "cases": (
-        "Pictures",
-        "Every case has a page with all its slices; the table of cases links to them.",
-    ),
-    "stacking": ("Stacking against averaging", NOT_INDEPENDENT),
-    "calibration": ("Calibration", ""),
-    "uncertainty": ("Uncertainty and quality control", ""),
-    "clinical": (
-        "Clinical indices",
-        "Against the reference masks. Echo volumes are by biplane discs, each phase with its own "
-        "long axis (ASE/EACVI). CAMUS's recorded EF agrees with discs of one height in both "
-        "phases, so that one is compared with it; the reference masks' own row there is the "
-        "oracle: what masks without error would reach.",
-    ),
-    "training": ("Training", ""),
+_OF_STACKS = {  # what is said where images are stacks of slices
+    "groups": " Base, mid and apex are thirds of the slices that hold LV in the reference.",
+    "typical": "The median case of each group",
+    "volumes": "volumes from voxels",
+    "clinical": "Against the reference masks.",
 }
-CAPTIONS = {  # file -> section, title, caption
-    "dice_test": (
-        "overlap",
-        "Dice",
-        f"{NATIVE} Bars: mean over patients; dots: patients; whiskers: 95 % bootstrap intervals.",
-    ),
-    "dice_ensemble": (
-        "overlap",
-        "Dice of the ensemble",
-        f"{NATIVE} The ensemble is the method chosen on development patients.",
-    ),
-    "dice_groups": (
-        "overlap",
-        "Dice of the ensemble by group",
-        f"{NATIVE} Mean over the patients of each group. Base, mid and apex (MRI) are thirds of "
-        "the slices that hold LV in the reference.",
-    ),
-    "accuracy_distances": (
-        "overlap",
-        "Surface distances",
-        "Cases, native grid, real spacing; undefined distances (an empty mask) are left out.",
-    ),
-    "confusion_test": (
-        "overlap",
-        "Confusion",
-        f"{POOLED} Rows are the reference and sum to 100 %.",
-    ),
-    "accuracy_test": ("overlap", "Pixel accuracy", POOLED),
-    "roc_test": (
-        "overlap",
-        "ROC",
-        f"{POOLED} One class against the rest, from probabilities in {ROC_BINS} bins, narrow "
-        "towards 0 and 1; the table of areas states the error that binning allows.",
-    ),
-    "samples_best_median_worst": (
-        "cases",
-        "Best, median and worst case",
-        "The saved masks on the native grid; the slice with the most wrong pixels of the ensemble.",
-    ),
-    "overlays_typical": (
-        "cases",
-        "The median case of each group, or of each view and phase",
-        "White: reference; coloured: ensemble. The slice with the most wrong pixels.",
-    ),
+_OF_PLANES = {
+    "groups": "",
+    "typical": "The median case of each view and phase",
+    "volumes": "volumes by biplane discs",
+    "clinical": "Against the reference masks. Volumes are by the biplane method of discs, each "
+    "phase with its own long axis (ASE/EACVI). The recorded EF agrees with discs of one height in "
+    "both phases, so that EF is compared with it; the reference masks' own row there is the "
+    "oracle: what masks without error would reach.",
+}
+
+
+def _words(dataset: Dataset) -> dict[str, str]:
+    return _OF_STACKS if dataset.modality.ndim == 3 else _OF_PLANES
+
+
+def sections(dataset: Dataset) -> dict[str, tuple[str, str]]:
+    """Key -> title and text of the page's sections, in order."""
+    return {
+        "overlap": ("Overlap and distances", ""),
+        "cases": (
+            "Pictures",
+            "Every case has a page with all its slices; the table of cases links to them."
+            if dataset.modality.ndim == 3
+            else "Every case has a page; the table of cases links to them.",
+        ),
+        "stacking": ("Stacking against averaging", NOT_INDEPENDENT),
+        "calibration": ("Calibration", ""),
+        "uncertainty": ("Uncertainty and review", ""),
+        "clinical": ("Clinical indices", _words(dataset)["clinical"]),
+        "training": ("Training", ""),
+    }
+
+
+def captions(dataset: Dataset, shown: Shown) -> dict[str, tuple[str, str, str]]:
+    """File -> section, title and caption of a figure."""
+    words = _words(dataset)
+    return {
+        "median_case": (
+            "first",
+            "The median case",
+            "By mean Dice. Image, reference, mask of the ensemble and its errors; the slice with "
+            "the most wrong pixels."
+            if dataset.modality.ndim == 3
+            else "By mean Dice. Image, reference, mask of the ensemble and its errors.",
+        ),
+        **_overlap_captions(shown, words),
+        **_picture_captions(dataset, words),
+        **STACKING,
+        **CALIBRATION,
+        **UNCERTAINTY,
+        "bland_altman_ensemble": (
+            "clinical",
+            "Agreement of clinical indices",
+            f"Ensemble minus reference masks; {words['volumes']}. Lines: bias and 95 % limits of "
+            "agreement.",
+        ),
+        "training_curves": (
+            "training",
+            "Training",
+            "Training loss, and validation Dice on the network grid.",
+        ),
+    }
+
+
+def _overlap_captions(shown: Shown, words: dict[str, str]) -> dict[str, tuple[str, str, str]]:
+    return {
+        "dice_test": (
+            "overlap",
+            "Dice",
+            f"{NATIVE} Bars: mean over patients; dots: patients; whiskers: 95 % bootstrap "
+            "intervals.",
+        ),
+        "dice_ensemble": (
+            "overlap",
+            "Dice of the ensemble",
+            f"{NATIVE} The ensemble is the method in use: {shown.ensemble.title}.",
+        ),
+        "dice_groups": (
+            "overlap",
+            "Dice of the ensemble by group",
+            f"{NATIVE} Mean over the patients of each group.{words['groups']}",
+        ),
+        "accuracy_distances": (
+            "overlap",
+            "Surface distances",
+            "Cases, native grid, real spacing; undefined distances (an empty mask) are left out.",
+        ),
+        "confusion_test": (
+            "overlap",
+            "Confusion",
+            f"{POOLED} Rows are the reference and sum to 100 %.",
+        ),
+        "accuracy_test": ("overlap", "Pixel accuracy", POOLED),
+        "roc_test": (
+            "overlap",
+            "ROC",
+            f"{POOLED} One class against the rest, from probabilities in {ROC_BINS} bins, narrow "
+            "towards 0 and 1; the table of areas states the error that binning allows.",
+        ),
+    }
+
+
+def _picture_captions(dataset: Dataset, words: dict[str, str]) -> dict[str, tuple[str, str, str]]:
+    slices = dataset.modality.ndim == 3
+    worst = " The slice with the most wrong pixels of the ensemble." if slices else ""
+    return {
+        "samples_best_median_worst": (
+            "cases",
+            "Best, median and worst case",
+            f"The saved masks on the native grid.{worst}",
+        ),
+        "overlays_typical": (
+            "cases",
+            words["typical"],
+            f"White: reference; coloured: ensemble.{worst}",
+        ),
+        "uncertainty_maps": (
+            "uncertainty",
+            "Uncertainty beside errors",
+            "Entropy of the ensemble over log C, brought to the native grid.",
+        ),
+    }
+
+
+STACKING = {
     "stacking_difference": (
         "stacking",
         "Difference to the mean",
         f"{NATIVE} Paired difference in mean Dice with 95 % bootstrap intervals; verdicts after "
-        "Holm's correction inside each role.",
+        "Holm's correction within each role.",
     ),
     "stacking_changes": (
         "stacking",
@@ -87,10 +159,12 @@ CAPTIONS = {  # file -> section, title, caption
     ),
     "stacking_importance": (
         "stacking",
-        "What the learners look at",
-        "Growth of the log-loss when a feature group is shuffled, cross-fitted on development "
+        "Importance of the features",
+        "Increase of the log-loss when a feature group is permuted, cross-fitted on development "
         "patients; lines: range over the folds.",
     ),
+}
+CALIBRATION = {
     "calibration_reliability": (
         "calibration",
         "Reliability",
@@ -101,31 +175,17 @@ CAPTIONS = {  # file -> section, title, caption
         "Calibration error and Brier score",
         f"Network grid; smaller is better. {BAND}.",
     ),
-    "uncertainty_maps": (
-        "uncertainty",
-        "Uncertainty beside errors",
-        "Entropy of the ensemble over log C, brought to the native grid.",
-    ),
+}
+UNCERTAINTY = {
     "uncertainty_quality": (
         "uncertainty",
-        "Predicted and true quality",
+        "Predicted and true Dice",
         "Cases. The members' Dice with each other, the mean entropy at the ensemble's boundary, "
-        "and the Dice that its probabilities let expect: none needs a reference.",
+        "and the Dice expected under its probabilities: none needs a reference.",
     ),
     "uncertainty_risk_coverage": (
         "uncertainty",
         "Risk and coverage",
-        "Mean error of the cases that remain when those of lowest predicted quality are reviewed.",
-    ),
-    "bland_altman_ensemble": (
-        "clinical",
-        "Agreement of clinical indices",
-        "Ensemble minus reference masks; volumes from voxels (MRI) or biplane discs (echo). Lines: "
-        "bias and 95 % limits of agreement.",
-    ),
-    "training_curves": (
-        "training",
-        "Training",
-        "Training loss, and validation Dice on the network grid.",
+        "Mean error of the cases that remain when those of lowest predicted Dice are reviewed.",
     ),
 }

@@ -9,9 +9,11 @@ import pandas as pd
 from cardiac_seg.drawing import overlays
 from cardiac_seg.masks.native import native_mask
 from cardiac_seg.metrics.overlap import REGIONS, confusion, dice_from_confusion, thirds
+from cardiac_seg.metrics.patient_means import average_cases
 from cardiac_seg.pipeline.cross_fit import cross_fitted_scores
 from cardiac_seg.pipeline.measure import native_entropy
 from cardiac_seg.pipeline.scores import cases_with_maps
+from cardiac_seg.report.numbers import plain_interval, plain_number
 from cardiac_seg.report.tables.comparisons import compare
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import control_of, plain_combiner, read_interpretation, read_steps
@@ -58,10 +60,11 @@ def compare_development(folders: list[Path], method: str | None = None) -> str:
     lines.append(f"{_head('', first, width)}  minus the first")
     for folder, table in tables.items():
         own = table.loc[common]
-        line = _line(str(folder), own.groupby(level=0).mean().mean(), width)
+        line = _line(str(folder), average_cases(own).mean(), width)
         if folder != folders[0]:
-            told = compare(own, first.loc[common], "dice", open_run(folder).config.seed)
-            line += f"  {told['difference']:+.4f} [{told['low']:+.4f} {told['high']:+.4f}]"
+            result = compare(own, first.loc[common], "dice", open_run(folder).config.seed)
+            interval = plain_interval(result["low"], result["high"], 4, "+")
+            line += f"  {plain_number(result['difference'], 4, '+')} {interval}"
         lines.append(line)
     return "\n".join(lines)
 
@@ -91,12 +94,12 @@ def describe_errors(folder: Path, output: Path | None = None) -> str:
     known["group"] = known.group.map(run.dataset.group_title)
     structures, width = list(table), 12
     lines = [f"{control_of(run)}: {WHAT}", _head("all", table, width)]
-    lines.append(_line("", table.groupby(level=0).mean().mean(), width))
+    lines.append(_line("", average_cases(table).mean(), width))
     for column in GROUPED:
         if known[column].nunique() > 1:
             lines.append(_head(f"by {column}", table, width))
-            for value, some in known.groupby(column):
-                per_patient = some[structures].groupby(level=0).mean()
+            for value, rows in known.groupby(column):
+                per_patient = average_cases(rows[structures])
                 lines.append(_line(value, per_patient.mean(), width))
     worst = table.mean(axis=1).nsmallest(WORST).index.get_level_values("case")
     counts = _look_at(run, table, worst, output)

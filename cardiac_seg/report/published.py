@@ -11,38 +11,39 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cardiac_seg.config.sections import MEMBERS
+from cardiac_seg.metrics.overlap import dice
 from cardiac_seg.report.tables.columns import ENSEMBLE
 from cardiac_seg.run.folder import Run
 from cardiac_seg.system.atomic import whole_file, write_text
 
-MEMBERS_AND_ENSEMBLE = {MEMBERS[0]: MEMBERS[0], MEMBERS[1]: MEMBERS[1], "Ensemble": ENSEMBLE}
+TITLES = {ENSEMBLE: "Ensemble"}  # of methods that the published files call otherwise
 PUBLISHED_DATASET = "camus"
 CAMUS_CLASSES = ("background", "LV", "MYO", "LA")
 QUANTITIES = (*CAMUS_CLASSES, "mean of 4", "pixel accuracy")
 PUBLISHED = {  # of QUANTITIES
-    MEMBERS[0]: (0.9797, 0.9324, 0.8529, 0.8612, 0.9066, 0.9557),
-    MEMBERS[1]: (0.9776, 0.9251, 0.8385, 0.8497, 0.8977, 0.9512),
+    "unet_advanced": (0.9797, 0.9324, 0.8529, 0.8612, 0.9066, 0.9557),
+    "deep_unet_improved": (0.9776, 0.9251, 0.8385, 0.8497, 0.8977, 0.9512),
     ENSEMBLE: (0.9801, 0.9339, 0.8563, 0.8662, 0.9091, 0.9567),
 }
 TARGETS = {"mean": 0.85, "LV": 0.90, "MYO": 0.80, "background": 0.95, "accuracy": 0.90}
 
 
-def numerical_results(confusion: pd.DataFrame) -> dict[str, dict]:
+def numerical_results(confusion: pd.DataFrame, members: list[str]) -> dict[str, dict]:
     """The content of `numerical_results.json`.
 
     Args:
         confusion: The table `confusion`.
+        members: The networks of the run.
 
     Returns:
         Method -> accuracy, classification_report (scikit-learn's structure), dice_scores by label,
-        mean_dice (of all classes); the published methods first. null where undefined.
+        mean_dice (of all classes); the members and the ensemble first. null where undefined.
     """
-    methods = list(dict.fromkeys(confusion.method))
-    named = {title: m for title, m in MEMBERS_AND_ENSEMBLE.items() if m in methods}
-    named |= {method: method for method in methods if method not in named.values()}
+    methods = dict.fromkeys([*members, ENSEMBLE, *confusion.method])
     return {
-        title: _results(confusion[confusion.method == method]) for title, method in named.items()
+        TITLES.get(method, method): _results(rows)
+        for method in methods
+        if len(rows := confusion[confusion.method == method])
     }
 
 
@@ -50,8 +51,8 @@ def dice_scores(results: dict[str, dict], classes: list[str]) -> pd.DataFrame:
     """The table `dice_scores.csv`: Method, Class, Dice_Score."""
     rows = [
         {"Model": method, "Class": name, "Dice_Score": score}
-        for method, told in results.items()
-        for name, score in zip(classes, told["dice_scores"].values(), strict=True)
+        for method, scores in results.items()
+        for name, score in zip(classes, scores["dice_scores"].values(), strict=True)
     ]
     return pd.DataFrame(rows)
 
@@ -62,9 +63,9 @@ def target_table(results: dict[str, dict], classes: list[str]) -> pd.DataFrame:
     Returns:
         target, value (NaN where the dataset has no such class), met (`met`, `missed`, `-`).
     """
-    told = results["Ensemble"]
-    values = dict(zip(classes, told["dice_scores"].values(), strict=True))
-    values |= {"mean": told["mean_dice"], "accuracy": told["accuracy"]}
+    scores = results[TITLES[ENSEMBLE]]
+    values = dict(zip(classes, scores["dice_scores"].values(), strict=True))
+    values |= {"mean": scores["mean_dice"], "accuracy": scores["accuracy"]}
     rows = []
     for name, least in TARGETS.items():
         value = values.get(name)
@@ -89,11 +90,10 @@ def published_table(results: dict[str, dict]) -> pd.DataFrame:
         method, quantity, here, published, difference.
     """
     rows = []
-    for title, method in MEMBERS_AND_ENSEMBLE.items():
-        if title not in results:
+    for method in PUBLISHED:
+        if (scores := results.get(TITLES.get(method, method))) is None:
             continue
-        told = results[title]
-        here = (*told["dice_scores"].values(), told["mean_dice"], told["accuracy"])
+        here = (*scores["dice_scores"].values(), scores["mean_dice"], scores["accuracy"])
         for quantity, value, there in zip(QUANTITIES, here, PUBLISHED[method], strict=True):
             value = np.nan if value is None else value
             row = {"method": method, "quantity": quantity, "here": value}
@@ -101,9 +101,11 @@ def published_table(results: dict[str, dict]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def write_published(output: Path, confusion: pd.DataFrame, summary: str) -> dict[str, dict]:
+def write_published(
+    output: Path, confusion: pd.DataFrame, members: list[str], summary: str
+) -> dict[str, dict]:
     """Writes `numerical_results.json`, `dice_scores.csv` and `summary_report.txt`."""
-    results = numerical_results(confusion)
+    results = numerical_results(confusion, members)
     classes = list(dict.fromkeys(confusion.truth))
     write_text(output / "numerical_results.json", json.dumps(results, indent=2) + "\n")
     with whole_file(output / "dice_scores.csv") as partial:
@@ -122,11 +124,11 @@ def _results(confusion: pd.DataFrame) -> dict:
         return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
 
     precision, recall = share(right, predicted), share(right, truth)
-    dice = share(2 * right, truth + predicted)
+    scores = dice(right, truth, predicted)
     by_class = {
-        name: _entry(precision[i], recall[i], dice[i], truth[i]) for i, name in enumerate(classes)
+        name: _entry(precision[i], recall[i], scores[i], truth[i]) for i, name in enumerate(classes)
     }
-    columns = [precision, recall, dice]
+    columns = [precision, recall, scores]
     with np.errstate(invalid="ignore"):
         macro = [_mean(c, np.ones(len(c))) for c in columns]
         weighted = [_mean(c, truth) for c in columns]
@@ -139,8 +141,8 @@ def _results(confusion: pd.DataFrame) -> dict:
             "macro avg": _entry(*macro, truth.sum()),
             "weighted avg": _entry(*weighted, truth.sum()),
         },
-        "dice_scores": {str(i): _number(value) for i, value in enumerate(dice)},
-        "mean_dice": _number(_mean(dice, np.ones(len(dice)))),
+        "dice_scores": {str(i): _or_none(value) for i, value in enumerate(scores)},
+        "mean_dice": _or_none(_mean(scores, np.ones(len(scores)))),
     }
 
 
@@ -151,9 +153,9 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> float:
 
 def _entry(precision: float, recall: float, dice: float, support: int) -> dict:
     scores = {"precision": precision, "recall": recall, "f1-score": dice}
-    return {name: _number(value) for name, value in scores.items()} | {"support": int(support)}
+    return {name: _or_none(value) for name, value in scores.items()} | {"support": int(support)}
 
 
-def _number(value: float) -> float | None:
-    """NaN is not JSON."""
+def _or_none(value: float) -> float | None:
+    """The value, or None: NaN is not JSON."""
     return None if np.isnan(value) else float(value)

@@ -10,7 +10,7 @@ from cardiac_seg.config.loading import load_config
 from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.drawing.styles import METRIC_NAMES
 from cardiac_seg.meta.methods import list_methods
-from cardiac_seg.report.numbers import p_value
+from cardiac_seg.report.numbers import p_equation, plain_number
 from cardiac_seg.report.one_run import open_finished
 from cardiac_seg.report.published import PUBLISHED, PUBLISHED_DATASET, QUANTITIES
 from cardiac_seg.report.tables.columns import RECORDED_EF
@@ -67,20 +67,20 @@ def _of_run(run: Run) -> str:
         told = (
             ef.loc[method] if method in ef.index else {"r": np.nan, "mae": np.nan, "bias": np.nan}
         )
-        cells = {structure: _number(row[structure], ".3f") for structure in run.dataset.structures}
+        cells = {structure: plain_number(row[structure], 3) for structure in run.dataset.structures}
         cells |= {
-            "mean Dice [95 %]": _with_interval(row, "mean", ".4f"),
-            "minus the mean [95 %]": _with_interval(row, "difference", "+.4f"),
-            HD95: _number(hd95.get((method, "mean")), ".2f"),
-            "band ECE": _number(band.get(method), ".3f"),
-            "LV EF r": _number(told["r"], ".3f"),
-            "EF MAE": _number(told["mae"], ".1f"),
-            "pooled, 4 classes": _number(pooled, ".4f"),
+            "mean Dice [95 %]": _with_interval(row, "mean", 4),
+            "minus the mean [95 %]": _with_interval(row, "difference", 4, "+"),
+            HD95: plain_number(hd95.get((method, "mean")), 2),
+            "band ECE": plain_number(band.get(method), 3),
+            "LV EF r": plain_number(told["r"], 3),
+            "EF MAE": plain_number(told["mae"], 1),
+            "pooled, 4 classes": plain_number(pooled, 4),
         }
         if cells[HD95]:
-            each = [_number(hd95.get((method, s)), ".1f") for s in run.dataset.structures]
+            each = [plain_number(hd95.get((method, s)), 1) for s in run.dataset.structures]
             cells[HD95] += f" ({', '.join(each)})"
-        if bias := _number(told["bias"], "+.1f"):
+        if bias := plain_number(told["bias"], 1, "+"):
             cells["EF bias ± SD"] = f"{bias} ± {told['sd']:.1f}"
         core = features[method] == "core"
         name = f"{learners[method]}, core" if core else method
@@ -99,12 +99,12 @@ def _tests(run: Run) -> str:
     comparisons, agreement = _table(run, "comparisons"), _table(run, "agreement")
     lines = []
     for row in comparisons[comparisons.role != "exploratory"].to_dict("records"):
-        form = "+.2f" if row["metric"] == "hd95_mm" else "+.4f"
-        told = _with_interval(row, "difference", form, ("low", "high"))
-        p = p_value(row["p_holm"])
+        digits = 2 if row["metric"] == "hd95_mm" else 4
+        told = _with_interval(row, "difference", digits, "+", ("low", "high"))
+        p = p_equation(row["p_holm"])
         lines.append(
             f"- {row['role']}: {METRIC_NAMES[row['metric']]}, {final_method(run)} minus "
-            f"{row['against']}: {told}, p {p} (Holm), **{row['verdict']}**"
+            f"{row['against']}: {told}, {p} (Holm), **{row['verdict']}**"
         )
     if lines and "primary" not in set(comparisons.role):
         lines.insert(0, f"- no primary test: {final_method(run)} is the control itself")
@@ -112,7 +112,7 @@ def _tests(run: Run) -> str:
     told = recorded.loc[REFERENCE_MASKS] if REFERENCE_MASKS in recorded.index else None
     if told is not None and not np.isnan(told["mae"]):
         lines.append(
-            f"- the reference masks' EF against the recorded EF: r {_number(told['r'], '.3f')}, "
+            f"- the reference masks' EF against the recorded EF: r {plain_number(told['r'], 3)}, "
             f"MAE {told['mae']:.1f} points"
         )
     return "\n".join(lines)
@@ -135,9 +135,9 @@ def _published(dataset: Dataset) -> str:
         for method, values in PUBLISHED.items():
             scores = dict(zip(QUANTITIES, values, strict=True))
             cells = {
-                structure: _number(scores[structure], ".3f") for structure in dataset.structures
+                structure: plain_number(scores[structure], 3) for structure in dataset.structures
             }
-            cells["pooled, 4 classes"] = _number(scores["mean of 4"], ".4f")
+            cells["pooled, 4 classes"] = plain_number(scores["mean of 4"], 4)
             cells["source"] = "Rahi 2025"
             rows.append((f"{method}, published, pooled, 2CH ED", cells))
     about = f"{dataset.title}, published, on other patients: not to be compared digit by digit"
@@ -152,21 +152,15 @@ def _markdown(structures: tuple[str, ...], rows: list[tuple[str, dict[str, str]]
     return "\n".join(lines)
 
 
-def _number(value: float | None, form: str) -> str:
-    """A number without the zero before its point; nothing where it is undefined."""
-    if value is None or pd.isna(value):
-        return ""
-    text = format(value, form)
-    if not text.strip("+-0."):
-        text = text.replace("-", "+" if "+" in form else "")  # no negative zero
-    return text.replace("0.", ".", 1) if abs(value) < 1 else text
-
-
-def _with_interval(row: dict, name: str, form: str, ends: tuple[str, str] | None = None) -> str:
+def _with_interval(
+    row: dict, name: str, digits: int, sign: str = "", ends: tuple[str, str] | None = None
+) -> str:
     """A value of a table's row with its interval; nothing where there is none."""
-    if not (value := _number(row.get(name), form)):
+    if not (value := plain_number(row.get(name), digits, sign)):
         return ""
-    low, high = (_number(row[end], form) for end in ends or (f"{name}_low", f"{name}_high"))
+    low, high = (
+        plain_number(row[end], digits, sign) for end in ends or (f"{name}_low", f"{name}_high")
+    )
     return f"{value} [{low} {high}]" if low and high else value
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +13,22 @@ from cardiac_seg.config.loading import dump_config
 from cardiac_seg.pipeline.measure_run import measure_run
 from cardiac_seg.report import text
 from cardiac_seg.report.captions import NOT_INDEPENDENT
+from cardiac_seg.report.drawings import Drawing, draw_all
 from cardiac_seg.report.figures.runs import run_dots
 from cardiac_seg.report.methods import methods_paragraph
-from cardiac_seg.report.numbers import in_brackets, p_value
+from cardiac_seg.report.numbers import p_equation, p_text, plain_interval, plain_number
 from cardiac_seg.report.one_run import (
-    Drawing,
-    case_rows,
-    draw_all,
     measures_home,
     open_finished,
     provenance,
+    targets_of,
     write_tables,
 )
 from cardiac_seg.report.page import page
 from cardiac_seg.report.pictures import draw_cases
-from cardiac_seg.report.published import dice_scores, numerical_results, target_table
+from cardiac_seg.report.published import dice_scores, numerical_results
+from cardiac_seg.report.sections import case_rows
+from cardiac_seg.report.shown import Shown, methods_shown
 from cardiac_seg.report.tables.build import build_tables
 from cardiac_seg.report.tables.columns import ENSEMBLE
 from cardiac_seg.report.tables.comparisons import COMPARISON, compare, corrected, paired_values
@@ -41,13 +43,14 @@ from cardiac_seg.system.log import log
 METRICS = ("dice", "hd95_mm", "band_ece")
 
 
-def compare_runs(folders: list[Path], output: Path) -> str:
+def compare_runs(folders: list[Path], output: Path, overrides: Sequence[str] = ()) -> str:
     """Compares runs of one dataset on their common test patients; the first is the control.
 
     Args:
         folders: Finished runs.
         output: Where tables, figures and the report go. What each run's own analysis measures is
             kept in that run.
+        overrides: `report.key=value`, as for `analyze_run`.
 
     Returns:
         Lines of text for the terminal.
@@ -55,63 +58,43 @@ def compare_runs(folders: list[Path], output: Path) -> str:
     Raises:
         UserError: If a run is not finished, the structures differ or no patient is common.
     """
-    runs = _named(folders)
+    runs = _named(folders, overrides)
+    methods = {name: methods_shown(run) for name, run in runs.items()}
     parts, measured = {}, {}
     for name, run in runs.items():
         log.info("%s", name)
         measured[name] = measure_run(run, measures_home(run, output / "runs" / name))
         parts[name] = build_tables(run, measured[name])
     common = _common_cases(runs, parts)
-    shown = {n: _shown(parts[n]["cases"], runs[n], common) for n in runs}
-    patients = set(shown[next(iter(runs))].patient)
-    tables = {
-        "cases": _stacked(shown),
-        "summary": _stacked(
-            {
-                n: summary_table(shown[n], run.dataset.structures, run.config.seed)
-                for n, run in runs.items()
-            }
-        ),
-        "comparisons": _comparisons(runs, parts, shown),
-        "differences": _differences(runs),
-    }
-    tables["runs"] = _dice_rows(tables["summary"])
-    tables["seeds"] = _over_seeds(runs, tables["summary"])
+    tables = _tables(runs, parts, common)
     write_tables(tables, output / "tables")
-    results = {
-        f"{name}: {method}": told
-        for name in runs
-        for method, told in numerical_results(parts[name]["confusion"]).items()
-    }
-    first = next(iter(runs))
-    classes = list(dict.fromkeys(parts[first]["confusion"].truth))
-    write_json(output / "numerical_results.json", results)
-    with whole_file(output / "dice_scores.csv") as partial:
-        dice_scores(results, classes).to_csv(partial, index=False)
-    missing = _missing(runs, parts, common)
+    _write_published(runs, parts, output)
+    first, patients = next(iter(runs)), tables["cases"].patient.nunique()
+    missing = _missing(runs, parts, methods, common)
     verdicts = [
         _verdict(row, first) for row in tables["comparisons"].itertuples() if row.metric == "dice"
     ]
-    lines = [f"{len(runs)} runs, {len(patients)} common test patients; control: {first}", ""]
+    subtitle = f"{patients} common test patients; control: {first}"
+    lines = [f"{len(runs)} runs, {subtitle}", ""]
     lines += [_line(row) for row in tables["runs"].itertuples()]
     lines += ["", *(f"{v.question} {v.answer}" for v in verdicts), *missing]
     write_text(output / "summary_report.txt", "\n".join([*lines, ""]))
-    drawn = draw_all(_drawings(runs, tables), output / "figures")
+    drawings = [_drawing(tables["runs"], methods)]
+    drawn = draw_all(drawings, output / "figures", runs[first].config.report)
     home = _home(runs[first], output / "runs" / first)
     pictures = draw_cases(runs[first], measured[first], home)
-    rows = [
-        row for row in case_rows(runs[first].dataset, pictures, parts[first]) if row.case in common
-    ]
+    rows = case_rows(runs[first].dataset, pictures, parts[first])
+    rows = [row for row in rows if row.case in common]
     _copy_pages(rows, home, output)
     content = page.Report(
         title=f"{len(runs)} runs: {runs[first].dataset.title}",
-        subtitle=f"{len(patients)} common test patients; control: {first}",
+        subtitle=subtitle,
+        headline=tables["runs"][tables["runs"].method == ENSEMBLE].drop(columns="method"),
+        picture=next(iter(drawn.get("runs", [])), None),
         verdicts=verdicts,
-        targets=target_table(numerical_results(parts[first]["confusion"]), classes).assign(
-            run=first
-        ),
+        targets=targets_of(runs[first], parts[first]),
         missing=missing,
-        sections=_sections(tables, drawn, output),
+        sections=_sections(tables, output),
         cases=rows,
         methods=f"{first}: {methods_paragraph(runs[first])}",
         provenance={"comparison": f"python analyze_results.py {' '.join(runs)} --output DIR"}
@@ -121,7 +104,41 @@ def compare_runs(folders: list[Path], output: Path) -> str:
     return "\n".join([*lines, "", f"report: {output / 'report.html'}"])
 
 
-def _named(folders: list[Path]) -> dict[str, Run]:
+def _tables(
+    runs: dict[str, Run], parts: dict[str, dict], common: set[str]
+) -> dict[str, pd.DataFrame]:
+    cases = {name: _shown(parts[name]["cases"], run, common) for name, run in runs.items()}
+    summaries = {
+        name: summary_table(cases[name], run.dataset.structures, run.config.seed)
+        for name, run in runs.items()
+    }
+    tables = {
+        "cases": _stacked(cases),
+        "summary": _stacked(summaries),
+        "comparisons": _comparisons(runs, parts, cases),
+        "differences": _differences(runs),
+    }
+    tables["runs"] = _dice_rows(tables["summary"])
+    tables["seeds"] = _over_seeds(runs, tables["summary"])
+    return tables
+
+
+def _write_published(runs: dict[str, Run], parts: dict[str, dict], output: Path) -> None:
+    """Writes `numerical_results.json` and `dice_scores.csv` of all runs."""
+    results = {
+        f"{name}: {method}": scores
+        for name, run in runs.items()
+        for method, scores in numerical_results(
+            parts[name]["confusion"], run.config.members
+        ).items()
+    }
+    classes = list(dict.fromkeys(parts[next(iter(runs))]["confusion"].truth))
+    write_json(output / "numerical_results.json", results)
+    with whole_file(output / "dice_scores.csv") as partial:
+        dice_scores(results, classes).to_csv(partial, index=False)
+
+
+def _named(folders: list[Path], overrides: Sequence[str]) -> dict[str, Run]:
     """Runs by folder name, with the parents' where two are the same.
 
     Raises:
@@ -135,7 +152,9 @@ def _named(folders: list[Path]) -> dict[str, Run]:
     while len(set(names)) < len(names):  # as much of the path as tells them apart
         length += 1
         names = ["/".join(path.parts[-length:]).lstrip("/") for path in paths]
-    runs = {name: open_finished(folder) for name, folder in zip(names, folders, strict=True)}
+    runs = {
+        name: open_finished(folder, overrides) for name, folder in zip(names, folders, strict=True)
+    }
     first, *others = runs
     for name in others:
         here, there = runs[name].config.data.dataset, runs[first].config.data.dataset
@@ -253,6 +272,7 @@ def _settings(run: Run) -> dict:
     values = yaml.safe_load(dump_config(run.config))
     for key in LOCAL_KEYS:
         values["data"].pop(key, None)
+    del values["report"]
     return values
 
 
@@ -264,7 +284,9 @@ def _flat(values: dict, path: str = "") -> dict[str, str]:
     return flat
 
 
-def _missing(runs: dict[str, Run], parts: dict[str, dict], common: set[str]) -> list[str]:
+def _missing(
+    runs: dict[str, Run], parts: dict[str, dict], methods: dict[str, Shown], common: set[str]
+) -> list[str]:
     lines = []
     for name, run in runs.items():
         own = parts[name]["cases"].case.nunique()
@@ -273,40 +295,33 @@ def _missing(runs: dict[str, Run], parts: dict[str, dict], common: set[str]) -> 
                 f"{name}: {own - len(common)} of its {own} test cases are not in every run and "
                 "left out; its pooled scores and calibration hold them."
             )
-        lines += [f"{name}: {line}" for line in text.missing(run, parts[name])]
+        lines += [f"{name}: {line}" for line in text.missing(run, parts[name], methods[name])]
     return lines
 
 
 def _verdict(row, first: str) -> page.Verdict:
+    interval = plain_interval(row.low, row.high, 4, "+")
     return page.Verdict(
         f"{row.method}: ensemble better than that of {first}?",
-        f"{row.verdict}: Dice {row.difference:+.4f} {in_brackets(row)}",
+        f"{row.verdict}: Dice {row.difference:+.4f} {interval}",
         text.STATUS[row.verdict],
-        f"{row.patients} patients, p {p_value(row.p)}, after Holm over all comparisons here "
-        f"{p_value(row.p_holm)}, effect {row.effect:+.2f}.",
+        f"{row.patients} patients, {p_equation(row.p)}, after Holm over all comparisons here "
+        f"{p_text(row.p_holm)}, effect {row.effect:+.2f}.",
     )
 
 
 def _line(row) -> str:
-    interval = "[no interval]" if pd.isna(row.low) else f"[{row.low:.3f} {row.high:.3f}]"
-    return f"{row.run:<24} {row.method:<20} {row.mean:.4f} {interval}"
+    interval = plain_interval(row.low, row.high, 3)
+    return f"{row.run:<24} {row.method:<20} {plain_number(row.mean, 4)} {interval}"
 
 
-def _drawings(runs: dict[str, Run], tables: dict[str, pd.DataFrame]) -> list[Drawing]:
-    methods = list(dict.fromkeys(tables["runs"].method))
+def _drawing(runs: pd.DataFrame, methods: dict[str, Shown]) -> Drawing:
+    rows = {name: of_run.main for name, of_run in methods.items()}
     caption = "Common test patients; mean Dice of the structures with 95 % bootstrap intervals."
-    return [
-        Drawing(
-            "dice_runs",
-            "runs",
-            "Dice of the runs",
-            caption,
-            lambda: run_dots(tables["runs"], methods),
-        )
-    ]
+    return Drawing("dice_runs", "runs", "Dice of the runs", caption, lambda: run_dots(runs, rows))
 
 
-def _sections(tables: dict[str, pd.DataFrame], drawn: dict, output: Path) -> list[page.Section]:
+def _sections(tables: dict[str, pd.DataFrame], output: Path) -> list[page.Section]:
     captions = {
         "runs": "Mean Dice of the structures",
         "comparisons": "Ensembles, paired over patients, against the first run's",
@@ -319,7 +334,7 @@ def _sections(tables: dict[str, pd.DataFrame], drawn: dict, output: Path) -> lis
         for name, caption in captions.items()
         if len(tables[name])
     ]
-    return [page.Section("Runs", NOT_INDEPENDENT, drawn.get("runs", []), listed)]
+    return [page.Section("Runs", NOT_INDEPENDENT, [], listed)]
 
 
 def _copy_pages(rows: list[page.CaseRow], home: Path, output: Path) -> None:

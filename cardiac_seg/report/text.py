@@ -3,142 +3,149 @@
 import numpy as np
 import pandas as pd
 
-from cardiac_seg.drawing.styles import METHOD_NAMES, METRIC_NAMES
-from cardiac_seg.meta.methods import MEAN, WEIGHTED_MEAN
+from cardiac_seg.drawing.styles import METRIC_NAMES
 from cardiac_seg.metrics.indices import possible_indices
-from cardiac_seg.report.numbers import in_brackets, p_value
+from cardiac_seg.report.numbers import p_equation, p_text, plain_interval, plain_number
 from cardiac_seg.report.page.page import Verdict
+from cardiac_seg.report.shown import Shown
 from cardiac_seg.report.tables.columns import ENSEMBLE, RECORDED_EF
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
-from cardiac_seg.run.meta_folder import calibrated_control, control_of, final_method, read_choice
+from cardiac_seg.run.meta_folder import calibrated_control, final_method, read_choice
 from cardiac_seg.run.test_cases import read_test_cases
 
 STATUS = {"better": "good", "worse": "bad", "not shown": "open"}
-FEWEST_PATIENTS = 6  # below, no signed-rank test can reach .05
+MIN_PATIENTS = 6  # below, no signed-rank test can reach 0.05
 
 
-def verdicts(run: Run, tables: dict[str, pd.DataFrame]) -> list[Verdict]:
+def verdicts(run: Run, tables: dict[str, pd.DataFrame], shown: Shown) -> list[Verdict]:
     """The questions of the study with plain answers."""
-    final = final_method(run)
-    told = [_beats(run, tables, final)] if len(run.config.members) > 1 else []
-    comparisons = tables["comparisons"]
+    final, comparisons = final_method(run), tables["comparisons"]
+    answers = [_beats(run, tables, shown)] if len(run.config.members) > 1 else []
     secondary = comparisons[(comparisons.role == "secondary") & (comparisons.against != final)]
-    told += [_secondary(row) for row in secondary.itertuples()]
-    told.append(_quality(tables["quality_agreement"]))
+    answers += [_secondary(row, shown.titles) for row in secondary.itertuples()]
+    answers.append(_predicted_dice(tables["quality_agreement"]))
     ef = _agreement(tables["agreement"], ENSEMBLE, "lv_ef_percent", "reference masks")
     if ef is not None:
-        told.append(
+        answers.append(
             Verdict(
                 "How close is the LV ejection fraction to the reference masks'?",
                 f"bias {ef.bias:+.1f} points, mean absolute error {ef.mae:.1f}",
                 "open",
-                f"{ef.patients} patients: r {ef.r:.3f}, SD {ef.sd:.1f}, 95 % limits of agreement "
-                f"{ef.low:+.1f} to {ef.high:+.1f} points.",
+                f"{ef.patients} patients: r {plain_number(ef.r, 3, undefined='undefined')}, SD "
+                f"{ef.sd:.1f}, 95 % limits of agreement {ef.low:+.1f} to {ef.high:+.1f} points.",
             )
         )
-    return told
+    return answers
 
 
-def missing(run: Run, tables: dict[str, pd.DataFrame]) -> list[str]:
-    """What the report cannot show, and what was left out of a mean, a line each."""
+def missing(run: Run, tables: dict[str, pd.DataFrame], shown: Shown) -> list[str]:
+    """What the report cannot show, and what was left out of a mean, one line each."""
     cases, lines = tables["cases"], []
     patients = cases.patient.nunique()
     if patients < 2:
         lines.append("One test patient: no intervals, no tests.")
-    elif patients < FEWEST_PATIENTS:
+    elif patients < MIN_PATIENTS:
         lines.append(
-            f"{patients} test patients: no paired test can reach .05, so every verdict is "
+            f"{patients} test patients: no paired test can reach 0.05, so every verdict is "
             "'not shown'."
         )
     if len(run.config.members) == 1:
         lines.append("One network: nothing is combined, so there is no comparison to the mean.")
-    shown = [*run.config.members, control_of(run), ENSEMBLE]
+    methods = dict.fromkeys([*shown.members, shown.control, shown.ensemble])
     for structure in run.dataset.structures:
-        of = cases[cases.structure == structure]
-        if not (of.tp + of.fn).any():
+        of_structure = cases[cases.structure == structure]
+        if not (of_structure.tp + of_structure.fn).any():
             lines.append(f"{structure}: in no reference mask of the test cases.")
-        for method in dict.fromkeys(shown):
-            some = of[of.method == method]
-            name = METHOD_NAMES.get(method, method)
-            if not (some.tp + some.fp).any():
-                if (some.tp + some.fn).any():
-                    lines.append(f"{structure}: never predicted by {name}; its Dice is 0.")
-                continue
-            lost = some[some.hd95_mm.isna() & some.dice.notna()]
-            if len(lost):
-                lines.append(
-                    f"{name}, {structure}: mask or reference empty in {len(lost)} of {len(some)} "
-                    f"cases ({', '.join(lost.case.head(4))}{', ...' if len(lost) > 4 else ''}); "
-                    "Dice 0, distances undefined and left out of their means."
-                )
-            both = int(some.dice.isna().sum())
-            if both and method == ENSEMBLE:
-                lines.append(
-                    f"{structure}: absent from mask and reference in {both} of {len(some)} cases; "
-                    "undefined and left out."
-                )
+        for method in methods:
+            rows = of_structure[of_structure.method == method.name]
+            lines += _undefined(structure, method.title, rows, method is shown.ensemble)
     return lines + _missing_indices(run, tables) + _missing_stacking(run, tables)
 
 
-def _beats(run: Run, tables: dict, final: str) -> Verdict:
-    comparisons, control = tables["comparisons"], calibrated_control(run)
-    name = METHOD_NAMES[control].lower()
+def _undefined(structure: str, title: str, rows: pd.DataFrame, in_use: bool) -> list[str]:
+    """What is undefined of a structure in the masks of one method."""
+    if not (rows.tp + rows.fp).any():
+        there = (rows.tp + rows.fn).any()
+        return [f"{structure}: never predicted by {title}; its Dice is 0."] if there else []
+    lines, lost = [], rows[rows.hd95_mm.isna() & rows.dice.notna()]
+    if len(lost):
+        lines.append(
+            f"{title}, {structure}: mask or reference empty in {len(lost)} of {len(rows)} "
+            f"cases ({', '.join(lost.case.head(4))}{', ...' if len(lost) > 4 else ''}); "
+            "Dice 0, distances undefined and left out of their means."
+        )
+    both = int(rows.dice.isna().sum())
+    if both and in_use:
+        lines.append(
+            f"{structure}: absent from mask and reference in {both} of {len(rows)} cases; "
+            "undefined and left out."
+        )
+    return lines
+
+
+def _beats(run: Run, tables: dict[str, pd.DataFrame], shown: Shown) -> Verdict:
+    comparisons, final = tables["comparisons"], final_method(run)
+    name = shown.titles[calibrated_control(run)].lower()
     question = f"Does the meta-learner beat the {name}?"
     by_config = read_choice(run).by == "config"
     explored = comparisons[comparisons.role == "exploratory"]
-    better = [METHOD_NAMES[r.method] for r in explored.itertuples() if r.verdict == "better"]
+    better = [shown.titles[r.method] for r in explored.itertuples() if r.verdict == "better"]
     others = (
         f" Of the {len(explored)} other methods, tested on the same patients and corrected for "
         f"their number, better than the mean: {', '.join(better) or 'none'}."
     )
-    if final == control:
+    if final == calibrated_control(run):
         why = f"no combination was shown to beat it on development patients: {name} in use"
         if not run.config.stacking.learners:
             why = f"no learner is configured, the {name} is in use"
         elif by_config:
             why = f"the configuration chose the {name}"
         return Verdict(question, f"not shown: {why}", "open", f"No primary test.{others}")
-    if final in (MEAN, WEIGHTED_MEAN):
+    if shown.ensemble.kind != "learner":
         question = f"Does the combination in use, which is no meta-learner, beat the {name}?"
     row = next(comparisons[comparisons.role == "primary"].itertuples())
     chosen = "by the configuration" if by_config else "on development patients"
     return Verdict(
         question,
-        f"{row.verdict}: Dice {row.difference:+.4f} {in_brackets(row)}",
+        f"{row.verdict}: Dice {row.difference:+.4f} {plain_interval(row.low, row.high, 4, '+')}",
         STATUS[row.verdict],
-        f"{METHOD_NAMES[final]}, chosen {chosen}, minus the {name}, {row.patients} test patients, "
-        f"Wilcoxon p {p_value(row.p)}, rank-biserial effect {row.effect:+.2f} (positive: better); "
-        f"the one primary test.{others}",
+        f"{shown.titles[final]}, chosen {chosen}, minus the {name}, {row.patients} test patients, "
+        f"Wilcoxon {p_equation(row.p)}, rank-biserial effect {_effect(row)}; the one primary test."
+        f"{others}",
     )
 
 
-def _secondary(row) -> Verdict:
-    against = METHOD_NAMES[row.against].lower()
-    metric = METRIC_NAMES[row.metric]
+def _secondary(row, titles: dict[str, str]) -> Verdict:
+    against, metric = titles[row.against].lower(), METRIC_NAMES[row.metric]
     unit = " mm" if row.metric.endswith("mm") else ""
+    interval = plain_interval(row.low, row.high, 4, "+")
     return Verdict(
         f"{metric}: ensemble against the {against}?",
-        f"{row.verdict}: {row.difference:+.4f}{unit} {in_brackets(row)}",
+        f"{row.verdict}: {plain_number(row.difference, 4, '+', 'undefined')}{unit} {interval}",
         STATUS[row.verdict],
         f"{row.method_value:.4f}{unit} against {row.against_value:.4f}{unit}. Secondary; "
-        f"{row.patients} patients, p {p_value(row.p)}, after Holm {p_value(row.p_holm)}, effect "
-        f"{row.effect:+.2f} (positive: better).",
+        f"{row.patients} patients, {p_equation(row.p)}, after Holm {p_text(row.p_holm)}, effect "
+        f"{_effect(row)}.",
     )
 
 
-def _quality(agreement: pd.DataFrame) -> Verdict:
+def _effect(row) -> str:
+    return f"{plain_number(row.effect, 2, '+', 'undefined')} (positive: better)"
+
+
+def _predicted_dice(agreement: pd.DataFrame) -> Verdict:
     question = "Does the run know its bad cases without a reference?"
-    known = agreement.set_index("score")
-    if "predicted_dice" not in known.index or np.isnan(known.spearman["predicted_dice"]):
+    scores = agreement.set_index("score")
+    if "predicted_dice" not in scores.index or np.isnan(scores.spearman["predicted_dice"]):
         return Verdict(question, "cannot be told from so few cases", "open")
-    row, random = known.loc["predicted_dice"], known.aurc["random"]
+    row, random = scores.loc["predicted_dice"], scores.aurc["random"]
     return Verdict(
         question,
-        f"Spearman correlation of predicted quality with Dice: {row.spearman:.2f}, mean absolute "
-        f"error {row.mae:.3f}",
+        f"Spearman correlation of the predicted with the true Dice: {row.spearman:.2f}, mean "
+        f"absolute error {row.mae:.3f}",
         "open",
         f"Area under the risk-coverage curve {row.aurc:.4f}; a random order {random:.4f}, an "
-        f"oracle {known.aurc['oracle']:.4f} (smaller is better).",
+        f"oracle {scores.aurc['oracle']:.4f} (smaller is better).",
     )
 
 

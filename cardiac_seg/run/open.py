@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -100,8 +100,12 @@ def join(config: Config, folder: Path) -> Run:
     return open_run(folder)
 
 
-def open_run(folder: Path) -> Run:
+def open_run(folder: Path, overrides: Sequence[str] = ()) -> Run:
     """Opens an existing run.
+
+    Args:
+        folder: The run directory.
+        overrides: `report.key=value`, as for `load_config`.
 
     Raises:
         UserError: If the folder is no run directory.
@@ -110,12 +114,13 @@ def open_run(folder: Path) -> Run:
     if not path.is_file():
         raise UserError(f"{folder}: not a run directory (no config.yaml); check the path")
     stored = read_yaml(path)
-    # A run's configuration is complete: no default, no other file.
-    if missing := set(Config.model_fields) - set(stored):
+    # A run's configuration is complete: no default, no other file; what a page shows
+    # may be left out.
+    if missing := set(Config.model_fields) - set(stored) - {"report"}:
         raise UserError(f"{path}: lacks {', '.join(sorted(missing))}; it may be cut off")
     if "extends" in stored:
         raise UserError(f"{path}: extends another file, as no run's own does; restore it")
-    overrides = []
+    local_paths = []
     if local.is_file():
         values = read_yaml(local).get("data")
         values = values if isinstance(values, dict) else {}
@@ -124,10 +129,10 @@ def open_run(folder: Path) -> Run:
                 f"{local}: expected data.root and data.cache, this machine's folders; write them, "
                 "or delete the file to use the run for prediction alone"
             )
-        overrides = [f"data.{key}={json.dumps(values[key])}" for key in LOCAL_KEYS]
+        local_paths = [f"data.{key}={json.dumps(values[key])}" for key in LOCAL_KEYS]
     else:  # a run that was copied for prediction knows no data folder
-        overrides = ["data.root=unknown"]
-    return Run(folder, load_config(path, overrides))
+        local_paths = ["data.root=unknown"]
+    return Run(folder, load_config(path, [*local_paths, *overrides]))
 
 
 def _run_yaml(config: Config) -> str:
@@ -143,6 +148,7 @@ def shared_settings(config: Config) -> dict:
     values = yaml.safe_load(_run_yaml(config))
     for section, key in NEUTRAL_KEYS:
         del values[section][key]
+    del values["report"]
     return values
 
 

@@ -24,6 +24,7 @@ MODELS = [*MEMBERS, "mean", "calibrated_mean", "logistic_core", "logistic"]
 
 
 FIGURES = {
+    "median_case",
     *("accuracy_test", "bland_altman_ensemble", "calibration_reliability", "calibration_scores"),
     *("confusion_test", "dice_ensemble", "dice_groups", "dice_test", "accuracy_distances"),
     *("overlays_typical", "roc_test", "samples_best_median_worst", "stacking_changes"),
@@ -177,7 +178,7 @@ def test_a_report_tells_whose_figures_these_are(mri):
     text = (mri.folder / "analysis" / "summary_report.txt").read_text()
     for told in (page, text):
         assert "phantom" in told
-        assert "3 test patients: no paired test can reach .05" in told
+        assert "3 test patients: no paired test can reach 0.05" in told
         assert "No heart rate in the data: no cardiac output." in told
     assert "No training history" not in text
     assert "ACDC (ED, ES)" in text  # short axis: no echo views

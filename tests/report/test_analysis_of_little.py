@@ -19,7 +19,7 @@ def test_a_structure_that_is_never_predicted_is_said(echo_root, tmp_path, capsys
     with quick():
         assert analyze(run.folder) == 0
     told = capsys.readouterr().out
-    for name in ("U-Net advanced", "Deep U-Net improved", "Mean", "Ensemble"):
+    for name in ("U-Net advanced", "Deep U-Net improved", "Mean", "Ensemble (mean)"):
         assert f"LV: never predicted by {name}; its Dice is 0." in told
     assert "MYO: never" not in told
     assert "no combination was shown" not in told  # there is none
@@ -56,7 +56,7 @@ def test_networks_that_predict_nothing_at_all_are_reported(echo_root, tmp_path, 
     with quick():
         assert analyze(run.folder) == 0
     told = capsys.readouterr().out
-    assert all(f"{s}: never predicted by Ensemble" in told for s in run.dataset.structures)
+    assert all(f"{s}: never predicted by Ensemble (mean)" in told for s in run.dataset.structures)
     dice = table(run, "summary").query("metric == 'dice'")
     assert (dice["mean"] == 0).all()
     quality = table(run, "quality")

@@ -88,9 +88,9 @@ def test_nothing_is_loaded_from_a_network(written):
 def test_every_picture_has_a_text_and_every_table_a_caption(written):
     text, page = written
     images = page.attributes("img")
-    assert len(images) == 2 + 12 and all(image["alt"].strip() for image in images)
-    assert {image["alt"] for image in images[:2]} == {"Drawing figure_0", "Drawing figure_1"}
-    assert len(page.attributes("caption")) == len(page.attributes("table")) == 4
+    assert len(images) == 1 + 2 + 12 and all(image["alt"].strip() for image in images)
+    assert {image["alt"] for image in images[:3]} == {"Drawing figure_0", "Drawing figure_1"}
+    assert len(page.attributes("caption")) == len(page.attributes("table")) == 5
 
 
 def test_links_are_relative_to_the_report(written):
@@ -166,7 +166,7 @@ def test_figures_that_compress_badly_share_the_room(tmp_path, monkeypatch):
     sizes = []
     for count in (1, 4):
         sections = [Section("s", "", [figure] * count, [])]
-        report = Report("t", "", [], pd.DataFrame(), [], sections, [], "", {})
+        report = Report("t", "", pd.DataFrame(), None, [], pd.DataFrame(), [], sections, [], "", {})
         write_report(tmp_path / "report.html", report)
         sizes.append((tmp_path / "report.html").stat().st_size)
     assert max(sizes) < 300_000 and sizes[1] < 3 * sizes[0]
@@ -176,7 +176,7 @@ def test_line_drawings_are_kept_without_loss(tmp_path):
     lines = np.full((300, 900, 3), 255, np.uint8)
     cv2.putText(lines, "0.912", (50, 150), 0, 3, (178, 114, 0), 5)
     sections = [Section("s", "", [write_figure(tmp_path / "lines", lines)], [])]
-    report = Report("t", "", [], pd.DataFrame(), [], sections, [], "", {})
+    report = Report("t", "", pd.DataFrame(), None, [], pd.DataFrame(), [], sections, [], "", {})
     write_report(tmp_path / "report.html", report)
     image = Page((tmp_path / "report.html").read_text(encoding="utf-8")).attributes("img")[0]
     content = base64.b64decode(image["src"].partition("base64,")[2])
@@ -186,7 +186,7 @@ def test_line_drawings_are_kept_without_loss(tmp_path):
 
 
 def test_a_report_without_cases_or_findings_is_written(tmp_path):
-    empty = Report("Title", "", [], pd.DataFrame(), [], [], [], "", {})
+    empty = Report("Title", "", pd.DataFrame(), None, [], pd.DataFrame(), [], [], [], "", {})
     write_report(tmp_path / "report.html", empty)
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "Nothing." in page.texts and not page.attributes("table")
@@ -196,7 +196,7 @@ def test_a_report_without_cases_or_findings_is_written(tmp_path):
 
 def test_a_case_may_have_no_picture_and_no_scores(tmp_path):
     rows = [CaseRow("a", "p", "", {}, b"", "cases/a.png", "file cannot be read")]
-    report = Report("Title", "", [], pd.DataFrame(), [], [], rows, "", {})
+    report = Report("Title", "", pd.DataFrame(), None, [], pd.DataFrame(), [], [], rows, "", {})
     write_report(tmp_path / "report.html", report)
     assert "file cannot be read" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
@@ -209,12 +209,13 @@ def test_what_is_no_picture_is_said(tmp_path):
         with pytest.raises(UserError, match=png.name):
             write_report(
                 tmp_path / "report.html",
-                Report("t", "", [], pd.DataFrame(), [], sections, [], "", {}),
+                Report("t", "", pd.DataFrame(), None, [], pd.DataFrame(), [], sections, [], "", {}),
             )
     row = CaseRow("a", "p", "", {}, b"GIF89a", "cases/a.png")
     with pytest.raises(ValueError, match="GIF89a"):
         write_report(
-            tmp_path / "report.html", Report("t", "", [], pd.DataFrame(), [], [], [row], "", {})
+            tmp_path / "report.html",
+            Report("t", "", pd.DataFrame(), None, [], pd.DataFrame(), [], [], [row], "", {}),
         )
     assert not (tmp_path / "report.html").exists()
 

@@ -49,7 +49,7 @@ def flat(values, path=""):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_report_is_scikit_learns(seed):
     truth, predicted = some_pixels(seed)
-    told = published.numerical_results(pixels_table(truth, predicted))["mean"]
+    told = published.numerical_results(pixels_table(truth, predicted), [])["mean"]
     expected = classification_report(truth, predicted, target_names=CLASSES, output_dict=True)
     assert dict(flat(told["classification_report"])) == pytest.approx(dict(flat(expected)))
     assert told["accuracy"] == pytest.approx((truth == predicted).mean())
@@ -59,10 +59,10 @@ def test_the_report_is_scikit_learns(seed):
     assert told["mean_dice"] == pytest.approx(np.mean(f1))
 
 
-def test_the_published_models_come_first_under_their_names():
+def test_the_members_and_the_ensemble_come_first_under_their_published_names():
     truth, predicted = some_pixels()
     methods = ("mean", "deep_unet_improved", "random_forest", "unet_advanced", "ensemble")
-    results = published.numerical_results(pixels_table(truth, predicted, methods))
+    results = published.numerical_results(pixels_table(truth, predicted, methods), MEMBERS)
     assert list(results) == [*MEMBERS, "Ensemble", "mean", "random_forest"]
     table = published.dice_scores(results, list(CLASSES))
     assert list(table.columns) == ["Model", "Class", "Dice_Score"] and len(table) == 5 * 4
@@ -72,7 +72,7 @@ def test_the_published_models_come_first_under_their_names():
 def test_what_is_undefined_is_null_and_no_part_of_a_mean():
     truth = np.array([0, 0, 0, 1, 1, 1, 2])
     predicted = np.array([0, 0, 1, 1, 1, 0, 0])  # 2 is missed, 3 is nowhere
-    told = published.numerical_results(pixels_table(truth, predicted))["mean"]
+    told = published.numerical_results(pixels_table(truth, predicted), [])["mean"]
     entry = told["classification_report"]["LV"]
     assert entry == {"precision": None, "recall": None, "f1-score": None, "support": 0}
     assert told["classification_report"]["MYO"]["precision"] is None
@@ -80,6 +80,14 @@ def test_what_is_undefined_is_null_and_no_part_of_a_mean():
     # 4 of (3 + 4) background pixels, 4 of (3 + 3) of class 1.
     assert told["mean_dice"] == pytest.approx((4 / 7 + 4 / 6 + 0) / 3)
     json.loads(json.dumps(told, allow_nan=False))
+
+
+@pytest.mark.parametrize("members", [["one"], ["three", "one", "two"]])
+def test_any_members_come_first_in_their_order(members):
+    truth, predicted = some_pixels()
+    methods = ("mean", *sorted(members), "ensemble")
+    results = published.numerical_results(pixels_table(truth, predicted, methods), members)
+    assert list(results) == [*members, "Ensemble", "mean"]
 
 
 def results_of(dice, accuracy, methods=("Ensemble",)):
@@ -92,7 +100,7 @@ def test_targets_are_met_or_missed():
     results = results_of([0.95, 0.91, 0.79, 0.86], 0.97)
     table = published.target_table(results, ["background", "LV", "MYO", "LA"])
     assert [what.split()[-1] for what in table.target] == ["0.85", "0.90", "0.80", "0.95", "0.90"]
-    # Background misses: a target is more than .95, not .95.
+    # Background misses: a target is more than 0.95, not 0.95.
     assert table.met.tolist() == ["met", "met", "missed", "missed", "met"]
     assert table.value.tolist() == pytest.approx([0.8775, 0.91, 0.79, 0.95, 0.97])
     results = results_of([0.99, None, 0.9, 0.9], 0.97)

@@ -5,7 +5,10 @@ import pandas as pd
 from matplotlib.collections import LineCollection
 from matplotlib.text import Text
 
-from cardiac_seg.drawing.styles import SCORES
+from cardiac_seg.anatomy import LV, MYO, RV, Anatomy
+from cardiac_seg.config.sections import MEMBERS, Stacking
+from cardiac_seg.drawing.styles import SCORES, class_colours
+from cardiac_seg.meta.methods import ensemble_of, list_methods
 from cardiac_seg.report.figures import elements as draw
 from cardiac_seg.report.figures.calibration import calibration_scores, reliability_diagrams
 from cardiac_seg.report.figures.clinical import bland_altman
@@ -23,10 +26,19 @@ from cardiac_seg.report.figures.stacking import change_bars, forest_plot, import
 from cardiac_seg.report.figures.training import training_curves
 from cardiac_seg.report.figures.uncertainty import quality_scatter, risk_coverage_curves
 
+_LISTED = list_methods(list(MEMBERS), Stacking())
+METHODS = {m.name: m for m in [*_LISTED, ensemble_of(_LISTED[2])]}
 MODELS = ["unet_advanced", "logistic_core", "ensemble"]
 
 
-STRUCTURES = ["RV", "MYO", "LV"]
+def methods(*names):
+    """The methods of these names."""
+    return [METHODS[name] for name in names]
+
+
+ANATOMY = Anatomy((RV, MYO, LV))
+STRUCTURES = list(ANATOMY.names)
+COLOURS = class_colours(ANATOMY)
 
 
 CLASSES = ["background", *STRUCTURES]
@@ -42,7 +54,7 @@ def frame(columns, *rows):
     return pd.DataFrame(rows, columns=columns.split())
 
 
-def some_tables(methods):
+def some_tables(names):
     """A row for everything there is to draw; no two numbers alike."""
     rng = np.random.default_rng(0)
 
@@ -52,11 +64,11 @@ def some_tables(methods):
         table = table.to_frame(index=False)
         return table.assign(**{c: rng.uniform(0.6, 0.9, len(table)) for c in columns.split()})
 
-    method = ("method", methods)
+    method = ("method", names)
     clinical = rows(
         "value",
         ("patient", ["a", "b", "c"]),
-        ("method", [*methods, "reference"]),
+        ("method", [*names, "reference"]),
         ("index", ["lv_edv_ml", "lv_ef_percent", "myocardial_mass_g"]),
     )
     agreement = rows("r bias sd", method, ("index", list(clinical["index"].unique())))
@@ -85,7 +97,7 @@ def some_tables(methods):
         "calibration": rows("ece brier", method, ("area", ["image", "band"])),
         "history": rows(
             "loss val_dice",
-            ("member", methods[:1]),
+            ("member", names[:1]),
             ("fold", ["fold0", "fold1"]),
             ("epoch", [1, 2]),
         ),
@@ -107,27 +119,29 @@ def around(table, column):
     return table.assign(low=table[column] - 0.0123, high=table[column] + 0.0234)
 
 
-def drawn(t, methods):
+def drawn(t, names):
     """Every figure of some tables."""
     indices = ["lv_edv_ml", "lv_ef_percent", "rv_edv_ml", "myocardial_mass_g"]
+    shown, ensemble = methods(*names), METHODS["ensemble"]
+    runs = dict.fromkeys(t["runs"].run if len(t["runs"]) else [], shown)
     return {
-        "confusion": confusion_matrices(t["confusion"], methods, STRUCTURES),
-        "roc": roc_curves(t["roc"], t["auc"], methods, STRUCTURES),
-        "dice": dice_bars(t["summary"], methods, STRUCTURES, t["cases"]),
-        "dice_of_method": dice_of_method(t["summary"], STRUCTURES),
-        "dice_by_group": dice_by_group(t["groups"], STRUCTURES),
-        "accuracy": pixel_accuracies(t["accuracy"], methods),
-        "training": training_curves(t["history"], methods),
-        "reliability": reliability_diagrams(t["reliability"], t["calibration"], methods),
-        "calibration": calibration_scores(t["calibration"], methods),
+        "confusion": confusion_matrices(t["confusion"], shown, STRUCTURES),
+        "roc": roc_curves(t["roc"], t["auc"], shown, ANATOMY),
+        "dice": dice_bars(t["summary"], shown, STRUCTURES, t["cases"]),
+        "dice_of_method": dice_of_method(t["summary"], ANATOMY, ensemble),
+        "dice_by_group": dice_by_group(t["groups"], ANATOMY, ensemble),
+        "accuracy": pixel_accuracies(t["accuracy"], shown),
+        "training": training_curves(t["history"], shown),
+        "reliability": reliability_diagrams(t["reliability"], t["calibration"], shown),
+        "calibration": calibration_scores(t["calibration"], shown),
         "quality": quality_scatter(t["quality"], t["quality_agreement"]),
         "risk": risk_coverage_curves(t["risk_coverage"], t["quality_agreement"]),
-        "bland_altman": bland_altman(t["clinical"], t["agreement"], "ensemble", indices),
-        "forest": forest_plot(t["comparisons"], methods),
-        "changes": change_bars(t["changes"], methods),
-        "importance": importance_dots(t["importance"], methods),
-        "distances": surface_distances(t["cases"], methods, STRUCTURES),
-        "runs": run_dots(t["runs"], methods),
+        "bland_altman": bland_altman(t["clinical"], t["agreement"], ensemble, indices, ANATOMY),
+        "forest": forest_plot(t["comparisons"], shown),
+        "changes": change_bars(t["changes"], shown),
+        "importance": importance_dots(t["importance"], shown),
+        "distances": surface_distances(t["cases"], shown, STRUCTURES),
+        "runs": run_dots(t["runs"], runs),
     }
 
 

@@ -13,6 +13,16 @@ from cardiac_seg.report.page.page import (
     Verdict,
 )
 
+HEADLINE = pd.DataFrame(
+    {
+        "measure": ["Dice", "HD95 (mm)", "EF, bias (points)"],
+        "structure": ["mean", "mean", "LV"],
+        "value": [0.912, 4.31, -0.7],
+        "low": [0.897, 3.52, -2.1],
+        "high": [0.926, 5.18, 0.6],
+        "patients": [12, 12, 12],
+    }
+)
 AWKWARD = '<b>&"'
 
 
@@ -105,6 +115,8 @@ def example_report(folder, cases=12, figures=2):
     return Report(
         title="Ensemble on phantoms",
         subtitle="ACDC layout, 12 test patients, one split, one seed",
+        headline=HEADLINE,
+        picture=drawn[0] if drawn else None,
         verdicts=VERDICTS,
         targets=pd.DataFrame(
             {

@@ -86,5 +86,5 @@ def without_figures():
     """One process; drawing is left out."""
     with pytest.MonkeyPatch.context() as patch, quick():
         for module in (one_run, several_runs):
-            patch.setattr(module, "draw_all", lambda drawings, folder: {})
+            patch.setattr(module, "draw_all", lambda drawings, folder, settings: {})
         yield

@@ -21,6 +21,7 @@ from cardiac_seg.config.sections.networks import (
 )
 from cardiac_seg.config.sections.predict import Predict
 from cardiac_seg.config.sections.preprocess import Augment, Preprocess
+from cardiac_seg.config.sections.report import Report
 from cardiac_seg.config.sections.section import Section, Whole
 from cardiac_seg.config.sections.stacking import (
     GradientBoosting,
@@ -42,6 +43,7 @@ __all__ = [
     "Predict",
     "Preprocess",
     "RandomForest",
+    "Report",
     "Section",
     "Split",
     "Stacking",
@@ -66,6 +68,7 @@ class Config(Section):
     train: Train = Train()
     stacking: Stacking = Stacking()
     predict: Predict = Predict()
+    report: Report = Report()
 
     @property
     def chosen_by_validation(self) -> bool:

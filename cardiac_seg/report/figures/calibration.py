@@ -5,23 +5,24 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cardiac_seg.drawing.styles import AREAS, GUIDE, METHOD_NAMES, METHOD_STYLE
+from cardiac_seg.drawing.styles import AREAS, GUIDE, style_of
+from cardiac_seg.meta.methods import Method, names_of
 from cardiac_seg.report.figures.elements import (
     DOUBLE,
     SINGLE,
     dot_rows,
     new_axes,
-    number_text,
     present_methods,
     select_rows,
     select_value,
 )
+from cardiac_seg.report.numbers import number_text
 
 
 def reliability_diagrams(
-    reliability: pd.DataFrame, calibration: pd.DataFrame, methods: list[str]
+    reliability: pd.DataFrame, calibration: pd.DataFrame, methods: list[Method]
 ) -> Figure | None:
-    """Accuracy against confidence in bins, a line a method, ECE in the legend.
+    """Accuracy against confidence in bins, a line per method, ECE in the legend.
 
     Args:
         reliability: method, area, bin, pixels, confidence, accuracy.
@@ -38,10 +39,10 @@ def reliability_diagrams(
     for axes, below, area in zip(uppers, lowers, areas, strict=True):
         axes.plot([0, 1], [0, 1], **GUIDE)
         for method in methods:
-            rows = select_rows(reliability, method=method, area=area).sort_values("bin")
-            ece = select_value(calibration, "ece", method=method, area=area)
-            label = f"{number_text(ece, 4)}  {METHOD_NAMES[method]}"
-            axes.plot(rows.confidence, rows.accuracy, **METHOD_STYLE[method], label=label)
+            rows = select_rows(reliability, method=method.name, area=area).sort_values("bin")
+            ece = select_value(calibration, "ece", method=method.name, area=area)
+            label = f"{number_text(ece, 4)}  {method.title}"
+            axes.plot(rows.confidence, rows.accuracy, **style_of(method), label=label)
         axes.set(xlabel="Confidence", xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes.set_title(AREAS[area].capitalize())
         below.axis("off")
@@ -50,8 +51,8 @@ def reliability_diagrams(
     return figure
 
 
-def calibration_scores(calibration: pd.DataFrame, methods: list[str]) -> Figure | None:
-    """Expected calibration error and Brier score of image and band, a dot a method.
+def calibration_scores(calibration: pd.DataFrame, methods: list[Method]) -> Figure | None:
+    """Expected calibration error and Brier score of image and band, a dot per method.
 
     Args:
         calibration: method, area, ece, brier.
@@ -69,7 +70,7 @@ def calibration_scores(calibration: pd.DataFrame, methods: list[str]) -> Figure 
     for axes, (score, area) in zip(panels, columns, strict=True):
         values = select_rows(calibration, area=area).set_index("method")[score]
         dot_rows(axes, values, methods, 4)
-        top = values.reindex(methods).max()
+        top = values.reindex(names_of(methods)).max()
         axes.set_xlim(0, 1.1 * top if top > 0 else 1)
         axes.xaxis.set_major_locator(MaxNLocator(2))
         axes.set_title(f"{names[score]}, {area}")

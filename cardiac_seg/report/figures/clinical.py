@@ -4,21 +4,27 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cardiac_seg.drawing.styles import CLASS_COLOURS, DIGITS, GUIDE
-from cardiac_seg.metrics.indices import INDICES
+from cardiac_seg.anatomy import Anatomy
+from cardiac_seg.drawing.styles import DIGITS, GUIDE
+from cardiac_seg.meta.methods import Method
+from cardiac_seg.metrics.indices import INDICES, NEEDED
 from cardiac_seg.report.figures.elements import (
     DOUBLE,
     new_axes,
-    number_text,
     padded_range,
     select_rows,
     select_value,
     text_beside,
 )
+from cardiac_seg.report.numbers import number_text
 
 
 def bland_altman(
-    clinical: pd.DataFrame, agreement: pd.DataFrame, method: str, indices: list[str]
+    clinical: pd.DataFrame,
+    agreement: pd.DataFrame,
+    method: Method,
+    indices: list[str],
+    anatomy: Anatomy,
 ) -> Figure | None:
     """A method's indices against the reference's: scatter, and Bland and Altman's plot (1986).
 
@@ -27,6 +33,7 @@ def bland_altman(
         agreement: method, index, patients, r, bias, low, high; against the reference masks alone.
         method: Whose.
         indices: Pairs of panels in order, two pairs beside each other.
+        anatomy: The dataset's structures, for the colours.
     """
     drawn = []
     for index in indices:
@@ -34,9 +41,9 @@ def bland_altman(
         if rows.empty:
             continue
         wide = rows.pivot(index="patient", columns="method", values="value")
-        if {method, "reference"} <= set(wide):
-            known = wide[["reference", method]].dropna()
-            drawn += [(index, known["reference"], known[method])] if len(known) else []
+        if {method.name, "reference"} <= set(wide):
+            known = wide[["reference", method.name]].dropna()
+            drawn += [(index, known["reference"], known[method.name])] if len(known) else []
     if not drawn:
         return None
     across = min(2, len(drawn))
@@ -47,11 +54,12 @@ def bland_altman(
     pairs = zip(panels[::2], panels[1::2], strict=True)
     for (left, right), (index, reference, measured) in zip(pairs, drawn, strict=False):
         told = {
-            column: select_value(agreement, column, method=method, index=index)
+            column: select_value(agreement, column, method=method.name, index=index)
             for column in ("patients", "r", "bias", "low", "high")
         }
         name, unit = INDICES[index]
-        colour = CLASS_COLOURS.get({"Myocardial mass": "MYO"}.get(name, name[:2]), "#000000")
+        structure = anatomy.name(NEEDED[index.split("_")[0]])
+        colour = anatomy.colours.get(structure, "#000000")
         dots = {"marker": "o", "ms": 2.8, "ls": "none", "mfc": "none", "mew": 0.6, "color": colour}
         left.plot(reference, measured, **dots)
         ends = padded_range([*reference, *measured])

@@ -2,8 +2,8 @@
 
 Figures are drawn from the tables alone: what is printed is what a table holds. Every function
 takes tables as `report.tables` makes them, and lists that say what is drawn in which order (what
-the tables lack is left out). It returns None where nothing can be drawn. Sizes are inches: SINGLE
-is a column of a page, DOUBLE both.
+the tables lack is left out). It returns None where nothing can be drawn.
+Sizes are inches; `report.column_width` brings finished figures to other columns.
 """
 
 from collections.abc import Iterator
@@ -19,10 +19,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from cardiac_seg.drawing.styles import GUIDE, METHOD_NAMES, METHOD_STYLE
+from cardiac_seg.drawing.styles import GUIDE, style_of
+from cardiac_seg.meta.methods import Method
+from cardiac_seg.report.numbers import number_text
 from cardiac_seg.system.atomic import whole_file
 
-SINGLE, DOUBLE = 3.3, 6.9
+SINGLE_MM, DOUBLE_MM = 84.0, 175.0  # one column of a page, and both
+SINGLE, DOUBLE = SINGLE_MM / 25.4, DOUBLE_MM / 25.4
 TEXT, SMALL = 7, 6  # pt
 
 
@@ -75,6 +78,33 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     return paths
 
 
+def fit_columns(figure: Figure, widths_mm: tuple[float, float]) -> None:
+    """Brings a figure of one column's width, or of both, to other widths; text keeps its size."""
+    width, height = figure.get_size_inches()
+    drawn, wanted = (SINGLE, widths_mm[0]) if width <= SINGLE else (DOUBLE, widths_mm[1])
+    scale = wanted / 25.4 / drawn
+    figure.set_size_inches(width * scale, height * scale)
+
+
+def letter_panels(figure: Figure) -> None:
+    """Writes a, b, c, ... beside the panels of a figure that has several.
+
+    In a grid of pictures each row is a panel.
+    """
+    panels = [a for a in figure.axes if a.axison and a.get_label() != "<colorbar>"]
+    if any(axes.get_images() for axes in panels):
+        rows = [a for a in panels if a.get_subplotspec().colspan.start == 0]
+        panels = rows if len(rows) > 1 else panels
+    if len(panels) < 2:
+        return
+    for i, axes in enumerate(panels):
+        where = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        letter = chr(ord("a") + i % 26)
+        axes.annotate(
+            letter, (0, 1), (-4, 3), **where, ha="right", weight="bold", fontsize=TEXT + 1
+        )
+
+
 def select_rows(table: pd.DataFrame, **wanted: str) -> pd.DataFrame:
     """The rows whose columns have these values; of an empty table none."""
     if table.empty:
@@ -91,9 +121,9 @@ def select_value(table: pd.DataFrame, column: str, **wanted: str) -> float:
     return float(rows[column].iloc[0]) if len(rows) else np.nan
 
 
-def present_methods(table: pd.DataFrame, methods: list[str]) -> list[str]:
+def present_methods(table: pd.DataFrame, methods: list[Method]) -> list[Method]:
     """Those of the methods that the table has rows of."""
-    return [m for m in methods if len(select_rows(table, method=m))]
+    return [m for m in methods if len(select_rows(table, method=m.name))]
 
 
 def new_axes(
@@ -123,21 +153,21 @@ def new_panels(
     return figure, list(grid.ravel()[:count])
 
 
-def dodged_methods(methods: list[str]) -> Iterator[tuple[str, float, float]]:
+def dodged_methods(methods: list[Method]) -> Iterator[tuple[Method, float, float]]:
     """Each method with the offset and the width of its bar in a group."""
     width = 0.84 / len(methods)
     for i, method in enumerate(methods):
         yield method, (i - (len(methods) - 1) / 2) * width, 0.86 * width
 
 
-def colour_of(method: str) -> str:
+def colour_of(method: Method) -> str:
     """A method's colour."""
-    return METHOD_STYLE[method]["color"]
+    return style_of(method)["color"]
 
 
-def is_hollow(method: str) -> bool:
+def is_hollow(method: Method) -> bool:
     """Whether a method's markers and boxes are white inside."""
-    return METHOD_STYLE[method]["markerfacecolor"] == "white"
+    return style_of(method)["markerfacecolor"] == "white"
 
 
 def luminance(colour: str) -> float:
@@ -145,36 +175,38 @@ def luminance(colour: str) -> float:
     return float(np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722)))
 
 
-def fill_of(method: str) -> dict:
+def fill_of(method: Method) -> dict:
     """How a method's boxes and bars are filled, as Matplotlib's arguments."""
     face = "white" if is_hollow(method) else colour_of(method)
     return {"facecolor": face, "edgecolor": colour_of(method), "linewidth": 0.8}
 
 
-def draw_legend(figure: Figure, methods: list[str], patches: bool = False) -> None:
+def draw_legend(figure: Figure, methods: list[Method], patches: bool = False) -> None:
     """Draws the methods' legend above the axes; patches: squares in place of lines."""
     handles = []
     for method in methods:
-        style = METHOD_STYLE[method]
+        style = style_of(method)
         if patches:
             style = style | {"marker": "s", "linestyle": "none", "markersize": 5}
-        handles.append(Line2D([], [], **style, label=METHOD_NAMES[method]))
+        handles.append(Line2D([], [], **style, label=method.title))
     figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(methods)))
 
 
-def interval_dot(axes: Axes, value: float, low: float, high: float, y: float, method: str) -> None:
+def interval_dot(
+    axes: Axes, value: float, low: float, high: float, y: float, method: Method
+) -> None:
     """Draws a value with its interval at height `y`, in the method's style."""
     axes.hlines(y, low, high, color=colour_of(method), linewidth=1.2)
-    axes.plot(value, y, **METHOD_STYLE[method] | {"linestyle": "none", "markersize": 4.5})
+    axes.plot(value, y, **style_of(method) | {"linestyle": "none", "markersize": 4.5})
 
 
-def dot_rows(axes: Axes, values: pd.Series, methods: list[str], digits: int) -> None:
-    """A row a method from the top: its dot, and its value beside the axes."""
+def dot_rows(axes: Axes, values: pd.Series, methods: list[Method], digits: int) -> None:
+    """A row per method from the top: its dot, and its value beside the axes."""
     for y, method in enumerate(methods):
-        value = values.get(method, np.nan)
-        axes.plot(value, y, **METHOD_STYLE[method] | {"linestyle": "none", "markersize": 4.5})
+        value = values.get(method.name, np.nan)
+        axes.plot(value, y, **style_of(method) | {"linestyle": "none", "markersize": 4.5})
         text_beside(axes, y, number_text(value, digits))
-    axes.set(yticks=range(len(methods)), yticklabels=[METHOD_NAMES[m] for m in methods])
+    axes.set(yticks=range(len(methods)), yticklabels=[m.title for m in methods])
     axes.set_ylim(len(methods) - 0.5, -0.5)
     axes.grid(axis="y", **GUIDE)
     axes.xaxis.set_major_locator(MaxNLocator(3))
@@ -200,20 +232,3 @@ def padded_range(values: list[float]) -> tuple[float, float]:
     low, high = np.nanmin(values), np.nanmax(values)
     pad = 0.06 * (high - low) or 1
     return low - pad, high + pad
-
-
-def number_text(value: float, digits: int, sign: str = "") -> str:
-    """Rounded, with a true minus; a dash where undefined."""
-    return "–" if pd.isna(value) else f"{value:{sign}z.{digits}f}".replace("-", "−")
-
-
-def interval_text(low: float, high: float, digits: int, sign: str = "") -> str:
-    """An interval in brackets; a dash where it is undefined."""
-    if pd.isna(low) or pd.isna(high):
-        return "[–]"
-    return f"[{number_text(low, digits, sign)}, {number_text(high, digits, sign)}]"
-
-
-def p_text(p: float) -> str:
-    """A p value, not below what is worth telling."""
-    return "< 0.001" if p < 0.001 else number_text(p, 3)

@@ -6,7 +6,10 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from cardiac_seg.drawing.styles import CLASS_COLOURS, GUIDE, METHOD_NAMES
+from cardiac_seg.anatomy import Anatomy
+from cardiac_seg.drawing.styles import GUIDE, class_colours
+from cardiac_seg.meta.methods import Method
+from cardiac_seg.metrics.patient_means import patient_means
 from cardiac_seg.report.figures.elements import (
     DOUBLE,
     SINGLE,
@@ -16,22 +19,21 @@ from cardiac_seg.report.figures.elements import (
     dot_rows,
     draw_legend,
     fill_of,
-    interval_text,
     is_hollow,
     luminance,
     new_axes,
     new_panels,
-    number_text,
     present_methods,
     select_rows,
     text_beside,
 )
+from cardiac_seg.report.numbers import interval_text, number_text
 
 
 def confusion_matrices(
-    confusion: pd.DataFrame, methods: list[str], structures: list[str]
+    confusion: pd.DataFrame, methods: list[Method], structures: list[str]
 ) -> Figure | None:
-    """Row-normalised confusion matrices in percent, a panel a method.
+    """Row-normalised confusion matrices in percent, a panel per method.
 
     Args:
         confusion: method, truth, predicted, share.
@@ -44,7 +46,7 @@ def confusion_matrices(
     classes = ["background", *structures]
     figure, panels = new_panels(len(methods), 1.6, 0.85, sharex=True, sharey=True)
     for axes, method in zip(panels, methods, strict=True):
-        rows = confusion[confusion.method == method]
+        rows = confusion[confusion.method == method.name]
         shares = rows.pivot(index="truth", columns="predicted", values="share")
         shares = shares.reindex(index=classes, columns=classes).to_numpy(float)
         # The root makes mistakes of a few percent visible.
@@ -57,16 +59,16 @@ def confusion_matrices(
         axes.set(xticks=ticks, yticks=ticks, xticklabels=classes, yticklabels=classes)
         axes.tick_params("x", rotation=90)
         axes.tick_params(length=0)
-        axes.set_title(METHOD_NAMES[method])
+        axes.set_title(method.title)
     figure.supxlabel("Predicted class")
     figure.supylabel("True class (percent of its pixels)")
     return figure
 
 
 def roc_curves(
-    roc: pd.DataFrame, auc: pd.DataFrame, methods: list[str], structures: list[str]
+    roc: pd.DataFrame, auc: pd.DataFrame, methods: list[Method], anatomy: Anatomy
 ) -> Figure | None:
-    """One class against the rest, a panel a method, AUC in the legend.
+    """One class against the rest, a panel per method, AUC in the legend.
 
     The axis of false positives is logarithmic above 1e-5 and linear below: areas are near 1, and
     what differs between classes happens below a rate of 1 %.
@@ -75,24 +77,25 @@ def roc_curves(
         roc: method, class, false_positive_rate, true_positive_rate.
         auc: method, class, auc.
         methods: Panels in order.
-        structures: The dataset's, in its order.
+        anatomy: The dataset's structures.
     """
     methods = present_methods(roc, methods)
     if not methods:
         return None
+    colours = class_colours(anatomy)
     figure, panels = new_panels(len(methods), 1.8, sharex=True, sharey=True)
     for axes, method in zip(panels, methods, strict=True):
-        areas = select_rows(auc, method=method).set_index("class").auc if len(auc) else {}
-        for name in ["background", *structures]:
-            curve = select_rows(roc, method=method, **{"class": name})
+        areas = select_rows(auc, method=method.name).set_index("class").auc if len(auc) else {}
+        for name in ["background", *anatomy.names]:
+            curve = select_rows(roc, method=method.name, **{"class": name})
             label = f"{name} {number_text(areas.get(name, np.nan), 4)}"
             rates = curve.false_positive_rate, curve.true_positive_rate
-            axes.plot(*rates, color=CLASS_COLOURS[name], linewidth=1, label=label)
+            axes.plot(*rates, color=colours[name], linewidth=1, label=label)
         axes.set_xscale("symlog", linthresh=1e-5, linscale=0.5)
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=[0, 1e-4, 1e-2, 1])
         axes.minorticks_off()
         axes.xaxis.set_major_formatter("{x:g}")  # powers would be set below the smallest size
-        axes.set_title(METHOD_NAMES[method])
+        axes.set_title(method.title)
         # Curves may pass below it: a background keeps the numbers legible.
         legend = axes.legend(title="AUC", loc="lower right", handlelength=1.2, labelspacing=0.25)
         legend.set(frame_on=True)
@@ -104,11 +107,11 @@ def roc_curves(
 
 def dice_bars(
     summary: pd.DataFrame,
-    methods: list[str],
+    methods: list[Method],
     structures: list[str],
     cases: pd.DataFrame | None = None,
 ) -> Figure | None:
-    """Dice by structure and method: bars with values, 95 % intervals, and a dot a patient.
+    """Dice by structure and method: bars with values, 95 % intervals, and a dot per patient.
 
     Args:
         summary: method, structure (incl. `mean`), metric, mean, low, high.
@@ -123,11 +126,12 @@ def dice_bars(
     names = [*structures, "mean"]
     figure, (axes,) = new_axes(DOUBLE, 2.9)
     for method, offset, width in dodged_methods(methods):
-        rows = select_rows(table, method=method).set_index("structure").reindex(names)
+        rows = select_rows(table, method=method.name).set_index("structure").reindex(names)
         x = np.arange(len(names)) + offset
         axes.bar(x, rows["mean"], width, **fill_of(method))
         for position, name in zip(x, structures if cases is not None else [], strict=False):
-            dice = select_rows(cases, method=method, structure=name).groupby("patient").dice.mean()
+            rows_of = select_rows(cases, method=method.name, structure=name)
+            dice = patient_means(rows_of, [], ["dice"]).sort_values("patient").dice
             # Side by side, or patients with like values would hide each other.
             beside = position + width * 0.6 * (np.arange(len(dice)) / max(len(dice) - 1, 1) - 0.5)
             axes.plot(beside, dice, "o", ms=1.4, mew=0.25, mfc="white", mec="black")
@@ -146,23 +150,21 @@ def dice_bars(
     return figure
 
 
-def dice_of_method(
-    summary: pd.DataFrame, structures: list[str], method: str = "ensemble"
-) -> Figure | None:
+def dice_of_method(summary: pd.DataFrame, anatomy: Anatomy, method: Method) -> Figure | None:
     """Dice of one method by structure: bars, values and 95 % intervals.
 
     Args:
         summary: method, structure (incl. `mean`), metric, mean, low, high.
-        structures: Bars in order; `mean` is put last.
+        anatomy: The dataset's structures: bars in order, `mean` last.
         method: Whose.
     """
-    rows = select_rows(summary, metric="dice", method=method)
+    rows = select_rows(summary, metric="dice", method=method.name)
     if rows.empty:
         return None
-    names = [*structures, "mean"]
+    names = [*anatomy.names, "mean"]
     rows = rows.set_index("structure").reindex(names)
     figure, (axes,) = new_axes(SINGLE, 2.3)
-    axes.bar(range(len(names)), rows["mean"], 0.6, color=[CLASS_COLOURS[n] for n in names])
+    axes.bar(range(len(names)), rows["mean"], 0.6, color=[class_colours(anatomy)[n] for n in names])
     whiskers = axes.vlines(range(len(names)), rows.low, rows.high, color="black", linewidth=1)
     whiskers.set_path_effects([withStroke(linewidth=2, foreground="white")])
     for x, row in enumerate(rows.itertuples()):
@@ -171,25 +173,24 @@ def dice_of_method(
         axes.text(x, top + 0.02, text, ha="center", va="bottom", fontsize=SMALL)
     axes.set(xticks=range(len(names)), xticklabels=names, ylim=(0, 1.2))
     axes.set(yticks=np.linspace(0, 1, 6), ylabel="Dice (mean over patients)")
-    axes.set_title(METHOD_NAMES[method])
+    axes.set_title(method.title)
     return figure
 
 
-def dice_by_group(
-    groups: pd.DataFrame, structures: list[str], method: str = "ensemble"
-) -> Figure | None:
+def dice_by_group(groups: pd.DataFrame, anatomy: Anatomy, method: Method) -> Figure | None:
     """Dice of one method by patient group, phase and region or view: dots, the mean printed.
 
     Args:
         groups: by, value, method, structure (incl. `mean`), dice, patients.
-        structures: The dataset's, in its order.
+        anatomy: The dataset's structures.
         method: Whose.
     """
-    table = select_rows(groups, method=method)
+    table = select_rows(groups, method=method.name)
     if table.empty:
         return None
     kinds = list(dict.fromkeys(table.by))
-    names = [*structures, "mean"]
+    names = [*anatomy.names, "mean"]
+    colours = class_colours(anatomy)
     most = table.groupby("by").value.nunique().max()
     figure, panels = new_axes(DOUBLE, 0.75 + 0.26 * most, 1, len(kinds), sharex=True)
     for axes, kind in zip(panels, kinds, strict=True):
@@ -199,7 +200,7 @@ def dice_by_group(
             dice = select_rows(rows, structure=name).set_index("value").dice.reindex(values)
             y = np.arange(len(values)) + offset
             marker = {"marker": "D" if name == "mean" else "o", "ms": 3.5, "ls": "none"}
-            axes.plot(dice, y, color=CLASS_COLOURS[name], **marker, label=name)
+            axes.plot(dice, y, color=colours[name], **marker, label=name)
             if name == "mean":
                 for row, value in enumerate(dice):
                     text_beside(axes, row + offset, number_text(value, 3))
@@ -211,12 +212,12 @@ def dice_by_group(
         axes.set_title(f"by {kind} (patients)")
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper center", ncols=len(names))
-    figure.supxlabel(f"{METHOD_NAMES[method]}: Dice (axis does not start at 0; printed: mean)")
+    figure.supxlabel(f"{method.title}: Dice (axis does not start at 0; printed: mean)")
     return figure
 
 
-def pixel_accuracies(accuracy: pd.DataFrame, methods: list[str]) -> Figure | None:
-    """Share of pixels with the right class, a dot a method, values printed.
+def pixel_accuracies(accuracy: pd.DataFrame, methods: list[Method]) -> Figure | None:
+    """Share of pixels with the right class, a dot per method, values printed.
 
     Args:
         accuracy: method, accuracy (pooled over the test pixels, network grid).
@@ -232,7 +233,7 @@ def pixel_accuracies(accuracy: pd.DataFrame, methods: list[str]) -> Figure | Non
 
 
 def surface_distances(
-    cases: pd.DataFrame, methods: list[str], structures: list[str]
+    cases: pd.DataFrame, methods: list[Method], structures: list[str]
 ) -> Figure | None:
     """HD95 and ASSD by structure and method: boxes over cases, undefined distances left out.
 
@@ -251,7 +252,8 @@ def surface_distances(
     for axes, (column, label) in zip(panels, columns.items(), strict=True):
         for method, offset, width in dodged_methods(methods):
             values = [
-                select_rows(cases, method=method, structure=s)[column].dropna() for s in structures
+                select_rows(cases, method=method.name, structure=s)[column].dropna()
+                for s in structures
             ]
             fill = fill_of(method)
             dark = not is_hollow(method) and luminance(colour_of(method)) < 0.45

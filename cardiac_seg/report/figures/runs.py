@@ -3,50 +3,47 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cardiac_seg.drawing.styles import GUIDE, METHOD_NAMES
+from cardiac_seg.drawing.styles import GUIDE
+from cardiac_seg.meta.methods import Method
 from cardiac_seg.report.figures.elements import (
     DOUBLE,
     interval_dot,
-    interval_text,
     new_axes,
-    number_text,
-    present_methods,
     select_rows,
     text_beside,
 )
+from cardiac_seg.report.numbers import interval_text, number_text
 
 
-def run_dots(runs: pd.DataFrame, methods: list[str]) -> Figure | None:
+def run_dots(runs: pd.DataFrame, methods: dict[str, list[Method]]) -> Figure | None:
     """Mean Dice with 95 % intervals, a row for each run and method.
 
     Args:
         runs: run, method, mean, low, high, patients.
-        methods: Rows of a run in order.
+        methods: Run -> its rows in order.
     """
-    methods = present_methods(runs, methods)
-    if not methods:
+    rows = [
+        (method, row)
+        for run, of_run in methods.items()
+        for method in of_run
+        for row in select_rows(runs, run=run, method=method.name).itertuples()
+    ]
+    if not rows:
         return None
     labels, texts, y = {}, [], 0
-    names = list(dict.fromkeys(runs.run))
-    found = [
-        r
-        for run in names
-        for m in methods
-        for r in select_rows(runs, run=run, method=m).itertuples()
-    ]
     figure, (axes,) = new_axes(
-        DOUBLE, 0.5 + 0.16 * (len(found) + 1.3 * len({r.run for r in found}))
+        DOUBLE, 0.5 + 0.16 * (len(rows) + 1.3 * len({row.run for _, row in rows}))
     )
-    for row in found:
+    for method, row in rows:
         if row.run not in texts:
             y += 1.3 if texts else 0.3
             texts.append(row.run)
             where = axes.get_yaxis_transform()
             heading = f"{row.run} (patients: {row.patients})"
             axes.text(0.005, y - 1, heading, transform=where, va="center", weight="bold")
-        interval_dot(axes, row.mean, row.low, row.high, y, row.method)
+        interval_dot(axes, row.mean, row.low, row.high, y, method)
         text_beside(axes, y, f"{number_text(row.mean, 3)} {interval_text(row.low, row.high, 3)}")
-        labels[y] = METHOD_NAMES[row.method]
+        labels[y] = method.title
         y += 1
     axes.set(yticks=list(labels), yticklabels=list(labels.values()))
     axes.set_ylim(y - 0.4, -1.3)

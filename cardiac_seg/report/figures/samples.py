@@ -8,14 +8,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cardiac_seg.drawing import overlays
-from cardiac_seg.drawing.styles import ERRORS, METHOD_NAMES
+from cardiac_seg.drawing.styles import ERRORS
 from cardiac_seg.members.maps import read_maps
+from cardiac_seg.meta.methods import Method, names_of
 from cardiac_seg.pipeline.patient_measures import PatientMeasures
 from cardiac_seg.report.figures.elements import DOUBLE, SMALL
 from cardiac_seg.report.pictures import read_case_masks
 from cardiac_seg.report.tables.columns import ENSEMBLE
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
-from cardiac_seg.run.meta_folder import control_of, final_method
 from cardiac_seg.run.test_cases import read_test_cases
 
 HEIGHT = 300  # pixels of one tile
@@ -40,7 +40,9 @@ class Sample:
     entropy: np.ndarray
 
 
-def ranked_samples(run: Run, cases: pd.DataFrame, measures: list[PatientMeasures]) -> list[Sample]:
+def ranked_samples(
+    run: Run, cases: pd.DataFrame, measures: list[PatientMeasures], methods: list[Method]
+) -> list[Sample]:
     """The best, the median and the worst case by the ensemble's Dice."""
     dice = cases[cases.method == ENSEMBLE].groupby("case").dice.mean().dropna()
     ranked = dice.sort_values(ascending=False).index
@@ -51,10 +53,12 @@ def ranked_samples(run: Run, cases: pd.DataFrame, measures: list[PatientMeasures
         if len(ranked):
             first.setdefault(ranked[at], name)
     titles = {case: f"{name}: {case}" for case, name in first.items()}
-    return _samples(run, cases, measures, titles)
+    return _samples(run, cases, measures, methods, titles)
 
 
-def typical_samples(run: Run, cases: pd.DataFrame, measures: list[PatientMeasures]) -> list[Sample]:
+def typical_samples(
+    run: Run, cases: pd.DataFrame, measures: list[PatientMeasures], methods: list[Method]
+) -> list[Sample]:
     """The median case of each ACDC group, or of each view and phase, by the ensemble's Dice."""
     keys = ["group"] if run.dataset.modality.ndim == 3 else ["view", "phase"]
     own = cases[cases.method == ENSEMBLE].fillna(dict.fromkeys(keys, ""))
@@ -63,31 +67,29 @@ def typical_samples(run: Run, cases: pd.DataFrame, measures: list[PatientMeasure
     for values, some in dice.groupby(keys):
         case = some.sort_values("dice").case.iloc[len(some) // 2]
         titles[case] = " ".join(run.dataset.group_title(v) for v in values if v) + f"\n{case}"
-    return _samples(run, cases, measures, titles)
+    return _samples(run, cases, measures, methods, titles)
 
 
-def sample_figure(run: Run, samples: list[Sample]) -> Figure | None:
-    """Image, reference, each method and the ensemble's errors, a row a case."""
+def sample_figure(run: Run, samples: list[Sample], methods: list[Method]) -> Figure | None:
+    """Image, reference, each method and the ensemble's errors, a row per case."""
     if not samples:
         return None
-    methods = list(dict.fromkeys([*run.config.members, control_of(run), ENSEMBLE]))
-    columns = ["image", "reference", *methods, "errors"]
+    columns = ["image", "reference", *(m.title for m in methods), "errors"]
     figure, grid = _grid(len(samples), len(columns), samples)
     for row, sample in zip(grid, samples, strict=True):
         image, anatomy = sample.view.image, run.dataset.anatomy
         shown = [overlays.grey(image), overlays.filled(image, sample.view.reference, anatomy)]
-        shown += [overlays.filled(image, sample.masks[m], anatomy) for m in methods]
+        shown += [overlays.filled(image, sample.masks[m.name], anatomy) for m in methods]
         shown += [overlays.errors(image, sample.view.reference, sample.masks[ENSEMBLE])]
         for axes, picture in zip(row, shown, strict=True):
             axes.imshow(picture)
         for axes, method in zip(row[2:], methods, strict=False):
-            axes.set_xlabel(f"Dice {sample.dice[method]:.3f}", fontsize=SMALL)
+            axes.set_xlabel(f"Dice {sample.dice[method.name]:.3f}", fontsize=SMALL)
         why, case = sample.title.split(": ")
         row[0].set_ylabel(why, fontsize=SMALL)
         row[0].set_xlabel(case, fontsize=SMALL)
     for axes, column in zip(grid[0], columns, strict=True):
-        title = _ensemble_title(run) if column == ENSEMBLE else METHOD_NAMES.get(column, column)
-        axes.set_title(title.replace(" ", "\n", 1), fontsize=SMALL)
+        axes.set_title(column.replace(" ", "\n", 1), fontsize=SMALL)
     _legend(figure, run.dataset.anatomy.colours | ERRORS)
     return figure
 
@@ -108,8 +110,8 @@ def overlay_figure(run: Run, samples: list[Sample]) -> Figure | None:
     return figure
 
 
-def uncertainty_figure(run: Run, samples: list[Sample]) -> Figure | None:
-    """Entropy of the ensemble beside its errors, a column a case."""
+def uncertainty_figure(run: Run, samples: list[Sample], ensemble: Method) -> Figure | None:
+    """Entropy of the ensemble beside its errors, a column per case."""
     if not samples:
         return None
     figure, grid = _grid(3, len(samples), samples, width=1.5 * len(samples) + 0.9)
@@ -120,7 +122,7 @@ def uncertainty_figure(run: Run, samples: list[Sample]) -> Figure | None:
         column[1].imshow(overlays.errors(image, reference, sample.masks[ENSEMBLE]))
         scale = column[2].imshow(sample.entropy, cmap="magma", vmin=0, vmax=1)
         column[0].set_title(sample.title, fontsize=SMALL)
-    for axes, name in zip(grid[:, 0], ("ensemble", "errors", "entropy / log C"), strict=True):
+    for axes, name in zip(grid[:, 0], (ensemble.title, "errors", "entropy / log C"), strict=True):
         axes.set_ylabel(name, fontsize=SMALL)
     bar = figure.colorbar(scale, ax=grid[2], shrink=0.9, pad=0.02)
     bar.set_label("entropy / log C", fontsize=SMALL)
@@ -130,7 +132,11 @@ def uncertainty_figure(run: Run, samples: list[Sample]) -> Figure | None:
 
 
 def _samples(
-    run: Run, cases: pd.DataFrame, measures: list[PatientMeasures], titles: dict[str, str]
+    run: Run,
+    cases: pd.DataFrame,
+    measures: list[PatientMeasures],
+    methods: list[Method],
+    titles: dict[str, str],
 ) -> list[Sample]:
     paths = read_test_cases(run).set_index("case").path
     dice = cases.groupby(["case", "method"]).dice.mean()
@@ -140,15 +146,22 @@ def _samples(
         for case, entropy in zip(dict.fromkeys(patient.cases.case), patient.entropies, strict=True)
     }
     return [
-        _sample(run, case, paths[case], title, dice[case].to_dict(), entropies[case])
+        _sample(
+            run, names_of(methods), case, paths[case], title, dice[case].to_dict(), entropies[case]
+        )
         for case, title in titles.items()
     ]
 
 
 def _sample(
-    run: Run, case: str, path: str, title: str, dice: dict[str, float], entropy: np.ndarray
+    run: Run,
+    methods: list[str],
+    case: str,
+    path: str,
+    title: str,
+    dice: dict[str, float],
+    entropy: np.ndarray,
 ) -> Sample:
-    methods = dict.fromkeys([*run.config.members, control_of(run), ENSEMBLE])
     masks, spacing = read_case_masks(run, path, [REFERENCE_MASKS, *methods])
     reference = masks.pop(REFERENCE_MASKS)
     image = read_maps(run.map(case), []).image
@@ -179,7 +192,3 @@ def _grid(rows: int, columns: int, samples: list[Sample], width: float = DOUBLE)
 def _legend(figure: Figure, colours: dict[str, str]) -> None:
     handles = [plt.Rectangle((0, 0), 1, 1, fc=c, ec="#888888", lw=0.4) for c in colours.values()]
     figure.legend(handles, colours, loc="outside lower center", ncols=len(colours), fontsize=SMALL)
-
-
-def _ensemble_title(run: Run) -> str:
-    return f"Ensemble ({METHOD_NAMES.get(final_method(run), final_method(run)).lower()})"

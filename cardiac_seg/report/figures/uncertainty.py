@@ -9,10 +9,10 @@ from cardiac_seg.report.figures.elements import (
     DOUBLE,
     SINGLE,
     new_axes,
-    number_text,
     select_rows,
     select_value,
 )
+from cardiac_seg.report.numbers import number_text
 
 
 def quality_scatter(quality: pd.DataFrame, quality_agreement: pd.DataFrame) -> Figure | None:

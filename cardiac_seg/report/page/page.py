@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from cardiac_seg.report.numbers import UNDEFINED, shared_digits, table_number
 from cardiac_seg.system.atomic import write_text
 from cardiac_seg.system.errors import UserError
 
@@ -92,10 +93,16 @@ class CaseRow:
 
 @dataclass(frozen=True)
 class Report:
-    """What the page says. `cases` come worst first; those that failed are moved before them."""
+    """What the page says. `cases` come worst first; those that failed are moved before them.
+
+    `headline` and `picture` are the first screen, before any verdict: the numbers that a reader
+    looks for first, and one case.
+    """
 
     title: str
     subtitle: str
+    headline: pd.DataFrame
+    picture: Figure | None
     verdicts: list[Verdict]
     targets: pd.DataFrame
     missing: list[str]
@@ -124,7 +131,7 @@ def write_report(path: Path, report: Report) -> None:
         UserError: If a figure's file is no image, or the page cannot be written.
         ValueError: If a thumbnail is neither PNG nor JPEG.
     """
-    count = sum(len(section.figures) for section in report.sections)
+    count = sum(len(section.figures) for section in report.sections) + bool(report.picture)
     room = (PAGE_BYTES - TEXT_BYTES) * 3 // 4 - sum(len(row.thumbnail) for row in report.cases)
     share = min(PICTURE_BYTES, room // max(count, 1))
     here = Path(__file__).parent
@@ -169,7 +176,7 @@ def table_cells(frame: pd.DataFrame) -> list[list[_Cell]]:
         values = frame.iloc[:, i].tolist()
         # A value and the ends of its interval are read together.
         along = along if name in ("low", "high") else values
-        decimals = _decimals([value for value in along if _is_number(value)])
+        decimals = shared_digits([value for value in along if _is_number(value)])
         for row, value in zip(rows, values, strict=True):
             row.append(_cell(value, decimals))
     return rows
@@ -177,9 +184,11 @@ def table_cells(frame: pd.DataFrame) -> list[list[_Cell]]:
 
 def _cell(value, decimals: int) -> _Cell:
     if pd.isna(value):
-        return _Cell("–", "", "undefined")
+        return _Cell(UNDEFINED, "", "undefined")
     if _is_number(value):
-        return _Cell(_number(value, decimals), f"{value:.12g}".replace("inf", "Infinity"), "", True)
+        return _Cell(
+            table_number(value, decimals), f"{value:.12g}".replace("inf", "Infinity"), "", True
+        )
     if isinstance(value, (bool, np.bool_)):
         value = "yes" if value else "no"
     return _Cell(str(value), str(value), MARKED.get(str(value), ""))
@@ -187,28 +196,6 @@ def _cell(value, decimals: int) -> _Cell:
 
 def _is_number(value) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and not np.isnan(value)
-
-
-def _decimals(values: list[float]) -> int:
-    """About three digits for most values of a column, and at least three decimals below 1."""
-    sizes = np.abs([v for v in values if np.isfinite(v) and v != 0])
-    if not len(sizes) or all(size.is_integer() for size in sizes.astype(float)):
-        return 0
-    if sizes.max() <= 0.1:
-        return 4
-    small = np.quantile(sizes, 0.25)
-    return 3 if small <= 1 else 2 if small <= 10 else 1 if small <= 1000 else 0
-
-
-def _number(value: float, decimals: int) -> str:
-    if np.isinf(value):
-        text = "∞"
-    elif value != 0 and round(abs(value), decimals) == 0:
-        smallest = f"{10.0**-decimals:.{decimals}f}"
-        return f"< {smallest}" if value > 0 else f"> −{smallest}"
-    else:
-        text = f"{abs(value):,.{decimals}f}".replace(",", "\u202f")
-    return f"−{text}" if value < 0 else text
 
 
 def _picture(png: Path, most_bytes: int) -> dict:

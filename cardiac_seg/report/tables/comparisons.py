@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from cardiac_seg.metrics.patient_means import average_cases
 from cardiac_seg.metrics.statistics import bootstrap_means, holm, interval, wilcoxon
 from cardiac_seg.report.tables.columns import ENSEMBLE, SMALLER_IS_BETTER
 from cardiac_seg.run.folder import Run
@@ -103,7 +104,7 @@ def compare(method: pd.DataFrame, control: pd.DataFrame, metric: str, seed: int)
     """
     defined = method.notna() & control.notna()
     excluded = int((method.notna() ^ control.notna()).sum().sum())
-    sides = [some.where(defined).groupby(level=0, sort=False).mean() for some in (method, control)]
+    sides = [average_cases(side.where(defined)) for side in (method, control)]
     apart = sides[0] - sides[1]
     apart = apart.loc[:, apart.notna().any()]
     per_patient = apart.mean(axis=1).to_numpy(float)

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from cardiac_seg.metrics.overlap import REGIONS
+from cardiac_seg.metrics.overlap import REGIONS, dice
+from cardiac_seg.metrics.patient_means import patient_means, patients_by
 from cardiac_seg.metrics.statistics import bootstrap_means, interval
 from cardiac_seg.report.tables.columns import METRICS
 from cardiac_seg.run.folder import Run
@@ -11,8 +12,7 @@ from cardiac_seg.run.folder import Run
 
 def patient_table(cases: pd.DataFrame) -> pd.DataFrame:
     """The mean of each patient's cases, for every method, structure and metric."""
-    keys = ["method", "structure", "patient"]
-    return cases.groupby(keys, as_index=False, sort=False)[list(METRICS)].mean()
+    return patient_means(cases, ["method", "structure"], METRICS)
 
 
 def summary_table(cases: pd.DataFrame, structures: tuple[str, ...], seed: int) -> pd.DataFrame:
@@ -40,7 +40,8 @@ def summary_table(cases: pd.DataFrame, structures: tuple[str, ...], seed: int) -
         for method in methods:
             for structure in structures:
                 at = (metric, method, structure)
-                low, high = interval(draws[at].to_numpy()) or (np.nan, np.nan)
+                patients = int(wide[at].notna().sum())
+                low, high = _interval(draws[at].to_numpy(), patients)
                 rows.append(
                     {
                         "method": method,
@@ -49,14 +50,15 @@ def summary_table(cases: pd.DataFrame, structures: tuple[str, ...], seed: int) -
                         "mean": means[at],
                         "low": low,
                         "high": high,
-                        "patients": int(wide[at].notna().sum()),
+                        "patients": patients,
                         "undefined_cases": int(undefined.loc[(method, structure), metric]),
                     }
                 )
             every = [
                 (metric, method, s) for s in structures if not np.isnan(means[metric, method, s])
             ]
-            low, high = interval(draws[every].mean(axis=1).to_numpy()) or (np.nan, np.nan)
+            patients = int(wide[metric][method].notna().any(axis=1).sum())
+            low, high = _interval(draws[every].mean(axis=1).to_numpy(), patients)
             rows.append(
                 {
                     "method": method,
@@ -65,7 +67,7 @@ def summary_table(cases: pd.DataFrame, structures: tuple[str, ...], seed: int) -
                     "mean": means[every].mean(),
                     "low": low,
                     "high": high,
-                    "patients": int(wide[metric][method].notna().any(axis=1).sum()),
+                    "patients": patients,
                     "undefined_cases": int(undefined.loc[method, metric].sum()),
                 }
             )
@@ -84,10 +86,10 @@ def group_table(run: Run, cases: pd.DataFrame, regions: pd.DataFrame) -> pd.Data
     seed = run.config.seed
     tables = [_grouped(known, column, seed) for column in by]
     if len(regions):
-        total = 2 * regions.tp + regions.fp + regions.fn
-        dice = (2 * regions.tp / total.where(total > 0)).rename("dice")
+        sizes = regions.tp + regions.fn, regions.tp + regions.fp
+        values = dice(regions.tp.to_numpy(), *(size.to_numpy() for size in sizes))
         # Base, mid, apex; alphabetical order would mix them.
-        table = _grouped(regions.assign(dice=dice), "region", seed)
+        table = _grouped(regions.assign(dice=values), "region", seed)
         order = table.value.map({region: i for i, region in enumerate(REGIONS)})
         tables.append(table.iloc[np.argsort(order, kind="stable")])
     return pd.concat(tables, ignore_index=True)
@@ -111,15 +113,22 @@ def _grouped(cases: pd.DataFrame, column: str, seed: int) -> pd.DataFrame:
     """Dice by one column: mean over the patients of each group, with its interval."""
     known = cases[cases[column] != ""]
     keys = [column, "method", "structure"]
-    wide = known.pivot_table("dice", "patient", keys, "mean", dropna=False, sort=False)
+    wide = patients_by(known, "dice", keys, sort=False)
     draws = pd.DataFrame(bootstrap_means(wide.to_numpy(float), seed), columns=wide.columns)
     means, rows = wide.mean(), []
     for value, method in dict.fromkeys((v, m) for v, m, _ in sorted(wide.columns)):
         of = {s: [(value, method, s)] for s in dict.fromkeys(known.structure)}
         of["mean"] = [one[0] for one in of.values() if not np.isnan(means[one[0]])]
-        for structure, some in of.items():
-            low, high = interval(draws[some].mean(axis=1).to_numpy()) or (np.nan, np.nan)
+        for structure, at in of.items():
+            patients = int(wide[at].notna().any(axis=1).sum())
+            low, high = _interval(draws[at].mean(axis=1).to_numpy(), patients)
             row = {"by": column, "value": value, "method": method, "structure": structure}
-            row |= {"dice": means[some].mean(), "low": low, "high": high}
-            rows.append(row | {"patients": int(wide[some].notna().any(axis=1).sum())})
+            row |= {"dice": means[at].mean(), "low": low, "high": high}
+            rows.append(row | {"patients": patients})
     return pd.DataFrame(rows)
+
+
+def _interval(draws: np.ndarray, patients: int) -> tuple[float, float]:
+    """The ends of the interval; undefined for one patient, whose draws are all alike."""
+    ends = interval(draws) if patients > 1 else None
+    return tuple(ends) if ends else (np.nan, np.nan)

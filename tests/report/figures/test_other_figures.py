@@ -3,13 +3,25 @@
 import numpy as np
 import pandas as pd
 
-from cardiac_seg.drawing.styles import CLASS_COLOURS, METHOD_NAMES, METHOD_STYLE, SCORES
+from cardiac_seg.drawing.styles import METHOD_STYLE, SCORES
 from cardiac_seg.report.figures import elements as draw
 from cardiac_seg.report.figures.clinical import bland_altman
 from cardiac_seg.report.figures.stacking import forest_plot
 from cardiac_seg.report.figures.training import training_curves
 from cardiac_seg.report.figures.uncertainty import quality_scatter
-from tests.support.drawn import MODELS, NAN, frame, intervals, number, points, texts
+from tests.support.drawn import (
+    ANATOMY,
+    COLOURS,
+    METHODS,
+    MODELS,
+    NAN,
+    frame,
+    intervals,
+    methods,
+    number,
+    points,
+    texts,
+)
 
 
 def test_training_curves_have_a_line_for_each_part(figures, tables):
@@ -23,7 +35,7 @@ def test_training_curves_have_a_line_for_each_part(figures, tables):
 def test_training_without_validation():
     columns = "member fold epoch loss val_dice"
     history = frame(columns, ("unet_advanced", "full", 1, 0.5, NAN))
-    loss, _ = training_curves(history, ["unet_advanced"]).axes
+    loss, _ = training_curves(history, methods("unet_advanced")).axes
     assert points(loss) == [[[1, 0.5]]] and loss.lines[0].get_marker() == "o"
 
 
@@ -37,7 +49,7 @@ def test_reliability_and_calibration(figures, tables):
             )
             assert line.get_color() == METHOD_STYLE[method]["color"]
             ece = number(tables["calibration"], "ece", method=method, area=area)
-            assert f"{ece:.4f}  {METHOD_NAMES[method]}" in texts(below.get_legend())
+            assert f"{ece:.4f}  {METHODS[method].title}" in texts(below.get_legend())
     columns = [("ece", "image"), ("ece", "band"), ("brier", "image"), ("brier", "band")]
     for axes, (score, area) in zip(figures["calibration"].axes, columns, strict=True):
         table = tables["calibration"]
@@ -74,17 +86,19 @@ def test_bland_altman_by_hand():
         clinical = pd.concat([clinical, frame("patient method index value", *rows)])
     columns = "method index unit patients r bias sd low high"
     agreement = frame(columns, ("mean", "lv_edv_ml", "mL", 3, 0.987, 4, 6, -7.76, 15.76))
-    left, right = bland_altman(clinical, agreement, "mean", ["lv_edv_ml"]).axes
+    left, right = bland_altman(clinical, agreement, METHODS["mean"], ["lv_edv_ml"], ANATOMY).axes
     assert points(left, "o") == [[[100, 104], [120, 118], [160, 170]]]
     assert points(right, "o") == [[[102, 4], [119, -2], [165, 10]]]
     assert sorted(line.get_ydata()[0] for line in right.lines[1:]) == [-7.76, 0, 4, 15.76]
     assert {t.get_text() for t in right.texts} == {"4.0", "−7.8", "15.8"}
     assert left.get_title("left") == "LV EDV: r 0.987, n 3"
     assert "mL" in left.get_xlabel() and "mL" in right.get_ylabel()
-    assert left.lines[0].get_color() == CLASS_COLOURS["LV"]
+    assert left.lines[0].get_color() == COLOURS["LV"]
 
     alone = frame(columns, ("mean", "lv_edv_ml", "mL", 1, NAN, 4, NAN, NAN, NAN))
-    figure = bland_altman(clinical[clinical.patient == "a"], alone, "mean", ["lv_edv_ml"])
+    figure = bland_altman(
+        clinical[clinical.patient == "a"], alone, METHODS["mean"], ["lv_edv_ml"], ANATOMY
+    )
     assert [t.get_text() for t in figure.axes[1].texts] == ["4.0"]
     assert figure.axes[0].get_title("left") == "LV EDV: r –, n 1"
 
@@ -100,9 +114,11 @@ def test_forest_of_dice_against_the_mean_primary_first():
         ("secondary", "weighted_mean", "mean", "dice", 0, -0.1, 0.1, 1, "not shown"),
         ("exploratory", "random_forest", "mean", "dice", 0.001, NAN, NAN, NAN, "not shown"),
     )
-    (axes,) = forest_plot(table, ["logistic", "random_forest", "weighted_mean", "ensemble"]).axes
+    (axes,) = forest_plot(
+        table, methods("logistic", "random_forest", "weighted_mean", "ensemble")
+    ).axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["Ensemble", "Weighted mean", "Logistic", "Random forest"]
+    assert labels == ["Ensemble (mean)", "Weighted mean", "Logistic", "Random forest"]
     assert points(axes)[1:] == [[[0.0031, 0]], [[0, 1]], [[-0.002, 2]], [[0.001, 3]]]
     assert intervals(axes) == [
         [[0.0012, 0], [0.0049, 0]],
@@ -124,9 +140,9 @@ def test_a_primary_comparison_to_another_control_says_so():
         ("primary", "ensemble", "calibrated_mean", "dice", 0.003, 0.001, 0.005, 0.01, "better"),
         ("secondary", "ensemble", "mean", "dice", 0.002, -0.001, 0.005, 0.2, "not shown"),
     )
-    (axes,) = forest_plot(table, ["ensemble"]).axes
+    (axes,) = forest_plot(table, methods("ensemble")).axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["Ensemble *", "Ensemble"]
+    assert labels == ["Ensemble (mean) *", "Ensemble (mean)"]
     assert "* minus the calibrated mean's" in axes.get_xlabel()
 
 

@@ -1,0 +1,67 @@
+"""Which of a run's methods a report shows, under which names."""
+
+from dataclasses import dataclass
+
+from cardiac_seg.meta.methods import CALIBRATED_MEAN, ENSEMBLE, Method, ensemble_of, list_methods
+from cardiac_seg.pipeline.measure_run import study_of
+from cardiac_seg.run.folder import Run
+from cardiac_seg.run.meta_folder import control_of, final_method
+from cardiac_seg.system.errors import UserError
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Lists of methods for figures and text.
+
+    Attributes:
+        every: All that the run scores, the ensemble last.
+        main: Members, control and ensemble: where few fit.
+        pixels: Those whose probabilities are measured.
+        curves: Those of a reliability diagram.
+        members: The networks.
+        control: The method that the others are compared with.
+        ensemble: The method in use, under that name.
+        titles: Name -> title of every method of the run, shown or not.
+    """
+
+    every: list[Method]
+    main: list[Method]
+    pixels: list[Method]
+    curves: list[Method]
+    members: list[Method]
+    control: Method
+    ensemble: Method
+    titles: dict[str, str]
+
+
+def methods_shown(run: Run) -> Shown:
+    """The methods of a run as `report.methods` wants them.
+
+    Raises:
+        UserError: If that names a method that the run does not have.
+    """
+    methods = {m.name: m for m in list_methods(run.config.members, run.config.stacking)}
+    ensemble = ensemble_of(methods[final_method(run)])
+    methods |= {ENSEMBLE: ensemble}
+    members, control = [methods[m] for m in run.config.members], methods[control_of(run)]
+    main = list(dict.fromkeys([*members, control, ensemble]))
+    wanted = run.config.report.methods
+    for name in wanted or []:
+        if name not in methods:
+            raise UserError(
+                f"report.methods: {name!r} is no method of {run.folder}; it has "
+                f"{', '.join(methods)}"
+            )
+    every = [methods[name] for name in wanted or methods]
+    pixels = [m for m in every if m.name in (*study_of(run).pixel_methods, ENSEMBLE)]
+    in_curves = {m.name for m in main} | {CALIBRATED_MEAN} | set(wanted or [])
+    return Shown(
+        every=every,
+        main=every if wanted else main,
+        pixels=pixels,
+        curves=[m for m in pixels if m.name in in_curves],
+        members=members,
+        control=control,
+        ensemble=ensemble,
+        titles={name: method.title for name, method in methods.items()},
+    )

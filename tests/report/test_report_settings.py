@@ -1,0 +1,127 @@
+"""The section `report` of the configuration, and what a page says first."""
+
+import re
+
+import pandas as pd
+import pytest
+import yaml
+
+import analyze_results
+from cardiac_seg.config.loading import load_config
+from cardiac_seg.report.headline import headline_table
+from cardiac_seg.run.open import open_run
+from cardiac_seg.system.errors import UserError
+from tests.support.analyses import analyze, table
+from tests.support.finished_runs import quick
+
+pytestmark = pytest.mark.usefixtures("few_draws")
+
+
+def figures_of(folder):
+    return {p.stem for p in (folder / "analysis" / "figures").iterdir()}
+
+
+def page_of(folder):
+    return (folder / "analysis" / "report.html").read_text()
+
+
+def test_figures_are_chosen_and_ordered_on_a_finished_run(copied, measured, drawn):
+    folder = copied()
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["report"] = {"figures": ["roc_test", "dice_test"], "panel_letters": True}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    with quick():
+        assert analyze(folder) == 0
+    assert figures_of(folder) == {"median_case", "roc_test", "dice_test"}
+    page = page_of(folder)
+    assert page.index("roc_test.pdf") < page.index("dice_test.pdf")
+    assert measured == [] and drawn == []  # nothing is run again for it
+
+
+def test_methods_and_widths_are_chosen_on_the_command_line(copied, monkeypatch):
+    folder, widths = copied(), []
+    monkeypatch.setattr(
+        "cardiac_seg.report.figures.elements.save",
+        lambda figure, stem: (widths.append((stem.name, figure.get_figwidth())), [stem, stem])[1],
+    )
+    monkeypatch.setattr("cardiac_seg.report.page.page.write_report", lambda path, page: None)
+    chosen = ["--set", "report.methods=[mean, logistic]", "--set", "report.column_width=[90, 180]"]
+    assert analyze_results.main([str(folder), *chosen]) == 0
+    assert dict(widths)["accuracy_test"] == pytest.approx(90 / 25.4)
+    assert dict(widths)["dice_test"] == pytest.approx(180 / 25.4)
+    assert set(table(folder, "summary").method) > {"mean", "logistic", "ensemble"}  # tables stay
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("report.methods=[magic]", "report.methods: 'magic' is no method"),
+        ("report.figures=[magic]", "report.figures: there is no 'magic'"),
+        ("report.figures=[roc_test, roc_test]", "names one twice"),
+        ("report.colour=red", "unknown key"),
+        ("train.epochs=3", "only keys of `report` change an analysis"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_line(copied, capsys, setting, said):
+    assert analyze_results.main([str(copied()), "--set", setting]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_stored_run_without_the_section_has_its_defaults(copied):
+    folder = copied()
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    del config["report"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    assert open_run(folder).config.report.figures is None
+    del config["predict"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(UserError, match="lacks predict"):
+        open_run(folder)
+
+
+def test_the_section_changes_no_run(copied):
+    folder = copied()
+    path = folder / "config.yaml"
+    before = load_config(path, ["data.root=x"])
+    after = load_config(path, ["data.root=x", "report.panel_letters=true"])
+    assert before.model_copy(update={"report": after.report}) == after
+
+
+@pytest.mark.parametrize("kind", ["mri", "echo"])
+def test_the_first_screen_has_numbers_and_a_picture_before_any_verdict(kind, request):
+    run = request.getfixturevalue(kind)
+    page = page_of(run.folder)
+    first = page[page.index('id="first"') : page.index('id="summary"')]
+    for said in ("Dice", "HD95 (mm)", "EF, bias (points)", "low", "high", "median_case"):
+        assert said in first
+    assert 'class="verdicts"' not in page[: page.index('id="summary"')].split("</style>")[1]
+    rows = table(run, "headline")
+    assert rows.measure.unique().tolist() == [
+        *("Dice", "HD95 (mm)", "EF, bias (points)", "EF, mean absolute error (points)")
+    ]
+    assert (rows.low <= rows.value).all() and (rows.value <= rows.high).all()
+
+
+def test_phantoms_are_not_held_against_published_targets(mri):
+    assert "Published targets" not in page_of(mri.folder)
+
+
+OTHERS = [("mri", "echo|biplane|2CH"), ("echo", "MRI|apex|mri")]
+
+
+@pytest.mark.parametrize(("kind", "others"), OTHERS)
+def test_a_report_speaks_of_its_own_modality_alone(kind, others, request):
+    page = page_of(request.getfixturevalue(kind).folder)
+    unread = r"<style>.*?</style>|<script>.*?</script>|<[^>]*>"
+    text = re.sub(unread, "", page, flags=re.DOTALL)
+    text = text[: text.index("Provenance", 1000)]
+    assert re.findall(rf"[^.]*\b(?:{others})\b[^.]*", text) == []
+
+
+def test_a_dataset_without_an_ejection_fraction_has_none_on_the_first_screen():
+    metrics = [(s, m) for s in ("a", "mean") for m in ("dice", "hd95_mm")]
+    rows = [("ensemble", *both, 0.9, 0.8, 1.0, 3) for both in metrics]
+    columns = ["method", "structure", "metric", "mean", "low", "high", "patients"]
+    clinical = pd.DataFrame(columns=["patient", "method", "volume_method", "index", "value"])
+    found = headline_table(pd.DataFrame(rows, columns=columns), clinical, ("a",), seed=0)
+    assert found.measure.unique().tolist() == ["Dice", "HD95 (mm)"]
