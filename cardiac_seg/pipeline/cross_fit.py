@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,10 +17,11 @@ from cardiac_seg.meta.methods import Method, list_learners
 from cardiac_seg.pipeline.development import UnseenMaps, draw_samples, folds_of
 from cardiac_seg.pipeline.scores import Scores, score
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.formats import FORMAT, read_stored, read_stored_table
+from cardiac_seg.run.formats import FORMAT, read_stored_table
 from cardiac_seg.run.meta_folder import control_of, methods_of, plain_combiner
+from cardiac_seg.run.stored import FoldEvidence, read
 from cardiac_seg.system.atomic import whole_file, write_json
-from cardiac_seg.system.errors import UserError
+from cardiac_seg.system.errors import UserError, stack_again
 from cardiac_seg.system.log import bar
 
 DEVELOPMENT = "development"  # the subset whose maps the learners are fitted on
@@ -120,41 +121,39 @@ def fit_on(
     )
 
 
-def fold_evidence(run: Run) -> list[dict]:
+def fold_evidence(run: Run) -> list[dict[str, Any]]:
     """What was counted on each fold, see `meta.evidence.Evidence`.
 
     Raises:
         UserError: If that of a fold is missing or damaged.
     """
-    return [read_stored(_fold_files(run, fold)[1]) for fold in _folds(run)]
+    return [_read_evidence(run, fold).model_dump() for fold in _folds(run)]
 
 
 def cross_fitted_scores(run: Run) -> Scores:
     """The scores of all folds together.
 
     Raises:
-        UserError: If those of a fold are missing or damaged.
+        UserError: If those of a fold are missing, damaged or of other methods.
     """
     methods, tables, folds = methods_of(run), [], []
+    columns: dict[str, type | None] = dict.fromkeys(("case", "patient", "method", "structure"), str)
+    columns["dice"] = float
     for fold in _folds(run):
-        table, evidence = _fold_files(run, fold)
-        try:
-            tables.append(read_stored_table(table, {"patient": str}, ""))
-            folds.append(read_stored(evidence))
-            complete = set(tables[-1].method) == set(methods) == set(folds[-1]["pooled"])
-            complete &= set(run.dataset.structures) == set(tables[-1].structure)
-            complete &= tables[-1].dice.dtype.kind == "f"
-        except (UserError, ValueError, AttributeError, KeyError, TypeError):
-            complete = False
-        if not complete:
+        path, _ = _fold_files(run, fold)
+        table = read_stored_table(path, columns, stack_again(run.folder))
+        evidence = _read_evidence(run, fold)
+        scored = set(table.method), set(evidence.pooled), set(table.structure)
+        if scored != (set(methods), set(methods), set(run.dataset.structures)):
             raise UserError(
-                f"{table}: missing, damaged or of other methods; to stack again, delete {run.meta} "
-                f"and run train_ensemble.py --resume {run.folder}"
+                f"{path}: of other methods or structures than the run's; {stack_again(run.folder)}"
             )
+        tables.append(table)
+        folds.append(evidence)
     return Scores(
         pd.concat(tables),
-        {m: np.sum([fold["pooled"][m] for fold in folds], axis=0) for m in methods},
-        {m: sum(fold["seconds"][m] for fold in folds) for m in methods},
+        {m: np.sum([fold.pooled[m] for fold in folds], axis=0) for m in methods},
+        {m: sum(fold.seconds[m] for fold in folds) for m in methods},
     )
 
 
@@ -166,10 +165,13 @@ def _folds(run: Run) -> list[int]:
 def _is_scored(run: Run, fold: int) -> bool:
     """Whether a fold is done, by this version."""
     table, evidence = _fold_files(run, fold)
-    if not (table.is_file() and evidence.is_file()):
-        return False
-    noted = read_stored(evidence)
-    return isinstance(noted, dict) and noted.get("format") == FORMAT
+    done = table.is_file() and evidence.is_file()
+    return done and _read_evidence(run, fold).format == FORMAT
+
+
+def _read_evidence(run: Run, fold: int) -> FoldEvidence:
+    path, advice = _fold_files(run, fold)[1], stack_again(run.folder)
+    return read(FoldEvidence, path, "what was counted on a fold", advice)
 
 
 def _fold_files(run: Run, fold: int) -> tuple[Path, Path]:

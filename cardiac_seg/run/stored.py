@@ -152,6 +152,7 @@ class FoldEvidence(Stored):
     """`meta/cross_fit/fold<N>.json`: counts of one fold, scored with what the others gave.
 
     Attributes:
+        format: See `run.formats`.
         pooled: Method -> confusion matrix of all pixels of the network grid.
         seconds: Method -> what combining took.
         changes: Method -> pixels changed against the control.
@@ -161,7 +162,8 @@ class FoldEvidence(Stored):
         importance: Learner -> feature group -> permutation importance in nats.
     """
 
-    pooled: dict[str, list[list[float]]]
+    format: int = 1
+    pooled: dict[str, list[list[int]]]
     seconds: dict[str, float]
     changes: dict[str, dict[str, Any]]
     errors: dict[str, dict[str, Any]]
