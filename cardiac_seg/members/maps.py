@@ -131,7 +131,7 @@ def write_maps(path: Path, maps: CaseMaps) -> None:
         }
         for member, p in ((m, one.provenance) for m, one in maps.maps.items())
     }
-    about = {
+    metadata = {
         "grid": asdict(image.grid),
         "mean": image.mean,
         "std": image.std,
@@ -140,7 +140,7 @@ def write_maps(path: Path, maps: CaseMaps) -> None:
     arrays: dict[str, Any] = {
         "image": image.pixels,
         "label": maps.label,
-        "about": np.array(json.dumps(about)),
+        "about": np.array(json.dumps(metadata)),
     }
     with whole_file(path) as partial, open(partial, "wb") as file:
         np.savez_compressed(file, **(maps.probabilities | arrays))
@@ -162,10 +162,10 @@ def read_maps(
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
-            about = json.loads(str(stored["about"]))
-            grid = Grid(**{key: tuple(value) for key, value in about["grid"].items()})
-            image = GridImage(stored["image"], about["mean"], about["std"], grid)
-            made_by = _provenance(about, members, trained_on)
+            metadata = json.loads(str(stored["about"]))
+            grid = Grid(**{key: tuple(value) for key, value in metadata["grid"].items()})
+            image = GridImage(stored["image"], metadata["mean"], metadata["std"], grid)
+            made_by = _provenance(metadata, members, trained_on)
             maps = {m: MemberMap(stored[m], made_by[m]) for m in members}
             return CaseMaps(path.stem, maps, image, stored["label"])
     except FileNotFoundError:
@@ -178,9 +178,9 @@ def folds_in(path: Path) -> set[str | None]:
     """The folds whose networks made a file's maps; {None} where the file is damaged."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            about = json.loads(str(stored["about"]))
+            metadata = json.loads(str(stored["about"]))
             members = [name for name in stored.files if name not in NOT_MEMBERS]
-            made_by = _provenance(about, members, lambda fold: None)
+            made_by = _provenance(metadata, members, lambda fold: None)
             return {one.fold for one in made_by.values()}
     except Exception:  # zipfile, zlib and numpy let many kinds through
         return {None}
@@ -203,12 +203,12 @@ def stored_members(path: Path, fold: str) -> list[str]:
         raise UserError(f"{path}: damaged ({error}); delete it and resume the run") from None
 
 
-def _provenance(about: dict, members: list[str], trained_on: TrainedOn) -> dict[str, Provenance]:
+def _provenance(metadata: dict, members: list[str], trained_on: TrainedOn) -> dict[str, Provenance]:
     """Member -> who made its map, also from a file of format 1."""
-    if "provenance" not in about:
-        fold = about["part"]
+    if "provenance" not in metadata:
+        fold = metadata["part"]
         return dict.fromkeys(members, Provenance(fold, trained_on(fold)))
-    made_by = {member: about["provenance"][member] for member in members}
+    made_by = {member: metadata["provenance"][member] for member in members}
     return {
         member: Provenance(
             one["fold"], None if one["trained_on"] is None else frozenset(one["trained_on"])

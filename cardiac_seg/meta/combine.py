@@ -87,9 +87,11 @@ class Combiner:
                 probabilities = np.tensordot(shares, tempered, axes=1)
                 shared += to_temper
             else:
-                own = below(mean, thresholds[method])
+                acted_on = below(mean, thresholds[method])
                 probabilities = tempered.mean(axis=0)
-                probabilities[own] = self.learners[method].predict(features[core][own[pixels]])
+                probabilities[acted_on] = self.learners[method].predict(
+                    features[core][acted_on[pixels]]
+                )
                 shared += to_temper + to_features[core]
             yield method, probabilities, shared + time.perf_counter() - began
 

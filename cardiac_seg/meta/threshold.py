@@ -105,7 +105,9 @@ def _counts_by_step(
     mask = probabilities.argmax(1)
     at = (step * classes + label) * classes + mask
     confused = np.bincount(at, minlength=steps * classes**2).reshape(steps, classes, classes)
-    own = step * classes + mask
-    inside = np.bincount(own, probabilities.max(1), steps * classes).reshape(steps, classes)
+    predicted_at = step * classes + mask
+    inside = np.bincount(predicted_at, probabilities.max(1), steps * classes).reshape(
+        steps, classes
+    )
     total = [np.bincount(step, probabilities[:, c], steps) for c in range(classes)]
     return confused, inside, np.stack(total, axis=1)

@@ -187,8 +187,8 @@ def _importance(
     learners = {name: combiner.learners[name] for name in full if name in combiner.learners}
     if not learners:
         return {}
-    own = {file.name: samples[file.name] for file in files}
-    pixels = collect_pixels(combiner, UnseenMaps(run, files), own)
+    held_out = {file.name: samples[file.name] for file in files}
+    pixels = collect_pixels(combiner, UnseenMaps(run, files), held_out)
     return {
         name: permutation_importance(
             *(learner, combiner.features, pixels.features, pixels.labels, pixels.weights),

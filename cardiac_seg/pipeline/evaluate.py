@@ -67,12 +67,12 @@ def _write_scores(run: Run, scores: dict[str, Scores], steps: Postprocessing) ->
         "final_method": final_method(run),
         "chosen_by": read_choice(run).by,
         "subsets": {
-            subset: summarize(some, structures, control, run.config.seed)
-            for subset, some in scores.items()
+            subset: summarize(of_subset, structures, control, run.config.seed)
+            for subset, of_subset in scores.items()
         },
     }
     with whole_file(run.folder / "cases.csv") as partial:
-        pd.concat([some.cases for some in scores.values()]).to_csv(partial, index=False)
+        pd.concat([of_subset.cases for of_subset in scores.values()]).to_csv(partial, index=False)
     write_json(run.folder / "metrics.json", metrics)
 
 

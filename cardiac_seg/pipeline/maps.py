@@ -44,13 +44,13 @@ def map_cases(run: Run, data: Prepared, cases: list[CachedCase], folds: list[str
         missing = [c for c in cases if member.name not in stored_members(run.map(c.name), name)]
         if not missing:
             continue
-        own = data.member_caches[member.name]
+        cache = data.member_caches[member.name]
         mapper = member.load(folds)
-        images = (own.grid_image(own.cases[case.name]) for case in missing)
+        images = (cache.grid_image(cache.cases[case.name]) for case in missing)
         progress = bar(total=len(missing), description=f"maps {member.name}", unit="case")
         with backend.memory_advice(batch_size, "predict.batch_size"), progress:
             for case, made in zip(missing, mapper.softmax(images, batch_size), strict=True):
-                here, there = own.cases[case.name].grid, case.grid
+                here, there = cache.cases[case.name].grid, case.grid
                 probabilities = regrid(made.probabilities, here, there)
                 _add_member(
                     run, data.cache, case, member.name, MemberMap(probabilities, made.provenance)

@@ -92,8 +92,8 @@ def prepare(run: Run, files: list[CaseFile]) -> Prepared:
         len(cache.images),
         ", ".join(f"{counts.get(s, 0)} {s}" for s in ("train", "validation", "test")),
     )
-    own = {
+    member_caches = {
         name: caches[config.for_member(name).preprocess.model_dump_json()]
         for name in config.members
     }
-    return Prepared(files, cache, own)
+    return Prepared(files, cache, member_caches)

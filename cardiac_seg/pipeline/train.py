@@ -33,27 +33,28 @@ def train_members(
         raise UserError(f"--fold {fold}: the run has {', '.join(folds)}")
     if member is not None and member not in run.config.members:
         raise UserError(f"--member {member}: the run has {', '.join(run.config.members)}")
-    wanted = [(m, f) for m in members for f in folds]
+    wanted = [(m, name) for m in members for name in folds]
     chosen = [
-        (m, f)
-        for m, f in wanted
-        if (member is None or m.name == member) and (fold is None or f == f"fold{fold}")
+        (m, name)
+        for m, name in wanted
+        if (member is None or m.name == member) and (fold is None or name == f"fold{fold}")
     ]
     whole = chosen == wanted and not run.is_done("train")
     with run.stage("train") if whole else nullcontext():
-        for one, f in chosen:
-            cache = data.member_caches[one.name]
-            training, validation = training_cases(run, cache, f)
-            folder = run.models(one.name, f)
+        for trained, name in chosen:
+            cache = data.member_caches[trained.name]
+            training, validation = training_cases(run, cache, name)
+            folder = run.models(trained.name, name)
             folder.mkdir(parents=True, exist_ok=True)
             with held(folder, "another process trains this network; wait for it"):
-                if not one.is_trained(f):
-                    _forget_maps(run, f)
-                record = one.train(f, cache, training, validation)
+                if not trained.is_trained(name):
+                    _forget_maps(run, name)
+                record = trained.train(name, cache, training, validation)
             hashes = {
-                path.relative_to(run.folder).as_posix(): file_sha256(path) for path in one.files(f)
+                path.relative_to(run.folder).as_posix(): file_sha256(path)
+                for path in trained.files(name)
             }
-            run.update_manifest(models=hashes, trainings={f"{one.name}/{f}": record})
+            run.update_manifest(models=hashes, trainings={f"{trained.name}/{name}": record})
 
 
 def training_cases(run: Run, cache: Cache, fold: str) -> tuple[list[CachedCase], list[CachedCase]]:

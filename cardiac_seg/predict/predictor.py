@@ -200,16 +200,17 @@ class Ensemble:
         images, *copies = itertools.tee(_on_grid(scan, settings), len(self.mappers) + 1)
         streams = []
         for (name, mapper), copy in zip(self.mappers.items(), copies, strict=True):
-            own = self.run.config.for_member(name).preprocess
-            seen, kept = itertools.tee(copy if own == settings else _on_grid(scan, own))
+            member_grid = self.run.config.for_member(name).preprocess
+            member_images = copy if member_grid == settings else _on_grid(scan, member_grid)
+            seen, kept = itertools.tee(member_images)
             streams.append(zip(kept, mapper.softmax(seen, size), strict=True))
         with backend.memory_advice(size, "--batch-size"):
-            for image, *made in zip(images, *streams, strict=True):
+            for image, *of_members in zip(images, *streams, strict=True):
                 maps = {
                     name: MemberMap(
-                        resample.regrid(one.probabilities, own.grid, image.grid), one.provenance
+                        resample.regrid(made.probabilities, seen.grid, image.grid), made.provenance
                     )
-                    for name, (own, one) in zip(self.mappers, made, strict=True)
+                    for name, (seen, made) in zip(self.mappers, of_members, strict=True)
                 }
                 yield self._combine(CaseMaps(scan.files.name, maps, image))
 

@@ -81,13 +81,13 @@ def compile_learner(path: Path, learner: Learner) -> bool:
     )
     opsets = [helper.make_opsetid("ai.onnx.ml", 3), helper.make_opsetid("", 17)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
-    about = {
+    metadata = {
         "features": learner.features,
         "classes": learner.classes,
         "known": classes,
         "seconds": learner.seconds,
     }
-    helper.set_model_props(model, {"about": json.dumps(about)})
+    helper.set_model_props(model, {"about": json.dumps(metadata)})
     with whole_file(path) as partial:
         partial.write_bytes(model.SerializeToString())
     return True
@@ -109,9 +109,9 @@ def load_compiled(path: Path, features: list[str], classes: int) -> Learner:
     onnxruntime.set_default_logger_severity(4)  # what it says of a damaged file is said below
     try:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        about = json.loads(session.get_modelmeta().custom_metadata_map["about"])
-        model = _runner(session, about["known"], about["classes"])
-        learner = Learner(about["features"], about["classes"], about["seconds"], model)
+        metadata = json.loads(session.get_modelmeta().custom_metadata_map["about"])
+        model = _runner(session, metadata["known"], metadata["classes"])
+        learner = Learner(metadata["features"], metadata["classes"], metadata["seconds"], model)
     except Exception as error:  # ONNX Runtime and json let many kinds through
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: damaged ({reason}); {stack_again(path.parent.parent)}") from None
