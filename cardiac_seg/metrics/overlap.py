@@ -1,6 +1,7 @@
 """Dice, counted once for training, evaluation and analysis."""
 
 import numpy as np
+import numpy.typing as npt
 
 
 def confusion(truth: np.ndarray, prediction: np.ndarray, labels: int) -> np.ndarray:
@@ -22,7 +23,7 @@ def confusion(truth: np.ndarray, prediction: np.ndarray, labels: int) -> np.ndar
     return np.bincount(index, minlength=labels**2).reshape(labels, labels)
 
 
-def dice(overlap: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+def dice(overlap: npt.ArrayLike, truth: npt.ArrayLike, prediction: npt.ArrayLike) -> np.ndarray:
     """Dice, twice the overlap over both sizes: the one place that says so.
 
     Args:
