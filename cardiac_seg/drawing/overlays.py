@@ -96,10 +96,10 @@ def contoured(
     # The muscle first: its inner outline would hide the cavity's.
     muscle = anatomy.label("myocardium")
     order = sorted(enumerate(anatomy.colours.values(), start=1), key=lambda it: it[0] != muscle)
-    for label, own in order:
+    for label, structure_colour in order:
         inside = np.ascontiguousarray((labels == label).astype(np.uint8))
         lines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(picture, lines, -1, _rgb(colour or own), width)
+        cv2.drawContours(picture, lines, -1, _rgb(colour or structure_colour), width)
     return picture
 
 
@@ -234,15 +234,15 @@ def overlay(
 
 def _around(held: np.ndarray, spacing: tuple) -> tuple[slice, slice]:
     """Rows and columns of (height, width) bool, and a margin; all where there are none."""
-    found = []
+    crop = []
     for axis in (0, 1):
         lines = np.flatnonzero(held.any(axis=1 - axis))
         margin = round(MARGIN_MM / spacing[1 + axis])
         whole = slice(0, held.shape[axis])
-        found.append(
+        crop.append(
             slice(max(lines[0] - margin, 0), lines[-1] + margin + 1) if len(lines) else whole
         )
-    return found[0], found[1]
+    return crop[0], crop[1]
 
 
 def _legend(width: int, anatomy: Anatomy, more: dict[str, str]) -> np.ndarray:

@@ -1,5 +1,7 @@
 """How methods and structures are drawn in every figure, and what metrics and scores are called."""
 
+from typing import Any
+
 from cardiac_seg.anatomy import Anatomy
 from cardiac_seg.meta.methods import ENSEMBLE, Method
 
@@ -12,7 +14,11 @@ METRIC_NAMES = {
 
 BACKGROUND_AND_MEAN = {"background": "#666666", "mean": "#000000"}
 BETTER, WORSE, NEITHER = "#56B4E9", "#E69F00", "#BBBBBB"
-GUIDE = {"color": "#CCCCCC", "linewidth": 0.6, "zorder": 0.5}  # lines that hold no data
+GUIDE: dict[str, Any] = {
+    "color": "#CCCCCC",
+    "linewidth": 0.6,
+    "zorder": 0.5,
+}  # lines that hold no data
 
 
 def _line(colour: str, marker: str, linestyle: str = "-", hollow: bool = False) -> dict:

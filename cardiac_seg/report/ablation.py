@@ -32,17 +32,17 @@ WHAT = (
 
 
 def ablate(folder: Path, learner: str | None = None) -> str:
-    """Cross-fits a learner with one setting changed at a time, and compares what comes of it.
+    """Cross-fits a learner with one setting changed at a time, and compares the scores.
 
     No test patient is looked at. What was scored is kept in the run, so that an interrupted
-    ablation goes on where it stopped.
+    ablation continues where it stopped.
 
     Args:
         folder: A run whose stage `stack` is done, with its data where it was.
         learner: The one to vary; default the run's best on development patients.
 
     Returns:
-        Markdown: a row for each of the run's methods, then for each variant.
+        Markdown: one row per method of the run, then one per variant.
 
     Raises:
         UserError: If the run is not stacked, or has no such learner.
@@ -86,12 +86,13 @@ def _variant(
         rows = _cross_fitted(replace(run, config=config), files, learner)
         with whole_file(path) as partial:
             rows.to_csv(partial, index=False)
-    columns = dict.fromkeys(("patient", "case", "structure"), str) | {"dice": float}
+    columns: dict[str, type | None] = dict.fromkeys(("patient", "case", "structure"), str)
+    columns["dice"] = float
     return wide(run, read_stored_table(path, columns, "delete it, it is made again"))
 
 
 def _markdown(run: Run, tables: dict[str, pd.DataFrame], control: str, learner: str) -> str:
-    """A row for each method and variant, with what it differs by from control and learner."""
+    """One row per method and variant, with its differences from the control and the learner."""
     base = tables[learner]
     lines = [
         f"{run.folder}: {base.index.get_level_values('patient').nunique()} patients, {len(base)} "
@@ -133,15 +134,15 @@ def variants(settings: Stacking, learner: str) -> Iterator[tuple[str, Stacking]]
             yield f"acting below {confidence:g}", _with(settings, act_below=confidence)
     if learner == "logistic":
         return
-    own = getattr(settings, learner)
+    learner_settings = getattr(settings, learner)
     for factor in (0.25, 4):
-        leaf = max(round(own.min_samples_leaf * factor), 1)
-        changed = own.model_copy(update={"min_samples_leaf": leaf})
+        leaf = max(round(learner_settings.min_samples_leaf * factor), 1)
+        changed = learner_settings.model_copy(update={"min_samples_leaf": leaf})
         yield f"at least {leaf} pixels a leaf", _with(settings, **{learner: changed})
     number = "trees" if learner == "random_forest" else "iterations"
     for factor in (0.5, 2):
-        count = max(round(getattr(own, number) * factor), 1)
-        changed = own.model_copy(update={number: count})
+        count = max(round(getattr(learner_settings, number) * factor), 1)
+        changed = learner_settings.model_copy(update={number: count})
         yield f"{count} {number}", _with(settings, **{learner: changed})
 
 

@@ -35,7 +35,7 @@ def compare_development(folders: list[Path], method: str | None = None) -> str:
         method: The method to compare; each run's control (its mean, or only member) by default.
 
     Returns:
-        Lines of text: a run each, with the paired difference and its 95 % bootstrap interval.
+        Lines of text: one per run, with the paired difference and its 95 % bootstrap interval.
 
     Raises:
         UserError: If a run is not stacked or lacks the method, or no patient is common.
@@ -59,10 +59,10 @@ def compare_development(folders: list[Path], method: str | None = None) -> str:
     lines = [f"{len(patients)} patients, {len(common)} images: {WHAT}"]
     lines.append(f"{_head('', first, width)}  minus the first")
     for folder, table in tables.items():
-        own = table.loc[common]
-        line = _line(str(folder), average_cases(own).mean(), width)
+        common_scores = table.loc[common]
+        line = _line(str(folder), average_cases(common_scores).mean(), width)
         if folder != folders[0]:
-            result = compare(own, first.loc[common], "dice", open_run(folder).config.seed)
+            result = compare(common_scores, first.loc[common], "dice", open_run(folder).config.seed)
             interval = plain_interval(result["low"], result["high"], 4, "+")
             line += f"  {plain_number(result['difference'], 4, '+')} {interval}"
         lines.append(line)
@@ -149,7 +149,7 @@ def _regions(cavity: np.ndarray) -> list[tuple[str, np.ndarray]]:
 
 
 def development_scores(run: Run) -> pd.DataFrame:
-    """Cross-fitted scores of a run, a row a case, method and structure.
+    """Cross-fitted scores of a run: one row per case, method and structure.
 
     Raises:
         UserError: If the run is not stacked.
@@ -165,12 +165,12 @@ def _scores(folder: Path, method: str | None) -> pd.DataFrame:
     """Those of one method, by default the control."""
     run = open_run(folder)
     scores = development_scores(run)
-    own = scores[scores.method == (method or control_of(run))]
-    if own.empty:
+    method_scores = scores[scores.method == (method or control_of(run))]
+    if method_scores.empty:
         raise UserError(
             f"{folder}: no method {method!r}, it has {', '.join(scores.method.unique())}"
         )
-    return own
+    return method_scores
 
 
 def wide(run: Run, scores: pd.DataFrame) -> pd.DataFrame:

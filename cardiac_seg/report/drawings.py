@@ -54,7 +54,7 @@ def run_drawings(
     """The figures of a run; what each draws is in a table or in the saved masks.
 
     Raises:
-        UserError: If `report.figures` names one that there is not.
+        UserError: If `report.figures` names a figure that does not exist.
     """
     functions = {
         **_overlap_figures(run, tables, shown),
@@ -62,7 +62,7 @@ def run_drawings(
         **_probability_figures(tables, shown),
         **_other_figures(run, tables, shown),
     }
-    about = captions(run.dataset, shown)
+    texts = captions(run.dataset, shown)
     wanted = run.config.report.figures
     wanted = list(functions) if wanted is None else [FIRST, *wanted]
     for stem in wanted:
@@ -71,7 +71,7 @@ def run_drawings(
                 f"report.figures: there is no {stem!r}; there are "
                 f"{', '.join(name for name in functions if name != FIRST)}"
             )
-    return [Drawing(stem, *about[stem], functions[stem]) for stem in dict.fromkeys(wanted)]
+    return [Drawing(stem, *texts[stem], functions[stem]) for stem in dict.fromkeys(wanted)]
 
 
 def _overlap_figures(run: Run, t: dict[str, pd.DataFrame], shown: Shown) -> dict[str, Callable]:

@@ -27,11 +27,11 @@ def headline_table(
     """
     rows = []
     for metric, name in (("dice", "Dice"), ("hd95_mm", "HD95 (mm)")):
-        found = summary[(summary.method == ENSEMBLE) & (summary.metric == metric)]
-        found = found.set_index("structure").loc[[*structures, "mean"]]
+        scores = summary[(summary.method == ENSEMBLE) & (summary.metric == metric)]
+        scores = scores.set_index("structure").loc[[*structures, "mean"]]
         rows += [
             dict(zip(COLUMNS, (name, s, r.mean, r.low, r.high, r.patients), strict=True))
-            for s, r in zip(found.index, found.itertuples(), strict=True)
+            for s, r in zip(scores.index, scores.itertuples(), strict=True)
         ]
     errors = ejection_fraction_errors(clinical)
     if len(errors):

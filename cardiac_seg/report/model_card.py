@@ -25,7 +25,7 @@ def model_card(run: Run, folder: Path) -> str:
         f"{member} ({run.config.networks[member].filters} filters)" for member in run.config.members
     )
     data = run.config.data
-    place = folder.name if folder.is_absolute() else folder  # whose machine it was is not told
+    place = folder.name if folder.is_absolute() else folder  # no path of this machine
     phantom = run.manifest.dataset.phantom
     views = f"{' and '.join(data.views)}, " if run.dataset.modality.views else ""
     source = "Phantoms, drawn by this project." if phantom else run.dataset.source
@@ -87,9 +87,9 @@ def _patients(run: Run) -> str:
 def _worst(run: Run) -> str:
     columns = dict.fromkeys(("case", "group", "structure", "method", "subset"), str)
     cases = read_stored_table(run.folder / "cases.csv", columns | {"dice": float}, score_again(run))
-    own = cases[(cases.subset == "test") & (cases.method == final_method(run))]
+    scores = cases[(cases.subset == "test") & (cases.method == final_method(run))]
     lines = ["| image | group | structure | Dice |", "|---|---|---|---|"]
-    for row in own.nsmallest(WORST, "dice").itertuples():
+    for row in scores.nsmallest(WORST, "dice").itertuples():
         group = run.dataset.group_title(row.group)
         lines.append(f"| {row.case} | {group} | {row.structure} | {row.dice:.3f} |")
     return "\n".join(lines)

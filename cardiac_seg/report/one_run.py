@@ -176,7 +176,7 @@ def provenance(run: Run) -> dict[str, str]:
         "training": f"python train_ensemble.py --config {name}/config.yaml",
         "dataset": f"{data.name}{' (phantom)' if data.phantom else ''}, {data.patients} patients, "
         f"{data.cases} cases",
-        "dataset fingerprint": data.fingerprint,
+        "dataset fingerprint": data.fingerprint or "unknown",
         "training commit": manifest.git_commit or "unknown",
         "training versions": ", ".join(f"{k} {v}" for k, v in manifest.versions.items()),
         "hardware": manifest.device or "unknown",

@@ -1,4 +1,4 @@
-"""The pictures of every test case: a page of all its slices, and a thumbnail; kept, as they last.
+"""The pictures of every test case: a page of all its slices, and a thumbnail, kept on disk.
 
 They are drawn from the saved masks and the measures, patients side by side.
 """
@@ -25,7 +25,7 @@ from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.locks import held
 from cardiac_seg.system.log import bar
 
-VERSION = 1  # of how they are drawn; another number draws anew
+VERSION = 1  # of the drawing; a new number redraws the pictures
 
 
 def draw_cases(run: Run, measures: list[PatientMeasures], output: Path) -> dict[str, bytes]:
@@ -116,7 +116,7 @@ def _draw_patient(
 
 
 def _key(run: Run) -> str:
-    """What the pictures hang on; another key draws anew."""
+    """What the pictures depend on; they are redrawn when it changes."""
     scores = [file_sha256(run.folder / name) for name in ("metrics.json", "test_cases.csv")]
     return " ".join([str(VERSION), *scores, measures_key(run)])
 

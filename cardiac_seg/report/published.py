@@ -128,10 +128,11 @@ def _results(confusion: pd.DataFrame) -> dict:
     by_class = {
         name: _entry(precision[i], recall[i], scores[i], truth[i]) for i, name in enumerate(classes)
     }
-    columns = [precision, recall, scores]
     with np.errstate(invalid="ignore"):
-        macro = [_mean(c, np.ones(len(c))) for c in columns]
-        weighted = [_mean(c, truth) for c in columns]
+        macro, weighted = (
+            (_mean(precision, weights), _mean(recall, weights), _mean(scores, weights))
+            for weights in (np.ones(len(truth)), truth)
+        )
     accuracy = float(right.sum() / counts.sum())
     return {
         "accuracy": accuracy,

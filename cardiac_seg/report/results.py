@@ -34,7 +34,7 @@ LEGEND = (
 
 
 def results_table(folders: list[Path]) -> str:
-    """A Markdown table for each run: test patients, native grid, every method.
+    """A Markdown table per run: test patients, native grid, one row per method.
 
     Args:
         folders: Runs that `analyze_results.py` has been run on.
@@ -64,7 +64,7 @@ def _of_run(run: Run) -> str:
     for row in methods.to_dict("records"):
         method = row["method"]
         pooled = test["methods"][method]["pooled_network_grid"]["mean_dice"]
-        told = (
+        ef_agreement = (
             ef.loc[method] if method in ef.index else {"r": np.nan, "mae": np.nan, "bias": np.nan}
         )
         cells = {structure: plain_number(row[structure], 3) for structure in run.dataset.structures}
@@ -73,47 +73,47 @@ def _of_run(run: Run) -> str:
             "minus the mean [95 %]": _with_interval(row, "difference", 4, "+"),
             HD95: plain_number(hd95.get((method, "mean")), 2),
             "band ECE": plain_number(band.get(method), 3),
-            "LV EF r": plain_number(told["r"], 3),
-            "EF MAE": plain_number(told["mae"], 1),
+            "LV EF r": plain_number(ef_agreement["r"], 3),
+            "EF MAE": plain_number(ef_agreement["mae"], 1),
             "pooled, 4 classes": plain_number(pooled, 4),
         }
         if cells[HD95]:
             each = [plain_number(hd95.get((method, s)), 1) for s in run.dataset.structures]
             cells[HD95] += f" ({', '.join(each)})"
-        if bias := plain_number(told["bias"], 1, "+"):
-            cells["EF bias ± SD"] = f"{bias} ± {told['sd']:.1f}"
+        if bias := plain_number(ef_agreement["bias"], 1, "+"):
+            cells["EF bias ± SD"] = f"{bias} ± {ef_agreement['sd']:.1f}"
         core = features[method] == "core"
         name = f"{learners[method]}, core" if core else method
         rows.append((f"**{name}** (chosen)" if method == chosen else name, cells))
-    about = (
+    heading = (
         f"{_dataset(run)}, {run.config.stacking.scheme}, {test['patients']} test patients: "
         f"`{_command(run)}`"
     )
     return "\n\n".join(
-        part for part in (about, _markdown(run.dataset.structures, rows), _tests(run)) if part
+        part for part in (heading, _markdown(run.dataset.structures, rows), _tests(run)) if part
     )
 
 
 def _tests(run: Run) -> str:
-    """The primary and the secondary comparisons, and what the reference masks' EF is worth."""
+    """Primary and secondary comparisons; the reference masks' agreement with the recorded EF."""
     comparisons, agreement = _table(run, "comparisons"), _table(run, "agreement")
     lines = []
     for row in comparisons[comparisons.role != "exploratory"].to_dict("records"):
         digits = 2 if row["metric"] == "hd95_mm" else 4
-        told = _with_interval(row, "difference", digits, "+", ("low", "high"))
+        difference = _with_interval(row, "difference", digits, "+", ("low", "high"))
         p = p_equation(row["p_holm"])
         lines.append(
             f"- {row['role']}: {METRIC_NAMES[row['metric']]}, {final_method(run)} minus "
-            f"{row['against']}: {told}, {p} (Holm), **{row['verdict']}**"
+            f"{row['against']}: {difference}, {p} (Holm), **{row['verdict']}**"
         )
     if lines and "primary" not in set(comparisons.role):
         lines.insert(0, f"- no primary test: {final_method(run)} is the control itself")
     recorded = agreement[agreement.against == RECORDED_EF].set_index("method")
-    told = recorded.loc[REFERENCE_MASKS] if REFERENCE_MASKS in recorded.index else None
-    if told is not None and not np.isnan(told["mae"]):
+    oracle = recorded.loc[REFERENCE_MASKS] if REFERENCE_MASKS in recorded.index else None
+    if oracle is not None and not np.isnan(oracle["mae"]):
         lines.append(
-            f"- the reference masks' EF against the recorded EF: r {plain_number(told['r'], 3)}, "
-            f"MAE {told['mae']:.1f} points"
+            f"- the reference masks' EF against the recorded EF: r {plain_number(oracle['r'], 3)}, "
+            f"MAE {oracle['mae']:.1f} points"
         )
     return "\n".join(lines)
 
@@ -140,8 +140,8 @@ def _published(dataset: Dataset) -> str:
             cells["pooled, 4 classes"] = plain_number(scores["mean of 4"], 4)
             cells["source"] = "Rahi 2025"
             rows.append((f"{method}, published, pooled, 2CH ED", cells))
-    about = f"{dataset.title}, published, on other patients: not to be compared digit by digit"
-    return f"{about}\n\n{_markdown(dataset.structures, rows)}" if rows else ""
+    heading = f"{dataset.title}, published, on other patients: not to be compared digit by digit"
+    return f"{heading}\n\n{_markdown(dataset.structures, rows)}" if rows else ""
 
 
 def _markdown(structures: tuple[str, ...], rows: list[tuple[str, dict[str, str]]]) -> str:
@@ -172,25 +172,25 @@ def _table(run: Run, name: str) -> pd.DataFrame:
 def _command(run: Run) -> str:
     """The command that makes the run: the nearest shipped config with what differs from it.
 
-    An installed package has no configs beside it: there it is the run's own.
+    An installed package ships no configs; there it is the run's own.
     """
-    own, found = shared_settings(run.config), []
+    settings, candidates = shared_settings(run.config), []
     for path in sorted(CONFIGS.glob("*.yaml")):
-        other = shared_settings(load_config(path))
-        changes = _changes(own, other)
-        if own["data"]["dataset"] == other["data"]["dataset"]:
-            found.append((len(changes), path.name, changes))
-    if not found:
+        shipped = shared_settings(load_config(path))
+        changes = _changes(settings, shipped)
+        if settings["data"]["dataset"] == shipped["data"]["dataset"]:
+            candidates.append((len(changes), path.name, changes))
+    if not candidates:
         return f"train_ensemble.py --config {run.folder / 'config.yaml'}"
-    _, name, changes = min(found)
+    _, name, changes = min(candidates)
     sets = "".join(f" --set {change}" for change in changes)
     return f"train_ensemble.py --config configs/{name}{sets}"
 
 
-def _changes(own: dict, other: dict, path: str = "") -> list[str]:
-    """What `--set` needs to make one configuration of the other."""
+def _changes(settings: dict, other: dict, path: str = "") -> list[str]:
+    """The `--set` arguments that turn the other configuration into these settings."""
     changes = []
-    for key, value in own.items():
+    for key, value in settings.items():
         if isinstance(value, dict) and isinstance(other.get(key), dict):
             changes += _changes(value, other[key], f"{path}{key}.")
         elif value != other.get(key):

@@ -182,8 +182,8 @@ def _common_cases(runs: dict[str, Run], parts: dict[str, dict]) -> set[str]:
     sizes = {}
     for name in runs:
         cases = parts[name]["cases"]
-        own = cases[(cases.method == ENSEMBLE) & cases.case.isin(common)]
-        sizes[name] = own.set_index(["case", "structure"]).size_reference.sort_index()
+        ensemble = cases[(cases.method == ENSEMBLE) & cases.case.isin(common)]
+        sizes[name] = ensemble.set_index(["case", "structure"]).size_reference.sort_index()
     first, *others = runs
     for name in others:
         if not np.allclose(sizes[first], sizes[name]):
@@ -244,9 +244,9 @@ def _over_seeds(runs: dict[str, Run], summary: pd.DataFrame) -> pd.DataFrame:
     for names in groups.values():
         if len(names) < 2:
             continue
-        some = summary[summary.run.isin(names)]
+        scores = summary[summary.run.isin(names)]
         keys = ["method", "structure", "metric"]
-        table = some.groupby(keys, sort=False)["mean"].agg(["count", "mean", "std"]).reset_index()
+        table = scores.groupby(keys, sort=False)["mean"].agg(["count", "mean", "std"]).reset_index()
         table = table.rename(columns={"count": "seeds", "std": "sd"})
         tables.append(table.assign(runs=", ".join(names)))
     columns = ["runs", "method", "structure", "metric", "seeds", "mean", "sd"]
@@ -254,7 +254,7 @@ def _over_seeds(runs: dict[str, Run], summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def _differences(runs: dict[str, Run]) -> pd.DataFrame:
-    """The keys in which the runs differ, chosen postprocessing included, a column a run."""
+    """The keys in which the runs differ, chosen postprocessing included, one column per run."""
     flat = {
         name: _flat(_settings(run) | {"postprocessing, chosen": read_steps(run).steps})
         for name, run in runs.items()
@@ -277,7 +277,7 @@ def _settings(run: Run) -> dict:
 
 
 def _flat(values: dict, path: str = "") -> dict[str, str]:
-    flat = {}
+    flat: dict[str, str] = {}
     for key, value in values.items():
         nested = isinstance(value, dict)
         flat |= _flat(value, f"{path}{key}.") if nested else {f"{path}{key}": str(value)}
@@ -289,10 +289,10 @@ def _missing(
 ) -> list[str]:
     lines = []
     for name, run in runs.items():
-        own = parts[name]["cases"].case.nunique()
-        if own > len(common):
+        count = parts[name]["cases"].case.nunique()
+        if count > len(common):
             lines.append(
-                f"{name}: {own - len(common)} of its {own} test cases are not in every run and "
+                f"{name}: {count - len(common)} of its {count} test cases are not in every run and "
                 "left out; its pooled scores and calibration hold them."
             )
         lines += [f"{name}: {line}" for line in text.missing(run, parts[name], methods[name])]

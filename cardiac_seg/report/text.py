@@ -137,7 +137,7 @@ def _predicted_dice(agreement: pd.DataFrame) -> Verdict:
     question = "Does the run know its bad cases without a reference?"
     scores = agreement.set_index("score")
     if "predicted_dice" not in scores.index or np.isnan(scores.spearman["predicted_dice"]):
-        return Verdict(question, "cannot be told from so few cases", "open")
+        return Verdict(question, "too few cases to say", "open")
     row, random = scores.loc["predicted_dice"], scores.aurc["random"]
     return Verdict(
         question,
@@ -158,7 +158,7 @@ def _missing_indices(run: Run, tables: dict) -> list[str]:
     if with_output and cases.heart_rate.isna().all():
         lines.append("No heart rate in the data: no cardiac output.")
     if run.dataset.modality.ndim == 2:
-        told = tables["agreement"]
+        agreement = tables["agreement"]
         volume_methods = clinical.groupby(["patient", "method"]).volume_method.first().unstack()
         reference = volume_methods[REFERENCE_MASKS]
         for volume_method, count in reference[reference != "biplane"].value_counts().items():
@@ -170,7 +170,7 @@ def _missing_indices(run: Run, tables: dict) -> list[str]:
             )
         if cases.recorded_ef.isna().all():
             lines.append("No recorded EF in the data: no oracle row.")
-        elif not told[told.against == RECORDED_EF].patients.any():
+        elif not agreement[agreement.against == RECORDED_EF].patients.any():
             lines.append("ED and ES are not both in the run: no EF.")
     return lines
 
@@ -185,6 +185,8 @@ def _missing_stacking(run: Run, tables: dict) -> list[str]:
 
 
 def _agreement(table: pd.DataFrame, method: str, index: str, against: str):
-    some = table[(table.method == method) & (table["index"] == index) & (table.against == against)]
-    rows = [row for row in some.itertuples(index=False) if row.patients > 1]
+    matches = table[
+        (table.method == method) & (table["index"] == index) & (table.against == against)
+    ]
+    rows = [row for row in matches.itertuples(index=False) if row.patients > 1]
     return rows[0] if rows else None

@@ -53,19 +53,19 @@ def bland_altman(
         axes.remove()
     pairs = zip(panels[::2], panels[1::2], strict=True)
     for (left, right), (index, reference, measured) in zip(pairs, drawn, strict=False):
-        told = {
+        limits = {
             column: select_value(agreement, column, method=method.name, index=index)
             for column in ("patients", "r", "bias", "low", "high")
         }
         name, unit = INDICES[index]
         structure = anatomy.name(NEEDED[index.split("_")[0]])
-        colour = anatomy.colours.get(structure, "#000000")
+        colour = anatomy.colours.get(structure or "", "#000000")
         dots = {"marker": "o", "ms": 2.8, "ls": "none", "mfc": "none", "mew": 0.6, "color": colour}
         left.plot(reference, measured, **dots)
         ends = padded_range([*reference, *measured])
         left.plot(ends, ends, **GUIDE)
         left.set(xlim=ends, ylim=ends, xlabel=f"Reference ({unit})", ylabel=f"Method ({unit})")
-        text = f"{name}: r {number_text(told['r'], 3)}, n {number_text(told['patients'], 0)}"
+        text = f"{name}: r {number_text(limits['r'], 3)}, n {number_text(limits['patients'], 0)}"
         left.set_title(text, loc="left", pad=6)
 
         difference = measured - reference
@@ -73,9 +73,9 @@ def bland_altman(
         right.axhline(0, **GUIDE)
         lines = {"bias": "-", "low": "--", "high": "--"}
         for line, style in lines.items():
-            if np.isfinite(told[line]):
-                right.axhline(told[line], color="black", linewidth=0.8, linestyle=style)
-                text_beside(right, told[line], number_text(told[line], DIGITS.get(unit, 1)))
-        right.set_ylim(padded_range([*difference, *(told[line] for line in lines), 0.0]))
+            if np.isfinite(limits[line]):
+                right.axhline(limits[line], color="black", linewidth=0.8, linestyle=style)
+                text_beside(right, limits[line], number_text(limits[line], DIGITS.get(unit, 1)))
+        right.set_ylim(padded_range([*difference, *(limits[line] for line in lines), 0.0]))
         right.set(xlabel=f"Mean of both ({unit})", ylabel=f"Difference ({unit})")
     return figure

@@ -8,6 +8,7 @@ Sizes are inches; `report.column_width` brings finished figures to other columns
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -16,6 +17,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
@@ -93,12 +95,13 @@ def letter_panels(figure: Figure) -> None:
     """
     panels = [a for a in figure.axes if a.axison and a.get_label() != "<colorbar>"]
     if any(axes.get_images() for axes in panels):
-        rows = [a for a in panels if a.get_subplotspec().colspan.start == 0]
+        places = [(a, a.get_subplotspec()) for a in panels]
+        rows = [a for a, place in places if place and place.colspan.start == 0]
         panels = rows if len(rows) > 1 else panels
     if len(panels) < 2:
         return
     for i, axes in enumerate(panels):
-        where = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
         letter = chr(ord("a") + i % 26)
         axes.annotate(
             letter, (0, 1), (-4, 3), **where, ha="right", weight="bold", fontsize=TEXT + 1
@@ -130,8 +133,8 @@ def new_axes(
     width: float, height: float, rows: int = 1, columns: int = 1, **shared
 ) -> tuple[Figure, np.ndarray]:
     """A figure and its axes in one flat array."""
-    figure = Figure((width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.03)
+    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.03)
+    figure = Figure((width, height), layout=layout)
     return figure, figure.subplots(rows, columns, squeeze=False, **shared).ravel()
 
 
@@ -141,10 +144,9 @@ def new_panels(
     """As many panels of a height, at most four beside each other, and room for labels around."""
     rows = -(-count // 4)
     columns = -(-count // rows)
-    figure = Figure(
-        (SINGLE if columns == 1 else DOUBLE, around + rows * height), layout="constrained"
-    )
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
+    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
+    width = SINGLE if columns == 1 else DOUBLE
+    figure = Figure((width, around + rows * height), layout=layout)
     grid = figure.subplots(rows, columns, squeeze=False, **shared)
     for axes in grid.ravel()[count:]:
         axes.remove()

@@ -16,7 +16,7 @@ from cardiac_seg.report.numbers import interval_text, number_text
 
 
 def run_dots(runs: pd.DataFrame, methods: dict[str, list[Method]]) -> Figure | None:
-    """Mean Dice with 95 % intervals, a row for each run and method.
+    """Mean Dice with 95 % intervals, one row per run and method.
 
     Args:
         runs: run, method, mean, low, high, patients.
@@ -30,14 +30,16 @@ def run_dots(runs: pd.DataFrame, methods: dict[str, list[Method]]) -> Figure | N
     ]
     if not rows:
         return None
-    labels, texts, y = {}, [], 0
+    labels: dict[float, str] = {}
+    headed: set[str] = set()  # runs whose heading is drawn
+    y = 0.0
     figure, (axes,) = new_axes(
         DOUBLE, 0.5 + 0.16 * (len(rows) + 1.3 * len({row.run for _, row in rows}))
     )
     for method, row in rows:
-        if row.run not in texts:
-            y += 1.3 if texts else 0.3
-            texts.append(row.run)
+        if row.run not in headed:
+            y += 1.3 if headed else 0.3
+            headed.add(row.run)
             where = axes.get_yaxis_transform()
             heading = f"{row.run} (patients: {row.patients})"
             axes.text(0.005, y - 1, heading, transform=where, va="center", weight="bold")

@@ -48,7 +48,7 @@ def ranked_samples(
     ranked = dice.sort_values(ascending=False).index
     chosen = {"best": 0, "median": len(ranked) // 2, "worst": len(ranked) - 1}
     # With one or two cases, a case is shown once, under its first name.
-    first = {}
+    first: dict[str, str] = {}
     for name, at in chosen.items():
         if len(ranked):
             first.setdefault(ranked[at], name)
@@ -61,17 +61,17 @@ def typical_samples(
 ) -> list[Sample]:
     """The median case of each ACDC group, or of each view and phase, by the ensemble's Dice."""
     keys = ["group"] if run.dataset.modality.ndim == 3 else ["view", "phase"]
-    own = cases[cases.method == ENSEMBLE].fillna(dict.fromkeys(keys, ""))
-    dice = own.groupby([*keys, "case"]).dice.mean().dropna().reset_index()
+    ensemble = cases[cases.method == ENSEMBLE].fillna(dict.fromkeys(keys, ""))
+    dice = ensemble.groupby([*keys, "case"]).dice.mean().dropna().reset_index()
     titles = {}
-    for values, some in dice.groupby(keys):
-        case = some.sort_values("dice").case.iloc[len(some) // 2]
+    for values, rows in dice.groupby(keys):
+        case = rows.sort_values("dice").case.iloc[len(rows) // 2]
         titles[case] = " ".join(run.dataset.group_title(v) for v in values if v) + f"\n{case}"
     return _samples(run, cases, measures, methods, titles)
 
 
 def sample_figure(run: Run, samples: list[Sample], methods: list[Method]) -> Figure | None:
-    """Image, reference, each method and the ensemble's errors, a row per case."""
+    """Image, reference, each method and the ensemble's errors, one row per case."""
     if not samples:
         return None
     columns = ["image", "reference", *(m.title for m in methods), "errors"]
@@ -111,7 +111,7 @@ def overlay_figure(run: Run, samples: list[Sample]) -> Figure | None:
 
 
 def uncertainty_figure(run: Run, samples: list[Sample], ensemble: Method) -> Figure | None:
-    """Entropy of the ensemble beside its errors, a column per case."""
+    """Entropy of the ensemble beside its errors, one column per case."""
     if not samples:
         return None
     figure, grid = _grid(3, len(samples), samples, width=1.5 * len(samples) + 0.9)

@@ -1,5 +1,7 @@
 """Figures of stacking against averaging."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -46,7 +48,7 @@ def forest_plot(comparisons: pd.DataFrame, methods: list[Method]) -> Figure | No
     axes.axvline(0, **GUIDE)
     headings = {"Difference [95 % interval]": 8, "p (Holm)": 122, "Verdict": 162, "Comparison": 207}
     for heading, points in headings.items():
-        where = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
         axes.annotate(heading, (1, 1), (points, 3), **where, fontsize=SMALL, weight="bold")
     for y, (method, row) in enumerate(rows):
         interval_dot(axes, row.difference, row.low, row.high, y, method)

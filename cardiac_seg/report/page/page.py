@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import cv2
@@ -171,7 +172,8 @@ def table_cells(frame: pd.DataFrame) -> list[list[_Cell]]:
     Returns:
         Rows of cells. `sort` is empty for undefined cells, which sorts them last.
     """
-    rows, along = [[] for _ in range(len(frame))], []
+    rows: list[list[_Cell]] = [[] for _ in range(len(frame))]
+    along: list[Any] = []
     for i, name in enumerate(frame.columns):
         values = frame.iloc[:, i].tolist()
         # A value and the ends of its interval are read together.
@@ -195,7 +197,7 @@ def _cell(value, decimals: int) -> _Cell:
 
 
 def _is_number(value) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and not np.isnan(value)
+    return isinstance(value, Real) and not isinstance(value, bool) and not pd.isna(value)
 
 
 def _picture(png: Path, most_bytes: int) -> dict:

@@ -97,12 +97,12 @@ class _Pixels:
         self.bins = self._by_model(np.stack([m.bins for m in measured], axis=1))
         self.brier = self._by_model(np.stack([m.brier for m in measured], axis=1))
         shown = {*run.config.members, control_of(run), ENSEMBLE}
-        ranked = self._by_model(sum(m.ranked for m in measured))
+        ranked = self._by_model(np.sum([m.ranked for m in measured], axis=0))
         self.ranked = {method: counts for method, counts in ranked.items() if method in shown}
-        changes = self._by_model(sum(m.changes for m in measured))
+        changes = self._by_model(np.sum([m.changes for m in measured], axis=0))
         self.changes = {method: counts for method, counts in changes.items() if method not in shown}
         band = AREAS.index("band")
-        errors = np.array([[calibration_error(some[band]) for some in m.bins] for m in measured])
+        errors = np.array([[calibration_error(areas[band]) for areas in m.bins] for m in measured])
         patients = [m.cases.patient.iloc[0] for m in measured]
         self.calibration_patients = pd.DataFrame(
             {"method": method, "patient": patient, "band_ece": value}

@@ -28,12 +28,12 @@ def agreement_table(clinical: pd.DataFrame, recorded_ef: pd.Series) -> pd.DataFr
         for index, (_, unit) in INDICES.items():
             if (method, index) not in wide or (REFERENCE_MASKS, index) not in wide:
                 continue
-            about = {"method": method, "index": index, "unit": unit}
+            keys = {"method": method, "index": index, "unit": unit}
             if method != REFERENCE_MASKS:
                 against = wide[REFERENCE_MASKS, index].where(same).to_numpy(float)
-                told = agreement(wide[method, index].to_numpy(float), against)
-                rows.append(about | {"against": "reference masks"} | told)
+                values = agreement(wide[method, index].to_numpy(float), against)
+                rows.append(keys | {"against": "reference masks"} | values)
             if index == EF_AS_RECORDED and recorded.notna().any():
-                told = agreement(wide[method, index].to_numpy(float), recorded.to_numpy(float))
-                rows.append(about | {"against": RECORDED_EF} | told)
+                values = agreement(wide[method, index].to_numpy(float), recorded.to_numpy(float))
+                rows.append(keys | {"against": RECORDED_EF} | values)
     return pd.DataFrame(rows, columns=[*columns, "mae"])

@@ -73,8 +73,8 @@ def paired_values(
 
 def corrected(comparisons: pd.DataFrame) -> pd.DataFrame:
     """Adds p_holm, inside each role, and the verdict."""
-    for _, some in comparisons.groupby("role"):
-        comparisons.loc[some.index, "p_holm"] = holm(some.p.tolist())
+    for _, family in comparisons.groupby("role"):
+        comparisons.loc[family.index, "p_holm"] = holm(family.p.tolist())
     verdicts = [verdict(row) for row in comparisons.itertuples()]
     return comparisons.assign(verdict=verdicts)
 

@@ -130,5 +130,5 @@ def _grouped(cases: pd.DataFrame, column: str, seed: int) -> pd.DataFrame:
 
 def _interval(draws: np.ndarray, patients: int) -> tuple[float, float]:
     """The ends of the interval; undefined for one patient, whose draws are all alike."""
-    ends = interval(draws) if patients > 1 else None
-    return tuple(ends) if ends else (np.nan, np.nan)
+    low, high = (interval(draws) if patients > 1 else None) or (np.nan, np.nan)
+    return low, high

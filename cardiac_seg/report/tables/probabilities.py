@@ -1,5 +1,7 @@
 """Tables of ROC, calibration and changed pixels."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -26,14 +28,14 @@ def roc_tables(
     """
     curves, areas = [], []
     for method, counts in ranked.items():
-        for name, (others, own) in zip(classes, counts, strict=True):
-            false, true = (np.concatenate([[0], np.cumsum(c[::-1])]) for c in (others, own))
+        for name, (negative, positive) in zip(classes, counts, strict=True):
+            false, true = (np.concatenate([[0], np.cumsum(c[::-1])]) for c in (negative, positive))
             if not false[-1] or not true[-1]:
                 areas.append(
                     {"method": method, "class": name, "auc": np.nan, "error_bound": np.nan}
                 )
                 continue
-            tied = (others / false[-1] * (own / true[-1])).sum() / 2
+            tied = (negative / false[-1] * (positive / true[-1])).sum() / 2
             fpr, tpr = false / false[-1], true / true[-1]
             auc = float(np.trapezoid(tpr, fpr))
             areas.append({"method": method, "class": name, "auc": auc, "error_bound": tied})
@@ -113,5 +115,5 @@ def calibration_error(bins: np.ndarray) -> float:
     """Of (bins, 3) sums; NaN without pixels."""
     if not bins[:, 0].sum():
         return np.nan
-    counts = {"bins": bins, "predicted": [], "observed": []}
+    counts: dict[str, Any] = {"bins": bins, "predicted": [], "observed": []}
     return calibration_summary(counts)["expected_calibration_error"]

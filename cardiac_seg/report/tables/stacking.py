@@ -30,15 +30,15 @@ def history_table(run: Run) -> pd.DataFrame:
 def importance_table(run: Run) -> pd.DataFrame:
     """Permutation importance of the feature groups, cross-fitted on development patients."""
     rows = []
-    for method, told in read_interpretation(run).items():
-        for group, value in told.get("importance", {}).items():
+    for method, evidence in read_interpretation(run).items():
+        for group, value in evidence.get("importance", {}).items():
             row = {"method": method, "group": group, "mean": value["mean"]}
             rows.append(row | {"low": min(value["folds"]), "high": max(value["folds"])})
     return pd.DataFrame(rows, columns=["method", "group", "mean", "low", "high"])
 
 
 def method_table(metrics: dict, costs: dict, subset: str) -> pd.DataFrame:
-    """One row a method: Dice with intervals, the difference to the control, and what it costs.
+    """One row per method: Dice with intervals, the difference to the control, and what it costs.
 
     Args:
         metrics: Content of `metrics.json`.

@@ -53,7 +53,7 @@ def risk_coverage(quality: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     if n:
         curves.append(("random", np.full(n, (1 - dice).mean())))
         agreed.append({"score": "random", "spearman": np.nan, "pearson": np.nan})
-    coverage = np.arange(1, n + 1) / n if n else []
+    coverage = np.arange(1, n + 1) / max(n, 1)
     tables = [pd.DataFrame({"score": s, "coverage": coverage, "risk": r}) for s, r in curves]
     table = pd.DataFrame(columns=["score", "coverage", "risk"])
     table = pd.concat(tables, ignore_index=True) if tables else table
