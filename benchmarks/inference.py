@@ -123,7 +123,7 @@ def ours(run_folder: str, folder: str) -> Callable[[], dict]:
     run = ensemble.run
     combiner = read_combiner(run, list(LEARNERS))
     patient = _patient(run, folder)
-    networks = [network for some in ensemble.networks.values() for network in some]
+    networks = [network for mapper in ensemble.mappers.values() for network in mapper.networks]
     flops = sum(network_flops(network, run.config.preprocess.size) for network in networks)
 
     def measure() -> dict:

@@ -111,7 +111,11 @@ def compare_networks(bench: Bench) -> Outcome:
 
 def stored_learners(run_folder: str, folder: str, seconds: float) -> Callable[[], dict]:
     """Prepares the learners in scikit-learn, on pixels of maps that look trained."""
-    return _learners(open_run(Path(run_folder)), folder, seconds, "skops", load_learner)
+
+    def load(path: Path, features: list[str], classes: int) -> Learner:
+        return load_learner(path, path.stem, features, classes)
+
+    return _learners(open_run(Path(run_folder)), folder, seconds, "skops", load)
 
 
 def compiled_learners(run_folder: str, folder: str, seconds: float) -> Callable[[], dict]:

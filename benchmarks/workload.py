@@ -83,7 +83,7 @@ def phantom_cache(config: Config) -> Cache:
     data = DATASETS["acdc"]
     files = data.find(root, config.data.views, config.data.phases)
     folder = Path(config.data.cache)
-    return open_cache(folder, files, data.labels, config.preprocess, fingerprint(files))
+    return open_cache(folder, files, data.num_classes, config.preprocess, fingerprint(files))
 
 
 def build_run(folder: str, side: int, filters: int, extra: list[str]) -> Callable[[], dict]:
@@ -139,7 +139,7 @@ def new_patient_maps(folder: str | Path, config: Config) -> list[CaseMaps]:
     data = DATASETS["acdc"]
     files = data.find(new_patient(folder), config.data.views, config.data.phases)
     maps = []
-    for number, case in enumerate(read_cases(files, data.labels)):
+    for number, case in enumerate(read_cases(files, data.num_classes)):
         image = resample.to_grid(case.image, case.spacing[1:], config.preprocess)
         label = resample.label_to_grid(case.label, image.grid)
         maps.append(maps_that_look_trained(image, label, config.members, 1000 + number))
