@@ -37,6 +37,11 @@ def check_config(config: Config) -> None:
         raise UserError(f"data.phantom: no phantoms are drawn for {dataset.name}; use null")
     if config.split.scheme == "official" and dataset.official_split is None:
         raise UserError(f"split.scheme: {dataset.name} has no official split; use random")
+    if unknown := [v for v in config.data.views if modality.views and v not in modality.views]:
+        raise UserError(
+            f"data.views: {unknown[0]!r} is no view of {dataset.name}; use "
+            f"{' or '.join(modality.views)}"
+        )
     own = {f"networks.{name}.": config.for_member(name).augment for name in config.members}
     for where, augment in ({"": config.augment} | own).items():
         if modality.upright and augment.symmetry == "dihedral":

@@ -19,8 +19,8 @@ from cardiac_seg.config.sections import Preprocess
 class Grid:
     """How a native (height, width) plane lies on a network grid; slices stay as they are.
 
-    All members share one today. A member that sees another crop or another resolution has a `Grid`
-    of its own and brings its maps to the shared one: `from_grid` to the native planes, and on.
+    A member that sees another crop or another resolution than the ensemble has a `Grid` of its own,
+    and `regrid` brings its maps to the ensemble's.
 
     Attributes:
         native: (height, width) of the file's planes.

@@ -11,11 +11,9 @@ from cardiac_seg.config.sections import Config
 from cardiac_seg.grid.cache import Cache, CachedCase
 from cardiac_seg.grid.resample import GridImage, normalize
 from cardiac_seg.members.inference import mean_map, predict_cases
-from cardiac_seg.members.maps import MemberMap, Provenance, TrainedOn
+from cardiac_seg.members.maps import FOLD_MEAN, MemberMap, Provenance, TrainedOn
 from cardiac_seg.members.training import TrainingJob, train
 from cardiac_seg.members.training_state import read_state
-
-FOLD_MEAN = "fold_mean"  # the fold of maps that are the mean over several folds' networks
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from cardiac_seg.grid.resample import Grid, GridImage
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
 
+FOLD_MEAN = "fold_mean"  # the fold of maps that are the mean over several folds' networks
 NOT_MEMBERS = ("image", "label", "about")
 
 
@@ -38,7 +39,8 @@ class MemberMap:
     """One member's map of one case.
 
     Attributes:
-        probabilities: (slices, height, width, classes) float16 on the ensemble's network grid.
+        probabilities: (slices, height, width, classes) float16 on the member's own grid as a
+            mapper gives it, on the ensemble's network grid in `CaseMaps`.
         provenance: Where it comes from.
     """
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from cardiac_seg.metrics.expected_dice import expected_dice_of_sums
 from cardiac_seg.metrics.overlap import dice_from_confusion
 
 CANDIDATES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
@@ -49,8 +50,7 @@ def threshold_scores(
             a[:k].sum(0) + b[k:].sum(0) for a, b in zip(by_learner, by_rest, strict=True)
         )
         dice.append(float(np.nan_to_num(np.nanmean(dice_from_confusion(confused)[1:]))))
-        predicted = confused.sum(0) + total
-        expected.append(float((2 * inside / np.maximum(predicted, 1e-9))[1:].mean()))
+        expected.append(float(expected_dice_of_sums(confused.sum(0), inside, total).mean()))
     acted_on = np.cumsum(np.bincount(step, minlength=len(thresholds) + 1))[: len(thresholds)]
     return {
         "cases": 1,

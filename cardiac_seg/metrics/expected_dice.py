@@ -25,8 +25,24 @@ def expected_dice(probabilities: np.ndarray) -> np.ndarray:
     held = np.bincount(mask, minlength=classes)
     chosen = np.take_along_axis(flat, mask[:, None], -1)[:, 0]
     inside = np.bincount(mask, chosen, minlength=classes)
-    both = held + flat.sum(0, dtype=np.float64)
-    dice: np.ndarray = 2 * inside / np.maximum(both, np.finfo(float).tiny)
+    return expected_dice_of_sums(held, inside, flat.sum(0, dtype=np.float64))
+
+
+def expected_dice_of_sums(
+    predicted: np.ndarray, inside: np.ndarray, expected: np.ndarray
+) -> np.ndarray:
+    """`expected_dice` from what was added up over the pixels, background first.
+
+    Args:
+        predicted: (classes,) pixels of each class's mask, |M|.
+        inside: (classes,) its probability, summed over its own mask.
+        expected: (classes,) its probability, summed over all pixels.
+
+    Returns:
+        (classes - 1,) float64.
+    """
+    both = np.maximum(predicted + expected, np.finfo(float).tiny)
+    dice: np.ndarray = 2 * inside / both
     return dice[1:]
 
 

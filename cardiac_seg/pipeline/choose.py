@@ -1,4 +1,4 @@
-"""What is chosen on development patients: the postprocessing, and the method in use."""
+"""The method in use, chosen on development patients, and the fit of its predicted Dice."""
 
 import pandas as pd
 
@@ -18,7 +18,7 @@ def choose_method(
 
     Args:
         summary: Method -> its scores with the difference to the control, as
-            `evaluate.summarize(...)["methods"]` gives them.
+            `pipeline.scores.summarize` gives them under `methods`.
         candidates: The combinations to choose from, the simplest first: of equals it is taken.
         control: The method that stands otherwise.
         wanted: `auto`, or the method that the configuration names.

@@ -3,8 +3,14 @@
 from cardiac_seg.data.split import fold_patients, stacking_folds
 from cardiac_seg.grid.cache import Cache, CachedCase
 from cardiac_seg.grid.resample import regrid
-from cardiac_seg.members.keras_member import FOLD_MEAN
-from cardiac_seg.members.maps import CaseMaps, MemberMap, read_maps, stored_members, write_maps
+from cardiac_seg.members.maps import (
+    FOLD_MEAN,
+    CaseMaps,
+    MemberMap,
+    read_maps,
+    stored_members,
+    write_maps,
+)
 from cardiac_seg.pipeline.prepare import Prepared
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.members import members_of, trained_on

@@ -9,12 +9,13 @@ import pandas as pd
 from cardiac_seg.data.case import Case, CaseFile, read_case
 from cardiac_seg.masks.native import native_mask
 from cardiac_seg.masks.postprocessing import Postprocessing
-from cardiac_seg.members.maps import CaseMaps, read_maps
+from cardiac_seg.members.maps import CaseMaps
 from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.metrics.expected_dice import expected_dice
 from cardiac_seg.metrics.overlap import accuracy_from_confusion, confusion, dice_from_confusion
 from cardiac_seg.metrics.patient_means import patients_by
 from cardiac_seg.metrics.statistics import bootstrap_means, interval
+from cardiac_seg.pipeline.development import UnseenMaps
 from cardiac_seg.pipeline.patient_measures import PatientMeasures
 from cardiac_seg.run.folder import Run
 from cardiac_seg.system.log import bar
@@ -213,9 +214,13 @@ def summarize(scores: Scores, structures: tuple[str, ...], control: str, seed: i
 def cases_with_maps(
     run: Run, files: list[CaseFile], description: str
 ) -> Iterator[tuple[Case, CaseMaps]]:
-    """Reads each case with its maps, under a progress bar."""
-    for file in bar(files, description, unit="case"):
-        maps = read_maps(run.map(file.name), run.config.members)
+    """Reads each development case with its maps, under a progress bar.
+
+    Raises:
+        UserError: See `pipeline.development.UnseenMaps`.
+    """
+    shown = bar(files, description, unit="case")
+    for file, maps in zip(shown, UnseenMaps(run, files), strict=True):
         yield read_case(file, run.dataset.num_classes), maps
 
 

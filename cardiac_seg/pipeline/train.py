@@ -4,8 +4,7 @@ from contextlib import nullcontext
 
 from cardiac_seg.data.split import fold_patients, stacking_folds, trained_folds
 from cardiac_seg.grid.cache import Cache, CachedCase, class_pixels
-from cardiac_seg.members.keras_member import FOLD_MEAN
-from cardiac_seg.members.maps import folds_in
+from cardiac_seg.members.maps import FOLD_MEAN, folds_in
 from cardiac_seg.pipeline.prepare import Prepared
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.members import members_of, trained_on

@@ -5,8 +5,8 @@ from functools import partial
 import keras
 
 from cardiac_seg.data.split import fold_patients, stacking_folds
-from cardiac_seg.members.keras_member import FOLD_MEAN, KerasMember
-from cardiac_seg.members.maps import TrainedOn
+from cardiac_seg.members.keras_member import KerasMember
+from cardiac_seg.members.maps import FOLD_MEAN, TrainedOn
 from cardiac_seg.members.member import Member
 from cardiac_seg.members.network_file import read_network
 from cardiac_seg.run.folder import Run

@@ -16,6 +16,7 @@ from cardiac_seg.meta import fit
 from cardiac_seg.pipeline import cross_fit
 from cardiac_seg.pipeline.development import development_files, draw_samples
 from cardiac_seg.pipeline.maps import map_cases, read_case_maps
+from cardiac_seg.pipeline.scores import cases_with_maps
 from cardiac_seg.pipeline.stages import stack
 from cardiac_seg.run.meta_folder import final_method, methods_of, read_combiner, read_steps
 from cardiac_seg.run.open import join
@@ -260,3 +261,13 @@ def test_damaged_thresholds_are_named(stacked, content):
     (stacked.meta / "thresholds.json").write_text(content)
     with pytest.raises(UserError, match=r"thresholds\.json: .*stack again"):
         read_combiner(stacked, ["logistic"])
+
+
+def test_no_choice_is_made_on_a_map_of_a_training_image(prepared):
+    # Postprocessing and scores go through the same rule as the learners.
+    run, data, _ = prepared()
+    trained_on, _ = fold_patients(run.split(), "full", "holdout")
+    map_cases(run, data, data.cache.of_patients(trained_on), ["full"])
+    known = [file for file in data.files if file.patient in trained_on]
+    with pytest.raises(UserError, match=f"trained on {known[0].patient}"):
+        next(cases_with_maps(run, known, "look"))

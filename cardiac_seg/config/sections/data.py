@@ -23,8 +23,8 @@ class Data(Section):
         "and label values",
     )
     root: str = Field(min_length=1, description="the dataset's folder")
-    views: list[Literal["2CH", "4CH"]] = Field(
-        ["2CH", "4CH"], min_length=1, description="apical views (echo only)"
+    views: list[str] = Field(
+        ["2CH", "4CH"], min_length=1, description="views, of modalities that have several: 2CH, 4CH"
     )
     phases: list[Literal["ED", "ES"]] = Field(
         ["ED", "ES"], min_length=1, description="cardiac phases"
