@@ -101,6 +101,3 @@ class Anatomy:
     def by_role(self, values: Mapping[str, Value]) -> dict[Role, Value]:
         """Values by name as values by role; structures without a role are left out."""
         return {s.role: values[s.name] for s in self.structures if s.role and s.name in values}
-
-
-KNOWN_COLOURS = Anatomy((RV, MYO, LV, LA)).colours

@@ -113,7 +113,7 @@ def finished_runs(given: list[Path] | None) -> list[Path]:
 
 
 def measure(bench: Bench, runs: list[Path], images: list[str], args) -> dict[str, list[dict]]:
-    """Everyone in turns; by system, one measurement a round."""
+    """All systems in turns; by system, one measurement per round."""
     patient = Path(images[0]).parent
     published = {"side": QUICK_SIDE, "narrower": QUICK_NARROWER} if args.quick else {}
     workers = {
@@ -257,7 +257,7 @@ def _caveats(raw: dict) -> str:
     """What keeps the times from being quoted."""
     words = ["Tiny sizes (--quick): not to be quoted."] if raw["quick"] else []
     if raw["busy"] is not None:
-        words.append(f"Other work took {percent(raw['busy'])} of the machine before it began.")
+        words.append(f"Other processes took {percent(raw['busy'])} of the machine before it began.")
         words += ["Times taken so are not to be quoted."] if raw["busy"] > MUCH else []
     return " ".join(words)
 

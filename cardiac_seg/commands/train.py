@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs the stages that are not done yet; returns the exit code."""
     if args.resume and (args.set or args.run_dir):
         raise UserError("--resume takes the stored config; --set and --run-dir go with --config")
-    # Before anything heavy is loaded: a mistake in the config is told at once.
+    # Before anything heavy is loaded: an invalid config is reported at once.
     config = load_config(args.config, args.set) if args.config else None
     if config:
         from cardiac_seg.data.registry import check_config

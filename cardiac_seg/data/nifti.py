@@ -221,8 +221,8 @@ def _check_size(path: Path, shape: tuple[int, ...], dtype: np.dtype, frames: int
     held = path.stat().st_size * (MAX_GZIP_RATIO if path.suffix.lower() == ".gz" else 1)
     if voxels // frames > MAX_VOXELS:
         raise UserError(
-            f"{path}: array of shape {shape}, more than {MAX_VOXELS:,} pixels a frame; the header "
-            "may be damaged"
+            f"{path}: array of shape {shape}, more than {MAX_VOXELS:,} pixels per frame; the "
+            "header may be damaged"
         )
     if voxels * dtype.itemsize > held:
         raise _unreadable(path, ValueError(f"too small a file for an array of shape {shape}"))

@@ -1,4 +1,4 @@
-"""The datasets by name. A new one is a file of its own and a line here."""
+"""The datasets by name. A new one takes one file and one line here."""
 
 from cardiac_seg.config.sections import Config
 from cardiac_seg.data.acdc import ACDC

@@ -24,8 +24,8 @@ class KerasMember:
         name: One of `config.registry.NETWORKS`.
         config: See `Config.for_member`.
         classes: Number of classes, background included.
-        folder: Of the checkpoints, one subfolder a fold.
-        history: Of the tables of epochs, one a fold.
+        folder: Of the checkpoints, one subfolder per fold.
+        history: Of the tables of epochs, one per fold.
         tensorboard: Of the TensorBoard logs.
         load_network: From a fold to its network, checked.
         trained_on: From a fold to the patients it was trained on.

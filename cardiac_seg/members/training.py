@@ -34,7 +34,7 @@ class TrainingJob:
     Attributes:
         member, fold: What is trained.
         folder: Receives `best.keras` (one output, no optimizer) and `last.keras` (everything).
-        history_path: CSV, one row an epoch.
+        history_path: CSV, one row per epoch.
         tensorboard: Folder of the TensorBoard log.
         classes: Number of classes, background included.
         train, validation: The cases.

@@ -26,7 +26,7 @@ class TrainingState:
         best: Best value of the monitored metric.
         best_epoch: Epoch (1-based) it was reached in.
         plateau: Epochs since the metric or the learning rate last changed for the better.
-        history: One row an epoch.
+        history: One row per epoch.
     """
 
     epoch: int = 0

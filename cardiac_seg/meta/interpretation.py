@@ -1,4 +1,4 @@
-"""What the learners do: how often they overrule the mean, what they look at, how sure they are."""
+"""How often the learners overrule the mean, which features they use, and their confidence."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Temperature: one number a member that makes its probabilities as sure as they are right."""
+"""Temperature scaling: one number per member that calibrates its probabilities."""
 
 import numpy as np
 from scipy.optimize import minimize_scalar

@@ -41,7 +41,7 @@ from cardiac_seg.run.meta_folder import (
     read_steps,
 )
 from cardiac_seg.run.open import open_run
-from cardiac_seg.run.test_cases import read_test_cases, score_again
+from cardiac_seg.run.scored_cases import read_test_cases, score_again
 from cardiac_seg.system.atomic import remove_leftovers, write_json
 from cardiac_seg.system.checked_reads import file_sha256, read_json
 from cardiac_seg.system.errors import UserError

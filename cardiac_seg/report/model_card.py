@@ -9,7 +9,7 @@ from cardiac_seg.run.describe import describe_input
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored_table
 from cardiac_seg.run.meta_folder import final_method
-from cardiac_seg.run.test_cases import score_again
+from cardiac_seg.run.scored_cases import score_again
 
 WORST = 5
 

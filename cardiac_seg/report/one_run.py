@@ -29,7 +29,7 @@ from cardiac_seg.run.formats import read_stored
 from cardiac_seg.run.meta_folder import control_of, methods_of
 from cardiac_seg.run.metrics_file import score_table, scores_usable
 from cardiac_seg.run.open import open_run
-from cardiac_seg.run.test_cases import score_again
+from cardiac_seg.run.scored_cases import score_again
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
 

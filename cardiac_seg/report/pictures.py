@@ -18,7 +18,7 @@ from cardiac_seg.pipeline.patient_measures import PatientMeasures
 from cardiac_seg.run.folder import FINAL_MASKS, REFERENCE_MASKS, Run
 from cardiac_seg.run.meta_folder import final_method
 from cardiac_seg.run.open import open_run
-from cardiac_seg.run.test_cases import read_test_cases, score_again
+from cardiac_seg.run.scored_cases import read_test_cases, score_again
 from cardiac_seg.system.atomic import remove_leftovers, whole_file
 from cardiac_seg.system.checked_reads import file_sha256
 from cardiac_seg.system.errors import UserError

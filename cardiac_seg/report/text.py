@@ -11,7 +11,7 @@ from cardiac_seg.report.shown import Shown
 from cardiac_seg.report.tables.columns import ENSEMBLE, RECORDED_EF
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
 from cardiac_seg.run.meta_folder import calibrated_control, final_method, read_choice
-from cardiac_seg.run.test_cases import read_test_cases
+from cardiac_seg.run.scored_cases import read_test_cases
 
 STATUS = {"better": "good", "worse": "bad", "not shown": "open"}
 MIN_PATIENTS = 6  # below, no signed-rank test can reach 0.05

@@ -126,7 +126,7 @@ class Run:
         return method_folder(self.folder / "masks", method)
 
     def history(self, member: str, fold: str) -> Path:
-        """A training's table, one row an epoch."""
+        """A training's table, one row per epoch."""
         return self.folder / "history" / member / f"{fold}.csv"
 
     def update_manifest(self, **values) -> None:

@@ -16,7 +16,7 @@ def scores_usable(metrics: object, control: str, methods: list[str]) -> bool:
 
 
 def score_table(metrics: dict, subset: str) -> str:
-    """The scores of a subset as lines of text: whose they are, then one method a line."""
+    """The scores of a subset as lines of text: whose they are, then one line per method."""
     structures, control = metrics["structures"], metrics["control"]
     kind = "phantom " if metrics["phantom"] else ""
     patients = metrics["subsets"][subset]["patients"]

@@ -33,7 +33,7 @@ from cardiac_seg.predict.predictor import Ensemble
 from cardiac_seg.run import meta_folder
 from cardiac_seg.run.members import load_network
 from cardiac_seg.run.open import open_run
-from cardiac_seg.run.test_cases import read_test_cases
+from cardiac_seg.run.scored_cases import read_test_cases
 from cardiac_seg.system.checked_reads import file_sha256
 from cardiac_seg.system.errors import UserError
 from tests.support.paths import REPO

@@ -96,7 +96,7 @@ def write_stack(
     edit: Callable[[Dataset, int, int], bool | None] = lambda dataset, phase, k: None,
     **place,
 ) -> Path:
-    """Writes a stack as one file an image, in an order that says nothing.
+    """Writes a stack as one file per image, in an order that says nothing.
 
     Args:
         folder: Where to write; made if it is not there.

@@ -1,8 +1,8 @@
 """DICOM images to arrays: cine MRI sorted into slices and phases, and echo clips.
 
-Headers are read first, and pixels a phase at a time: a long cine need not fit into memory. What
-does not fit together inside a stack is an error that names the file and the tag; nothing is
-guessed. Messages hold no patient's name, number or date, and no UID.
+Headers are read first, and the pixels of one phase at a time: a long cine need not fit into
+memory. What does not fit together inside a stack is an error that names the file and the tag;
+nothing is guessed. Messages hold no patient's name, number or date, and no UID.
 """
 
 from collections import defaultdict

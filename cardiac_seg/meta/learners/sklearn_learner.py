@@ -152,8 +152,8 @@ class _Classifier:
     def __call__(self, features: np.ndarray) -> np.ndarray:
         probabilities = np.zeros((len(features), self.classes), np.float32)
         known = np.asarray(self.estimator.classes_, np.int64)
-        # Boosting starts its threads anew for every tree, and they wait busily for each other:
-        # beside another process that took twenty times as long.
+        # Boosting starts its threads anew for every tree, and they spin while they wait for each
+        # other: while another process was running, that took twenty times as long.
         one_thread = isinstance(self.estimator, HistGradientBoostingClassifier)
         with _threads().limit(limits=1 if one_thread else None, user_api="openmp"):
             probabilities[:, known] = self.estimator.predict_proba(features)

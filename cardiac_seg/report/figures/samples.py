@@ -16,7 +16,7 @@ from cardiac_seg.report.figures.elements import DOUBLE, SMALL
 from cardiac_seg.report.pictures import read_case_masks
 from cardiac_seg.report.tables.columns import ENSEMBLE
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
-from cardiac_seg.run.test_cases import read_test_cases
+from cardiac_seg.run.scored_cases import read_test_cases
 
 HEIGHT = 300  # pixels of one tile
 

@@ -26,7 +26,7 @@ from cardiac_seg.report.tables.uncertainty import quality_table, risk_coverage
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored
 from cardiac_seg.run.meta_folder import control_of, final_method
-from cardiac_seg.run.test_cases import read_test_cases
+from cardiac_seg.run.scored_cases import read_test_cases
 
 
 def build_tables(run: Run, measured: list[PatientMeasures]) -> dict[str, pd.DataFrame]:

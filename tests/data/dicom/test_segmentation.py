@@ -10,7 +10,7 @@ from pydicom.uid import (
     UltrasoundMultiFrameImageStorage,
 )
 
-from cardiac_seg.anatomy import KNOWN_COLOURS
+from cardiac_seg.anatomy import LA, LV, MYO, RV, Anatomy
 from cardiac_seg.data.camus import CAMUS
 from cardiac_seg.data.dicom.segmentation import write_seg
 from cardiac_seg.system.errors import UserError
@@ -59,7 +59,9 @@ def test_a_segmentation_says_what_it_shows(segmentation_file):
         assert segment.SegmentAlgorithmType == "AUTOMATIC"
         assert segment.SegmentAlgorithmName == "Ensemble of two"
         lightness = segment.RecommendedDisplayCIELabValue[0] * 100 / 65535
-        assert lightness == pytest.approx(relative_lightness(KNOWN_COLOURS[structure]), abs=1)
+        assert lightness == pytest.approx(
+            relative_lightness(Anatomy((RV, MYO, LV, LA)).colours[structure]), abs=1
+        )
 
 
 def relative_lightness(colour: str) -> float:

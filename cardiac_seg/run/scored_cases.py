@@ -1,4 +1,4 @@
-"""The list of a run's test cases."""
+"""The list of the test cases that a run has scored."""
 
 from pathlib import Path
 
