@@ -34,6 +34,9 @@ from cardiac_seg.members import training
 from tests.support.finished_runs import quick
 from tests.support.little_training import small_network
 
+# In one process: workers that joblib starts from a forked process wait for each other.
+os.environ["LOKY_MAX_CPU_COUNT"] = "1"
+
 CONFIG = """
 data: {dataset: acdc, root: %s, cache: %s}
 split: {validation: 0.25, test: 0.25, folds: 2}
