@@ -4,7 +4,8 @@
 
 A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`; what stands around it
 is written by hand. The configuration's keys come from `cardiac_seg/config/sections/`; the results
-from docs/results.yaml and the stored `metrics.json` of the pretrained weights.
+from docs/results.yaml and the stored `metrics.json` of the pretrained weights, written as
+`cardiac-seg results` writes them.
 """
 
 import json
@@ -19,21 +20,18 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from cardiac_seg.config.loading import load_config
 from cardiac_seg.config.registry import CORE_FEATURES, FEATURES, NETWORKS
 from cardiac_seg.config.sections import Config, Stacking
 from cardiac_seg.data.registry import DATASETS
-from cardiac_seg.report.published import PUBLISHED, PUBLISHED_DATASET, QUANTITIES
+from cardiac_seg.meta.methods import MEAN, Method, list_methods
+from cardiac_seg.report.numbers import plain_number, plain_with_interval
+from cardiac_seg.report.results import MethodScores, methods_table, published_table, remark_lines
 from cardiac_seg.run.formats import read_stored
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/results.md", "docs/configuration.md")
 PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-CORE = "_core"
-METRICS = {
-    "dice": "Dice",
-    "hd95_mm": "HD95",
-    "band_ece": "calibration error per patient in the boundary band",
-}
 KINDS = {int: "whole number", float: "number", bool: "true, false", str: "text", NoneType: "null"}
 SET = " \\\n        --set"  # one override per line
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -58,7 +56,7 @@ def generated(name: str) -> str:
     if kind == "run":
         return results_of(measured_runs()[int(which)])
     if kind == "published":
-        return published_results(which)
+        return published_table(DATASETS[which])
     raise ValueError(f"no generated part is called {name!r}")
 
 
@@ -102,138 +100,84 @@ def results_summary() -> str:
     heads = ("data", "method", "mean Dice [95 % CI]", "HD95, mm", "boundary ECE", "LV EF MAE")
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for run in measured_runs():
-        for method in dict.fromkeys(("mean", run["chosen"])):
-            row = run["methods"][method]
-            name = method.replace("_", " ")
+        scores = {row.method.name: row for row in run["scores"]}
+        for name in dict.fromkeys((MEAN, run["chosen"])):
+            row = scores[name]
+            title = row.method.title.lower()
             cells = [f"{run['title']}, {run['test_patients']} test patients"]
-            cells += [f"**{name}** (in use)" if method == run["chosen"] else name]
-            cells += [_interval(row["mean"], ".3f"), f"{row['hd95_mm'][0]:.1f}"]
-            cells += [f"{row['band_ece']:.3f}", f"{row['ef'][3]:.1f}"]
+            cells += [f"**{title}** (in use)" if name == run["chosen"] else title]
+            cells += [plain_with_interval(*row.mean, digits=3), plain_number(row.hd95_mm[0], 1)]
+            cells += [plain_number(row.band_ece, 3), plain_number(row.ef[3], 1)]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def results_of(run: dict) -> str:
     """The command, the table of methods and the comparisons of a measured run."""
-    structures = DATASETS[run["dataset"]].structures
-    heads = [*structures, "mean Dice [95 %]", "minus the mean [95 %]", "HD95 mm (by structure)"]
-    heads += ["band ECE", "LV EF r", "EF bias ± SD", "EF MAE", "pooled, 4 classes"]
-    lines = ["| method | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
-    for method, row in run["methods"].items():
-        name = f"{method.removesuffix(CORE)}, core" if method.endswith(CORE) else method
-        r, bias, sd, mae = row["ef"]
-        mean, *each = row["hd95_mm"]
-        cells = [f"**{name}** (chosen)" if method == run["chosen"] else name]
-        cells += [f"{dice:.3f}" for dice in row["dice"]]
-        cells += [_interval(row["mean"], ".4f"), _interval(row.get("difference"), "+.4f")]
-        cells += [f"{mean:.2f} ({', '.join(f'{value:.1f}' for value in each)})"]
-        cells += [f"{row['band_ece']:.3f}" if "band_ece" in row else "", f"{r:.3f}"]
-        cells += [f"{_signed(bias, '+.1f')} ± {sd:.1f}", f"{mae:.1f}", f"{row['pooled']:.4f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    about = f"{run['title']}, {run['test_patients']} test patients:"
+    table = methods_table(DATASETS[run["dataset"]].structures, run["scores"], run["chosen"])
+    comparisons = [
+        row | dict(zip(("difference", "low", "high"), row["difference"], strict=True))
+        for row in run["comparisons"]
+    ]
+    remarks = remark_lines(comparisons, run["chosen"], run.get("recorded_ef"))
     return "\n".join(
         [
-            about,
+            f"{run['title']}, {run['test_patients']} test patients:",
             "",
             f"    {run['command'].replace(' --set', SET)}",
             "",
-            *lines,
+            table,
             "",
-            *map(_comparison, run["comparisons"]),
+            *remarks,
         ]
-        + _remarks(run)
     )
-
-
-def published_results(dataset: str) -> str:
-    """What others published, as `python -m cardiac_seg results` prints it beside a run."""
-    structures = DATASETS[dataset].structures
-    heads = [*structures, "mean Dice", "HD95 mm", "LV EF r", "EF bias ± SD", "EF MAE"]
-    heads += ["pooled, 4 classes", "source"]
-    rows = []
-    for other in DATASETS[dataset].published:
-        dice = other.dice or [""] * len(structures)
-        ef = [other.ef_r, other.ef_bias_sd, other.ef_mae]
-        rows.append([other.method, *dice, other.mean_dice, other.hd95_mm, *ef, "", other.source])
-    if dataset == PUBLISHED_DATASET:
-        for method, values in PUBLISHED.items():
-            scores = dict(zip(QUANTITIES, values, strict=True))
-            dice = [f"{scores[structure]:.3f}" for structure in structures]
-            pooled = f"{scores['mean of 4']:.4f}"
-            name = f"{method}, published, pooled, 2CH ED"
-            rows.append([name, *dice, "", "", "", "", "", pooled, "Rahi 2025"])
-    shown = [k for k in range(1, len(heads) + 1) if any(row[k] for row in rows)]
-    lines = ["| method | " + " | ".join(heads[k - 1] for k in shown) + " |"]
-    lines.append("|---" * (len(shown) + 1) + "|")
-    lines += ["| " + " | ".join([row[0], *(row[k] for k in shown)]) + " |" for row in rows]
-    return leading_zeros("\n".join(lines))
 
 
 def measured_runs() -> list[dict]:
-    """The runs of docs/results.yaml, with what their stored `metrics.json` says."""
+    """The runs of docs/results.yaml, with the scores of their methods and the method in use."""
     runs = yaml.safe_load((ROOT / "docs" / "results.yaml").read_text(encoding="utf-8"))["runs"]
     for run in runs:
-        if not run["metrics"]:
-            continue
-        metrics = read_stored(ROOT / run["metrics"])
-        test, run["chosen"] = metrics["subsets"]["test"], metrics["final_method"]
-        if test["patients"] != run["test_patients"]:
-            raise ValueError(f"{run['metrics']}: {test['patients']} test patients")
-        for method, row in run["methods"].items():
-            _add_stored(row, test["methods"][method])
+        stored = read_stored(ROOT / run["metrics"]) if run["metrics"] else None
+        if stored:
+            run["chosen"] = stored["final_method"]
+            if stored["subsets"]["test"]["patients"] != run["test_patients"]:
+                raise ValueError(f"{run['metrics']}: other test patients than in results.yaml")
+        run["scores"] = [
+            _scores(method, run["methods"][method.name], stored) for method in _methods_of(run)
+        ]
     return runs
 
 
-def leading_zeros(text: str) -> str:
-    """Numbers as .904 with the zero before their point."""
-    return re.sub(r"(?<![\w.])([+-]?)\.(\d)", r"\g<1>0.\2", text)
-
-
-def _add_stored(row: dict, stored: dict) -> None:
-    row["dice"] = list(stored["dice_native_per_patient"].values())
-    row["mean"] = [
-        stored["mean_foreground_dice"],
-        *stored["interval_95"]["mean_foreground_dice"],
+def _methods_of(run: dict) -> list[Method]:
+    """The methods of the configuration that the run's command names."""
+    words = run["command"].split()
+    values = dict(zip(words[1::2], words[2::2], strict=True))
+    sets = [
+        word for option, word in zip(words[1::2], words[2::2], strict=True) if option == "--set"
     ]
-    if "against_mean" in stored:
-        against = stored["against_mean"]
-        row["difference"] = [against["difference"], *against["interval_95"]]
-    row["pooled"] = stored["pooled_network_grid"]["mean_dice"]
+    config = load_config(ROOT / values["--config"], sets)
+    return list_methods(config.members, config.stacking)
 
 
-def _comparison(row: dict) -> str:
-    form = "+.2f" if row["metric"] == "hd95_mm" else "+.4f"
-    p = row["p_holm"] if isinstance(row["p_holm"], str) else f"{row['p_holm']:.3f}"
-    return (
-        f"- {row['role']}: {METRICS[row['metric']]}, {row['method']} minus {row['against']}: "
-        f"{_interval(row['difference'], form)}, p {p} (Holm), **{row['verdict']}**"
+def _scores(method: Method, row: dict, stored: dict | None) -> MethodScores:
+    """A method's scores: of a stored `metrics.json` as far as it holds them, else of the row."""
+    if stored:
+        test = stored["subsets"]["test"]["methods"][method.name]
+        mean = test["mean_foreground_dice"], *test["interval_95"]["mean_foreground_dice"]
+        row = row | {"dice": list(test["dice_native_per_patient"].values()), "mean": mean}
+        row["pooled"] = test["pooled_network_grid"]["mean_dice"]
+        if against := test.get("against_mean"):
+            row["difference"] = against["difference"], *against["interval_95"]
+    return MethodScores(
+        method=method,
+        dice=row["dice"],
+        mean=row["mean"],
+        difference=row.get("difference", (None,) * 3),
+        hd95_mm=row["hd95_mm"],
+        band_ece=row.get("band_ece"),
+        ef=row["ef"],
+        pooled=row["pooled"],
     )
-
-
-def _remarks(run: dict) -> list[str]:
-    remarks = []
-    if not any(row["role"] == "primary" for row in run["comparisons"]):
-        remarks.append(f"- no primary comparison: {run['chosen']} is the control itself")
-    if "recorded_ef" in run:
-        r, mae = run["recorded_ef"]
-        remarks.append(
-            f"- the reference masks' EF against the recorded EF: r {r:.3f}, MAE {mae:.1f} points"
-        )
-    return remarks
-
-
-def _interval(values: list[float] | None, form: str) -> str:
-    if not values:
-        return ""
-    value, low, high = (_signed(number, form) for number in values)
-    return f"{value} [{low}, {high}]"
-
-
-def _signed(value: float, form: str) -> str:
-    text = format(value, form)
-    if not text.strip("+-0."):
-        text = text.replace("-", "+" if "+" in form else "")  # no negative zero
-    return text
 
 
 def _section_of(annotation) -> type[BaseModel] | None:

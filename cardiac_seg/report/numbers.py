@@ -25,10 +25,20 @@ def plain_number(value: float | None, digits: int, sign: str = "", undefined: st
 
 
 def plain_interval(low: float, high: float, digits: int, sign: str = "") -> str:
-    """`[0.684 0.775]`, or that there is no interval."""
+    """`[0.684, 0.775]`, or that there is no interval."""
     if pd.isna(low) or pd.isna(high):
         return "[no interval]"
-    return f"[{plain_number(low, digits, sign)} {plain_number(high, digits, sign)}]"
+    return f"[{plain_number(low, digits, sign)}, {plain_number(high, digits, sign)}]"
+
+
+def plain_with_interval(
+    value: float | None, low: float | None, high: float | None, *, digits: int, sign: str = ""
+) -> str:
+    """`0.904 [0.888, 0.918]`; the value alone where it has no interval; empty where undefined."""
+    text = plain_number(value, digits, sign)
+    if not text or low is None or high is None or pd.isna(low) or pd.isna(high):
+        return text
+    return f"{text} {plain_interval(low, high, digits, sign)}"
 
 
 def number_text(value: float | None, digits: int, sign: str = "") -> str:

@@ -1,6 +1,8 @@
 """The results of analysed runs in one Markdown table, published figures beside them."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,8 @@ import pandas as pd
 from cardiac_seg.config.loading import load_config
 from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.drawing.styles import METRIC_NAMES
-from cardiac_seg.meta.methods import list_methods
-from cardiac_seg.report.numbers import p_equation, plain_number
+from cardiac_seg.meta.methods import Method, list_methods
+from cardiac_seg.report.numbers import p_equation, plain_number, plain_with_interval
 from cardiac_seg.report.one_run import open_finished
 from cardiac_seg.report.published import PUBLISHED, PUBLISHED_DATASET, QUANTITIES
 from cardiac_seg.report.tables.columns import RECORDED_EF
@@ -20,9 +22,9 @@ from cardiac_seg.run.meta_folder import final_method
 from cardiac_seg.run.open import shared_settings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-HD95 = "HD95 mm (by structure)"
+MEAN_DICE, HD95 = "mean Dice [95 %]", "HD95 mm (by structure)"
 COLUMNS = (
-    *("mean Dice [95 %]", "minus the mean [95 %]", HD95, "band ECE"),
+    *(MEAN_DICE, "minus the mean [95 %]", HD95, "band ECE"),
     *("LV EF r", "EF bias ± SD", "EF MAE", "pooled, 4 classes", "source"),
 )
 LEGEND = (
@@ -31,6 +33,31 @@ LEGEND = (
     "points, against the reference masks' EF. Pooled: Dice over the pixels of all images on the "
     "network grid, background included, before postprocessing, as others pool it."
 )
+
+
+@dataclass(frozen=True)
+class MethodScores:
+    """A method's scores on the test patients, one row of the results; None or NaN: undefined.
+
+    Attributes:
+        method: Which.
+        dice: Of each structure, in label order.
+        mean: Mean Dice of the structures: value, lower and upper end of its interval.
+        difference: The same, of the difference from the mean of the members.
+        hd95_mm: The mean of the structures, then each.
+        band_ece: Calibration error in the boundary band.
+        ef: r, bias, SD and MAE of the LV EF, in points.
+        pooled: Mean Dice of all classes, pooled over pixels.
+    """
+
+    method: Method
+    dice: Sequence[float | None]
+    mean: Sequence[float | None]
+    difference: Sequence[float | None]
+    hd95_mm: Sequence[float | None]
+    band_ece: float | None
+    ef: Sequence[float | None]
+    pooled: float
 
 
 def results_table(folders: list[Path]) -> str:
@@ -50,72 +77,125 @@ def results_table(folders: list[Path]) -> str:
 
 
 def _of_run(run: Run) -> str:
-    methods, summary = _table(run, "methods_test"), _table(run, "summary")
-    agreement, calibration = _table(run, "agreement"), _table(run, "calibration")
     test = read_stored(run.folder / "metrics.json")["subsets"]["test"]
-    hd95 = summary[summary.metric == "hd95_mm"].set_index(["method", "structure"])["mean"]
-    ef = agreement[(agreement["index"] == "lv_ef_percent") & (agreement.against != RECORDED_EF)]
-    ef = ef.set_index("method")
-    band = calibration[calibration.area == "band"].set_index("method").ece
-    chosen, rows = final_method(run), []
-    listed = list_methods(run.config.members, run.config.stacking)
-    features = {m.name: m.features for m in listed}
-    learners = {m.name: m.learner for m in listed}
-    for row in methods.to_dict("records"):
-        method = row["method"]
-        pooled = test["methods"][method]["pooled_network_grid"]["mean_dice"]
-        ef_agreement = (
-            ef.loc[method] if method in ef.index else {"r": np.nan, "mae": np.nan, "bias": np.nan}
-        )
-        cells = {structure: plain_number(row[structure], 3) for structure in run.dataset.structures}
-        cells |= {
-            "mean Dice [95 %]": _with_interval(row, "mean", 4),
-            "minus the mean [95 %]": _with_interval(row, "difference", 4, "+"),
-            HD95: plain_number(hd95.get((method, "mean")), 2),
-            "band ECE": plain_number(band.get(method), 3),
-            "LV EF r": plain_number(ef_agreement["r"], 3),
-            "EF MAE": plain_number(ef_agreement["mae"], 1),
-            "pooled, 4 classes": plain_number(pooled, 4),
-        }
-        if cells[HD95]:
-            each = [plain_number(hd95.get((method, s)), 1) for s in run.dataset.structures]
-            cells[HD95] += f" ({', '.join(each)})"
-        if bias := plain_number(ef_agreement["bias"], 1, "+"):
-            cells["EF bias ± SD"] = f"{bias} ± {ef_agreement['sd']:.1f}"
-        core = features[method] == "core"
-        name = f"{learners[method]}, core" if core else method
-        rows.append((f"**{name}** (chosen)" if method == chosen else name, cells))
     heading = (
         f"{_dataset(run)}, {run.config.stacking.scheme}, {test['patients']} test patients: "
         f"`{_command(run)}`"
     )
-    return "\n\n".join(
-        part for part in (heading, _markdown(run.dataset.structures, rows), _tests(run)) if part
+    table = methods_table(run.dataset.structures, _scores(run, test), final_method(run))
+    return "\n\n".join(filter(None, (heading, table, _remarks(run))))
+
+
+def _scores(run: Run, test: dict) -> list[MethodScores]:
+    """The scores of a run's methods, from the tables of its analysis.
+
+    Args:
+        run: An analysed run.
+        test: The test patients' part of its `metrics.json`.
+    """
+    summary, agreement, calibration = (
+        _table(run, name) for name in ("summary", "agreement", "calibration")
+    )
+    hd95 = summary[summary.metric == "hd95_mm"].set_index(["method", "structure"])["mean"]
+    ef = agreement[(agreement["index"] == "lv_ef_percent") & (agreement.against != RECORDED_EF)]
+    ef = ef.set_index("method").reindex(columns=["r", "bias", "sd", "mae"])
+    band = calibration[calibration.area == "band"].set_index("method").ece
+    structures = run.dataset.structures
+    listed = {m.name: m for m in list_methods(run.config.members, run.config.stacking)}
+    return [
+        MethodScores(
+            method=listed[name],
+            dice=[row[structure] for structure in structures],
+            mean=[row["mean"], row["mean_low"], row["mean_high"]],
+            difference=[row.get(f"difference{end}") for end in ("", "_low", "_high")],
+            hd95_mm=[hd95.get((name, structure)) for structure in ("mean", *structures)],
+            band_ece=band.get(name),
+            ef=list(ef.loc[name]) if name in ef.index else [None] * 4,
+            pooled=test["methods"][name]["pooled_network_grid"]["mean_dice"],
+        )
+        for row in _table(run, "methods_test").to_dict("records")
+        for name in [row["method"]]
+    ]
+
+
+def methods_table(structures: tuple[str, ...], scores: list[MethodScores], chosen: str) -> str:
+    """The results of a run's methods in Markdown.
+
+    Args:
+        structures: In label order.
+        scores: One row each.
+        chosen: The name of the method in use.
+    """
+    rows = []
+    for row in scores:
+        r, bias, sd, mae = row.ef
+        hd95, *each = row.hd95_mm
+        cells = {s: plain_number(d, 3) for s, d in zip(structures, row.dice, strict=True)}
+        cells |= {
+            MEAN_DICE: plain_with_interval(*row.mean, digits=4),
+            "minus the mean [95 %]": plain_with_interval(*row.difference, digits=4, sign="+"),
+            HD95: plain_number(hd95, 2),
+            "band ECE": plain_number(row.band_ece, 3),
+            "LV EF r": plain_number(r, 3),
+            "EF MAE": plain_number(mae, 1),
+            "pooled, 4 classes": plain_number(row.pooled, 4),
+        }
+        if cells[HD95]:
+            cells[HD95] += f" ({', '.join(plain_number(value, 1) for value in each)})"
+        if text := plain_number(bias, 1, "+"):
+            cells["EF bias ± SD"] = f"{text} ± {plain_number(sd, 1, undefined='nan')}"
+        method = row.method
+        name = f"{method.learner}, core" if method.features == "core" else method.name
+        rows.append((f"**{name}** (chosen)" if method.name == chosen else name, cells))
+    return _markdown(structures, rows)
+
+
+def comparison_line(row: dict, method: str) -> str:
+    """One comparison of the method in use as a line of Markdown.
+
+    Args:
+        row: Role, metric, against, difference, low, high, p_holm and verdict.
+        method: The method in use.
+    """
+    digits = 2 if row["metric"] == "hd95_mm" else 4
+    ends = row["difference"], row["low"], row["high"]
+    return (
+        f"- {row['role']}: {METRIC_NAMES[row['metric']]}, {method} minus {row['against']}: "
+        f"{plain_with_interval(*ends, digits=digits, sign='+')}, {p_equation(row['p_holm'])} "
+        f"(Holm), **{row['verdict']}**"
     )
 
 
-def _tests(run: Run) -> str:
-    """Primary and secondary comparisons; the reference masks' agreement with the recorded EF."""
+def remark_lines(
+    comparisons: list[dict], method: str, recorded_ef: tuple[float, float] | None = None
+) -> list[str]:
+    """Primary and secondary comparisons; the reference masks' agreement with the recorded EF.
+
+    Args:
+        comparisons: See `comparison_line`.
+        method: The method in use.
+        recorded_ef: r and MAE (points) of the reference masks' EF; None where nothing is recorded.
+    """
+    lines = [comparison_line(row, method) for row in comparisons]
+    if lines and "primary" not in {row["role"] for row in comparisons}:
+        lines.insert(0, f"- no primary comparison: {method} is the control itself")
+    if recorded_ef is not None:
+        r, mae = recorded_ef
+        lines.append(
+            f"- the reference masks' EF against the recorded EF: r {plain_number(r, 3)}, "
+            f"MAE {plain_number(mae, 1)} points"
+        )
+    return lines
+
+
+def _remarks(run: Run) -> str:
     comparisons, agreement = _table(run, "comparisons"), _table(run, "agreement")
-    lines = []
-    for row in comparisons[comparisons.role != "exploratory"].to_dict("records"):
-        digits = 2 if row["metric"] == "hd95_mm" else 4
-        difference = _with_interval(row, "difference", digits, "+", ("low", "high"))
-        p = p_equation(row["p_holm"])
-        lines.append(
-            f"- {row['role']}: {METRIC_NAMES[row['metric']]}, {final_method(run)} minus "
-            f"{row['against']}: {difference}, {p} (Holm), **{row['verdict']}**"
-        )
-    if lines and "primary" not in set(comparisons.role):
-        lines.insert(0, f"- no primary test: {final_method(run)} is the control itself")
+    rows = comparisons[comparisons.role != "exploratory"].to_dict("records")
     recorded = agreement[agreement.against == RECORDED_EF].set_index("method")
-    oracle = recorded.loc[REFERENCE_MASKS] if REFERENCE_MASKS in recorded.index else None
-    if oracle is not None and not np.isnan(oracle["mae"]):
-        lines.append(
-            f"- the reference masks' EF against the recorded EF: r {plain_number(oracle['r'], 3)}, "
-            f"MAE {oracle['mae']:.1f} points"
-        )
-    return "\n".join(lines)
+    recorded_ef = None
+    if REFERENCE_MASKS in recorded.index and not np.isnan(recorded.mae[REFERENCE_MASKS]):
+        recorded_ef = recorded.r[REFERENCE_MASKS], recorded.mae[REFERENCE_MASKS]
+    return "\n".join(remark_lines(rows, final_method(run), recorded_ef))
 
 
 def _dataset(run: Run) -> str:
@@ -124,10 +204,17 @@ def _dataset(run: Run) -> str:
 
 
 def _published(dataset: Dataset) -> str:
+    heading = f"{dataset.title}, published, on other patients: not to be compared digit by digit"
+    table = published_table(dataset)
+    return f"{heading}\n\n{table}" if table else ""
+
+
+def published_table(dataset: Dataset) -> str:
+    """What others published of a dataset, in Markdown; empty where nothing is listed."""
     rows = []
     for result in dataset.published:
         cells = dict(zip(dataset.structures, result.dice, strict=False))
-        cells |= {"mean Dice [95 %]": result.mean_dice, HD95: result.hd95_mm}
+        cells |= {MEAN_DICE: result.mean_dice, HD95: result.hd95_mm}
         cells |= {"LV EF r": result.ef_r, "EF bias ± SD": result.ef_bias_sd}
         cells |= {"EF MAE": result.ef_mae, "source": result.source}
         rows.append((result.method, cells))
@@ -140,8 +227,7 @@ def _published(dataset: Dataset) -> str:
             cells["pooled, 4 classes"] = plain_number(scores["mean of 4"], 4)
             cells["source"] = "Rahi 2025"
             rows.append((f"{method}, published, pooled, 2CH ED", cells))
-    heading = f"{dataset.title}, published, on other patients: not to be compared digit by digit"
-    return f"{heading}\n\n{_markdown(dataset.structures, rows)}" if rows else ""
+    return _markdown(dataset.structures, rows) if rows else ""
 
 
 def _markdown(structures: tuple[str, ...], rows: list[tuple[str, dict[str, str]]]) -> str:
@@ -150,18 +236,6 @@ def _markdown(structures: tuple[str, ...], rows: list[tuple[str, dict[str, str]]
     for name, cells in rows:
         lines.append(f"| {name} | " + " | ".join(cells.get(c, "") for c in columns) + " |")
     return "\n".join(lines)
-
-
-def _with_interval(
-    row: dict, name: str, digits: int, sign: str = "", ends: tuple[str, str] | None = None
-) -> str:
-    """A value of a table's row with its interval; nothing where there is none."""
-    if not (value := plain_number(row.get(name), digits, sign)):
-        return ""
-    low, high = (
-        plain_number(row[end], digits, sign) for end in ends or (f"{name}_low", f"{name}_high")
-    )
-    return f"{value} [{low} {high}]" if low and high else value
 
 
 def _table(run: Run, name: str) -> pd.DataFrame:

@@ -26,13 +26,13 @@ def score_table(metrics: dict, subset: str) -> str:
         "the native grid, [95 % bootstrap interval]"
     )
     head = f"{'':<25}" + "".join(f"{s:>7}" for s in structures)
-    head += f"{'mean':>8}{'':18}against {control}"
+    head += f"{'mean':>8}{'':19}against {control}"
     lines = []
     for name, scores in methods.items():
         values = [scores["dice_native_per_patient"][s] for s in structures]
         line = f"{name:<25}" + "".join(f"{v:7.3f}" for v in values)
         line += f"{scores['mean_foreground_dice']:8.4f} "
-        line += f"{brackets(scores['interval_95']['mean_foreground_dice'], ''):<17}"
+        line += f"{brackets(scores['interval_95']['mean_foreground_dice'], ''):<18}"
         if against := scores.get(f"against_{control}"):
             line += f"{against['difference']:+.4f} {brackets(against['interval_95'], '+')}"
         lines.append(line.rstrip())
@@ -42,4 +42,4 @@ def score_table(metrics: dict, subset: str) -> str:
 
 def brackets(bounds: list[float] | None, sign: str) -> str:
     """An interval as text, with `sign` of the format of its numbers."""
-    return "[undefined]" if bounds is None else f"[{bounds[0]:{sign}.3f} {bounds[1]:{sign}.3f}]"
+    return "[undefined]" if bounds is None else f"[{bounds[0]:{sign}.3f}, {bounds[1]:{sign}.3f}]"

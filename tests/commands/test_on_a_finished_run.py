@@ -34,7 +34,7 @@ def test_figures_and_info(analysed, capsys):
     assert "acdc (phantom): 4 train, 2 validation, 2 test patients" in capsys.readouterr().out
 
 
-def test_results_are_a_row_a_model_beside_the_published_ones(analysed, capsys):
+def test_results_are_one_row_per_method_beside_the_published_ones(analysed, capsys):
     assert cardiac_seg_main(["results", str(analysed)]) == 0
     own, published = capsys.readouterr().out.split("ACDC, published")
     rows = [line.split("|")[1:-1] for line in own.splitlines() if line.startswith("| ")]
@@ -65,13 +65,13 @@ def test_a_run_compared_with_its_copy_on_development_patients_is_no_better(
     assert cardiac_seg_main(["compare", str(finished), str(copy), "--method", "mean"]) == 0
     title, _, first, second = capsys.readouterr().out.splitlines()
     assert title.startswith("2 patients, 4 images")
-    assert "+0.0000 [+0.0000 +0.0000]" in second and "+" not in first
+    assert "+0.0000 [+0.0000, +0.0000]" in second and "+" not in first
     for path in (copy / "meta" / "cross_fit").glob("*.csv"):
         scores = pd.read_csv(path)
         scores.loc[(scores.method == "mean") & (scores.structure == "RV"), "dice"] += 0.03
         scores.to_csv(path, index=False)
     assert cardiac_seg_main(["compare", str(finished), str(copy)]) == 0
-    assert "+0.0100 [+0.0100 +0.0100]" in capsys.readouterr().out.splitlines()[-1]
+    assert "+0.0100 [+0.0100, +0.0100]" in capsys.readouterr().out.splitlines()[-1]
     assert cardiac_seg_main(["compare", str(finished), "--method", "nobody"]) == 2
     assert "no method 'nobody'" in capsys.readouterr().err
 

@@ -40,7 +40,7 @@ def test_a_variant_that_changes_nothing_scores_as_the_run_does(stacked, monkeypa
     assert scores.dice.tolist() == own.dice.tolist()
     same, base = (next(x for x in table.splitlines() if word in x) for word in ("same", "**"))
     assert same.split("|")[2:6] == base.split("|")[2:6]
-    assert "| +0.0000 [+0.0000 +0.0000] |" in same
+    assert "| +0.0000 [+0.0000, +0.0000] |" in same
     # Nothing but the variant is written: the run's own learners and scores stay.
     assert [p.name for p in stacked.folder.glob("ablation/*")] == ["random_forest"]
 
