@@ -138,3 +138,26 @@ def test_indices_without_a_recorded_ef_have_no_oracle():
         ["mean", "reference masks", 1]
     ]
     assert table.bias[0] == 10
+
+
+def test_groups_come_in_the_order_of_the_run_and_of_the_heart(run):
+    methods, structures = ("mean", "logistic", "ensemble"), ("RV", "MYO", "LV")
+    rows = [(m, "patient1", phase, 0.5) for phase in ("ES", "ED") for m in methods]
+    cases = cases_table(rows).assign(view="", group="RV")
+    # Patients, methods and structures come otherwise here: the table's order is not theirs.
+    cases = cases.iloc[np.argsort(cases.structure == "RV", kind="stable")]
+    regions = pd.DataFrame(
+        {"patient": "patient1", "case": "patient1_ED", "method": method, "structure": structure}
+        | {"region": region, "tp": 1, "fp": 0, "fn": 0}
+        for region in ("apex", "base", "mid")
+        for method in reversed(methods)
+        for structure in reversed(structures)
+    )
+    table = group_table(run(), cases, regions)
+    for _, group in table.groupby(["by", "value"]):
+        expected = [(m, s) for m in methods for s in (*structures, "mean")]
+        assert list(zip(group.method, group.structure, strict=True)) == expected
+    assert list(dict.fromkeys(zip(table.by, table.value, strict=True))) == [
+        *(("group", "abnormal RV"), ("phase", "ED"), ("phase", "ES")),
+        *(("region", region) for region in ("base", "mid", "apex")),
+    ]

@@ -1,5 +1,9 @@
 """Tables of overlap and distances."""
 
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -78,20 +82,23 @@ def group_table(run: Run, cases: pd.DataFrame, regions: pd.DataFrame) -> pd.Data
     """Dice by what is known of the cases: the mean over the patients of each group.
 
     Returns:
-        by, value, method, structure (`mean`: of the structures), dice, low, high, patients.
+        by, value, method, structure (`mean`: of the structures), dice, low, high, patients. Values
+        are sorted, but regions come base, mid, apex; methods come in the run's order, structures
+        in label order.
     """
     stratum = run.dataset.stratum
     known = cases.assign(**{stratum: cases.group.map(run.dataset.group_title)})
     by = [stratum if column == "stratum" else column for column in run.dataset.modality.groups_by]
-    seed = run.config.seed
-    tables = [_grouped(known, column, seed) for column in by]
+    order = list(dict.fromkeys(cases.method)), run.dataset.structures
+    tables = [
+        _grouped(known, column, sorted(set(known[column]) - {""}), *order, run.config.seed)
+        for column in by
+    ]
     if len(regions):
         sizes = regions.tp + regions.fn, regions.tp + regions.fp
         values = dice(regions.tp.to_numpy(), *(size.to_numpy() for size in sizes))
-        # Base, mid, apex; alphabetical order would mix them.
-        table = _grouped(regions.assign(dice=values), "region", seed)
-        order = table.value.map({region: i for i, region in enumerate(REGIONS)})
-        tables.append(table.iloc[np.argsort(order, kind="stable")])
+        known = regions.assign(dice=values)
+        tables.append(_grouped(known, "region", REGIONS, *order, run.config.seed))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -109,22 +116,43 @@ def confusion_table(pooled: dict[str, dict], classes: tuple[str, ...]) -> pd.Dat
     return pd.DataFrame(rows)
 
 
-def _grouped(cases: pd.DataFrame, column: str, seed: int) -> pd.DataFrame:
-    """Dice by one column: mean over the patients of each group, with its interval."""
+def _grouped(
+    cases: pd.DataFrame,
+    column: str,
+    values: Sequence[str],
+    methods: Sequence[str],
+    structures: Sequence[str],
+    seed: int,
+) -> pd.DataFrame:
+    """Dice by one column: mean over the patients of each group, with its interval.
+
+    Args:
+        cases: patient, method, structure, dice and the column.
+        column: What the cases are grouped by.
+        values, methods, structures: Order of the rows; those that no case has are left out.
+        seed: Of the bootstrap.
+    """
     known = cases[cases[column] != ""]
     keys = [column, "method", "structure"]
     wide = patients_by(known, "dice", keys, sort=False)
     draws = pd.DataFrame(bootstrap_means(wide.to_numpy(float), seed), columns=wide.columns)
     means, rows = wide.mean(), []
-    for value, method in dict.fromkeys((v, m) for v, m, _ in sorted(wide.columns)):
-        of = {s: [(value, method, s)] for s in dict.fromkeys(known.structure)}
-        of["mean"] = [one[0] for one in of.values() if not np.isnan(means[one[0]])]
-        for structure, at in of.items():
+    present = {(value, method) for value, method, _ in wide.columns}
+    structures = [s for s in structures if s in set(known.structure)]
+    for value, method in filter(present.__contains__, itertools.product(values, methods)):
+        columns = {s: [(value, method, s)] for s in structures}
+        columns["mean"] = [at[0] for at in columns.values() if not np.isnan(means[at[0]])]
+        for structure, at in columns.items():
             patients = int(wide[at].notna().any(axis=1).sum())
             low, high = _interval(draws[at].mean(axis=1).to_numpy(), patients)
-            row = {"by": column, "value": value, "method": method, "structure": structure}
-            row |= {"dice": means[at].mean(), "low": low, "high": high}
-            rows.append(row | {"patients": patients})
+            row: dict[str, Any] = {
+                "by": column,
+                "value": value,
+                "method": method,
+                "structure": structure,
+            }
+            scores = {"dice": means[at].mean(), "low": low, "high": high, "patients": patients}
+            rows.append(row | scores)
     return pd.DataFrame(rows)
 
 
