@@ -52,6 +52,30 @@ def test_methods_and_widths_are_chosen_on_the_command_line(copied, monkeypatch):
     assert set(table(folder, "summary").method) > {"mean", "logistic", "ensemble"}  # tables stay
 
 
+def test_roc_curves_are_of_the_chosen_methods(copied, monkeypatch):
+    folder, panels = copied(), []
+    monkeypatch.setattr(
+        "cardiac_seg.report.figures.elements.save",
+        lambda figure, stem: (
+            panels.append([a.get_title() for a in figure.axes])
+            if stem.name == "roc_test"
+            else None,
+            [stem, stem],
+        )[1],
+    )
+    monkeypatch.setattr("cardiac_seg.report.page.page.write_report", lambda path, page: None)
+    chosen = ["report.methods=[logistic, ensemble, mean]", "report.figures=[roc_test]"]
+    arguments = [word for setting in chosen for word in ("--set", setting)]
+    before = table(folder, "auc")
+    assert analyze_results.main([str(folder), *arguments]) == 0
+    (titles,) = panels
+    assert titles[::2] == ["Logistic", "Mean"]
+    after = table(folder, "auc")
+    assert set(after.method) == set(before.method) | {"logistic"}
+    same = after[after.method.isin(before.method)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(same, before)
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [

@@ -94,22 +94,23 @@ class _Pixels:
 
     def __init__(self, run: Run, measured: list[PatientMeasures], final: str):
         self.methods, self.final = study_of(run).pixel_methods, final
-        self.bins = self._by_model(np.stack([m.bins for m in measured], axis=1))
-        self.brier = self._by_model(np.stack([m.brier for m in measured], axis=1))
-        shown = {*run.config.members, control_of(run), ENSEMBLE}
-        ranked = self._by_model(np.sum([m.ranked for m in measured], axis=0))
-        self.ranked = {method: counts for method, counts in ranked.items() if method in shown}
-        changes = self._by_model(np.sum([m.changes for m in measured], axis=0))
-        self.changes = {method: counts for method, counts in changes.items() if method not in shown}
+        self.bins = self._by_method(np.stack([m.bins for m in measured], axis=1))
+        self.brier = self._by_method(np.stack([m.brier for m in measured], axis=1))
+        main = {*run.config.members, control_of(run), ENSEMBLE}
+        with_curves = main | set(run.config.report.methods or [])
+        ranked = self._by_method(np.sum([m.ranked for m in measured], axis=0))
+        self.ranked = {method: counts for method, counts in ranked.items() if method in with_curves}
+        changes = self._by_method(np.sum([m.changes for m in measured], axis=0))
+        self.changes = {method: counts for method, counts in changes.items() if method not in main}
         band = AREAS.index("band")
         errors = np.array([[calibration_error(areas[band]) for areas in m.bins] for m in measured])
         patients = [m.cases.patient.iloc[0] for m in measured]
         self.calibration_patients = pd.DataFrame(
             {"method": method, "patient": patient, "band_ece": value}
-            for method, values in self._by_model(errors.T).items()
+            for method, values in self._by_method(errors.T).items()
             for patient, value in zip(patients, values, strict=True)
         )
 
-    def _by_model(self, values: np.ndarray) -> dict[str, np.ndarray]:
+    def _by_method(self, values: np.ndarray) -> dict[str, np.ndarray]:
         named = dict(zip(self.methods, values, strict=True))
         return named | {ENSEMBLE: named[self.final]}
