@@ -1,13 +1,17 @@
 """How numbers are written: one way on the page and in figures, one in plain text.
 
-A leading zero everywhere; undefined is never 0.
+A leading zero everywhere; undefined is never 0. Sentences are written once, as the page shows them;
+`plain_text` makes them plain.
 """
+
+import re
 
 import numpy as np
 import pandas as pd
 
 UNDEFINED, MINUS, THIN_SPACE = "–", "−", "\u202f"
 SMALLEST_P = 0.001
+_INTERVAL = re.compile(r"\[([+-]?[\d.]+), ([+-]?[\d.]+)\]")
 
 
 def plain_number(value: float | None, digits: int, sign: str = "", undefined: str = "") -> str:
@@ -41,9 +45,17 @@ def plain_with_interval(
     return f"{text} {plain_interval(low, high, digits, sign)}"
 
 
-def number_text(value: float | None, digits: int, sign: str = "") -> str:
-    """Rounded, with a true minus; a dash where undefined."""
-    return plain_number(value, digits, sign, UNDEFINED).replace("-", MINUS)
+def plain_text(sentence: str) -> str:
+    """A sentence of the page as plain text: its numbers in ASCII, as those above write them."""
+    sentence = sentence.replace(f"[{UNDEFINED}]", "[no interval]").replace(MINUS, "-")
+    return _INTERVAL.sub(r"[\1 \2]", sentence)
+
+
+def number_text(
+    value: float | None, digits: int, sign: str = "", undefined: str = UNDEFINED
+) -> str:
+    """Rounded, with a true minus; a dash, or another word, where undefined."""
+    return plain_number(value, digits, sign, undefined).replace("-", MINUS)
 
 
 def interval_text(low: float, high: float, digits: int, sign: str = "") -> str:

@@ -11,6 +11,7 @@ from cardiac_seg.report import text
 from cardiac_seg.report.drawings import draw_all, run_drawings
 from cardiac_seg.report.headline import headline_table
 from cardiac_seg.report.methods import methods_paragraph
+from cardiac_seg.report.numbers import plain_text
 from cardiac_seg.report.page import page
 from cardiac_seg.report.pictures import draw_cases
 from cardiac_seg.report.published import (
@@ -84,7 +85,7 @@ def analyze_run(folder: Path, output: Path | None = None, overrides: Sequence[st
         [
             score_table(read_stored(run.folder / "metrics.json"), "test"),
             "",
-            *(f"{v.question} {v.answer}" for v in verdicts),
+            *(plain_text(f"{v.question} {v.answer}") for v in verdicts),
             *missing,
             "",
             f"report: {output / 'report.html'}",
@@ -151,7 +152,7 @@ def _summary(run: Run, verdicts: list[page.Verdict], missing: list[str], methods
             f"{method:<25} accuracy {pooled['accuracy']:.4f}  mean Dice of all classes "
             f"{pooled['mean_dice']:.4f}"
         )
-    lines += ["", *(f"{v.question}\n    {v.answer}. {v.detail}" for v in verdicts)]
+    lines += ["", *(plain_text(f"{v.question}\n    {v.answer}. {v.detail}") for v in verdicts)]
     lines += ["", "Missing or undefined:", *missing] if missing else []
     return "\n".join([*lines, "", methods, ""])
 

@@ -8,6 +8,7 @@ import pandas as pd
 from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.drawing.styles import METRIC_NAMES
 from cardiac_seg.report.captions import sections
+from cardiac_seg.report.numbers import number_text
 from cardiac_seg.report.page import page
 from cardiac_seg.report.shown import Shown
 from cardiac_seg.report.tables.columns import ENSEMBLE
@@ -102,7 +103,7 @@ def case_rows(
     for name, scores in cases.groupby("case", sort=False):
         first = scores.iloc[0]
         dice = dict(zip(scores.structure, scores.dice, strict=True))
-        failed = [f"{s} {v:.2f}" for s, v in dice.items() if v < FAILED_BELOW]
+        failed = [f"{s} {number_text(v, 2)}" for s, v in dice.items() if v < FAILED_BELOW]
         columns = {f"Dice {s}": v for s, v in dice.items()}
         columns |= {"Dice mean": scores.dice.mean(), "HD95 mean (mm)": scores.hd95_mm.mean()}
         columns |= {"predicted Dice": predicted[name]}

@@ -16,7 +16,15 @@ from cardiac_seg.report.captions import NOT_INDEPENDENT
 from cardiac_seg.report.drawings import Drawing, draw_all
 from cardiac_seg.report.figures.runs import run_dots
 from cardiac_seg.report.methods import methods_paragraph
-from cardiac_seg.report.numbers import p_equation, p_text, plain_interval, plain_number
+from cardiac_seg.report.numbers import (
+    interval_text,
+    number_text,
+    p_equation,
+    p_text,
+    plain_interval,
+    plain_number,
+    plain_text,
+)
 from cardiac_seg.report.one_run import (
     measures_home,
     open_finished,
@@ -77,7 +85,7 @@ def compare_runs(folders: list[Path], output: Path, overrides: Sequence[str] = (
     subtitle = f"{patients} common test patients; control: {first}"
     lines = [f"{len(runs)} runs, {subtitle}", ""]
     lines += [_line(row) for row in tables["runs"].itertuples()]
-    lines += ["", *(f"{v.question} {v.answer}" for v in verdicts), *missing]
+    lines += ["", *(plain_text(f"{v.question} {v.answer}") for v in verdicts), *missing]
     write_text(output / "summary_report.txt", "\n".join([*lines, ""]))
     drawings = [_drawing(tables["runs"], methods)]
     drawn = draw_all(drawings, output / "figures", runs[first].config.report)
@@ -300,13 +308,13 @@ def _missing(
 
 
 def _verdict(row, first: str) -> page.Verdict:
-    interval = plain_interval(row.low, row.high, 4, "+")
+    interval = interval_text(row.low, row.high, 4, "+")
     return page.Verdict(
         f"{row.method}: ensemble better than that of {first}?",
-        f"{row.verdict}: Dice {row.difference:+.4f} {interval}",
+        f"{row.verdict}: Dice {number_text(row.difference, 4, '+')} {interval}",
         text.STATUS[row.verdict],
         f"{row.patients} patients, {p_equation(row.p)}, after Holm over all comparisons here "
-        f"{p_text(row.p_holm)}, effect {row.effect:+.2f}.",
+        f"{p_text(row.p_holm)}, effect {number_text(row.effect, 2, '+')}.",
     )
 
 

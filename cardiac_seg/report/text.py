@@ -5,7 +5,7 @@ import pandas as pd
 
 from cardiac_seg.drawing.styles import METRIC_NAMES
 from cardiac_seg.metrics.indices import possible_indices
-from cardiac_seg.report.numbers import p_equation, p_text, plain_interval, plain_number
+from cardiac_seg.report.numbers import interval_text, number_text, p_equation, p_text
 from cardiac_seg.report.page.page import Verdict
 from cardiac_seg.report.shown import Shown
 from cardiac_seg.report.tables.columns import ENSEMBLE, RECORDED_EF
@@ -29,10 +29,12 @@ def verdicts(run: Run, tables: dict[str, pd.DataFrame], shown: Shown) -> list[Ve
         answers.append(
             Verdict(
                 "How close is the LV ejection fraction to the reference masks'?",
-                f"bias {ef.bias:+.1f} points, mean absolute error {ef.mae:.1f}",
+                f"bias {number_text(ef.bias, 1, '+')} points, mean absolute error "
+                f"{number_text(ef.mae, 1)}",
                 "open",
-                f"{ef.patients} patients: r {plain_number(ef.r, 3, undefined='undefined')}, SD "
-                f"{ef.sd:.1f}, 95 % limits of agreement {ef.low:+.1f} to {ef.high:+.1f} points.",
+                f"{ef.patients} patients: r {number_text(ef.r, 3, undefined='undefined')}, SD "
+                f"{number_text(ef.sd, 1)}, 95 % limits of agreement {number_text(ef.low, 1, '+')} "
+                f"to {number_text(ef.high, 1, '+')} points.",
             )
         )
     return answers
@@ -107,7 +109,7 @@ def _beats(run: Run, tables: dict[str, pd.DataFrame], shown: Shown) -> Verdict:
     chosen = "by the configuration" if by_config else "on development patients"
     return Verdict(
         question,
-        f"{row.verdict}: Dice {row.difference:+.4f} {plain_interval(row.low, row.high, 4, '+')}",
+        f"{row.verdict}: Dice {_difference(row)} {interval_text(row.low, row.high, 4, '+')}",
         STATUS[row.verdict],
         f"{shown.titles[final]}, chosen {chosen}, minus the {name}, {row.patients} test patients, "
         f"Wilcoxon {p_equation(row.p)}, rank-biserial effect {_effect(row)}; the one primary test."
@@ -118,19 +120,24 @@ def _beats(run: Run, tables: dict[str, pd.DataFrame], shown: Shown) -> Verdict:
 def _secondary(row, titles: dict[str, str]) -> Verdict:
     against, metric = titles[row.against].lower(), METRIC_NAMES[row.metric]
     unit = " mm" if row.metric.endswith("mm") else ""
-    interval = plain_interval(row.low, row.high, 4, "+")
+    interval = interval_text(row.low, row.high, 4, "+")
     return Verdict(
         f"{metric}: ensemble against the {against}?",
-        f"{row.verdict}: {plain_number(row.difference, 4, '+', 'undefined')}{unit} {interval}",
+        f"{row.verdict}: {_difference(row)}{unit} {interval}",
         STATUS[row.verdict],
-        f"{row.method_value:.4f}{unit} against {row.against_value:.4f}{unit}. Secondary; "
+        f"{number_text(row.method_value, 4)}{unit} against {number_text(row.against_value, 4)}"
+        f"{unit}. Secondary; "
         f"{row.patients} patients, {p_equation(row.p)}, after Holm {p_text(row.p_holm)}, effect "
         f"{_effect(row)}.",
     )
 
 
+def _difference(row) -> str:
+    return number_text(row.difference, 4, "+", "undefined")
+
+
 def _effect(row) -> str:
-    return f"{plain_number(row.effect, 2, '+', 'undefined')} (positive: better)"
+    return f"{number_text(row.effect, 2, '+', 'undefined')} (positive: better)"
 
 
 def _predicted_dice(agreement: pd.DataFrame) -> Verdict:
@@ -141,11 +148,12 @@ def _predicted_dice(agreement: pd.DataFrame) -> Verdict:
     row, random = scores.loc["predicted_dice"], scores.aurc["random"]
     return Verdict(
         question,
-        f"Spearman correlation of the predicted with the true Dice: {row.spearman:.2f}, mean "
-        f"absolute error {row.mae:.3f}",
+        f"Spearman correlation of the predicted with the true Dice: "
+        f"{number_text(row.spearman, 2)}, mean absolute error {number_text(row.mae, 3)}",
         "open",
-        f"Area under the risk-coverage curve {row.aurc:.4f}; a random order {random:.4f}, an "
-        f"oracle {scores.aurc['oracle']:.4f} (smaller is better).",
+        f"Area under the risk-coverage curve {number_text(row.aurc, 4)}; a random order "
+        f"{number_text(random, 4)}, an oracle {number_text(scores.aurc['oracle'], 4)} (smaller is "
+        "better).",
     )
 
 

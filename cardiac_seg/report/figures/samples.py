@@ -13,6 +13,7 @@ from cardiac_seg.members.maps import read_maps
 from cardiac_seg.meta.methods import Method, names_of
 from cardiac_seg.pipeline.patient_measures import PatientMeasures
 from cardiac_seg.report.figures.elements import DOUBLE, SMALL
+from cardiac_seg.report.numbers import number_text
 from cardiac_seg.report.pictures import read_case_masks
 from cardiac_seg.report.tables.columns import ENSEMBLE
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
@@ -84,7 +85,7 @@ def sample_figure(run: Run, samples: list[Sample], methods: list[Method]) -> Fig
         for axes, picture in zip(row, shown, strict=True):
             axes.imshow(picture)
         for axes, method in zip(row[2:], methods, strict=False):
-            axes.set_xlabel(f"Dice {sample.dice[method.name]:.3f}", fontsize=SMALL)
+            axes.set_xlabel(f"Dice {number_text(sample.dice[method.name], 3)}", fontsize=SMALL)
         why, case = sample.title.split(": ")
         row[0].set_ylabel(why, fontsize=SMALL)
         row[0].set_xlabel(case, fontsize=SMALL)
@@ -105,7 +106,7 @@ def overlay_figure(run: Run, samples: list[Sample]) -> Figure | None:
         picture = overlays.contoured(picture, sample.view.reference, anatomy, 2, "#FFFFFF")
         axes.imshow(overlays.contoured(picture, sample.masks[ENSEMBLE], anatomy, 2))
         axes.set_title(sample.title, fontsize=SMALL)
-        axes.set_xlabel(f"Dice {sample.dice[ENSEMBLE]:.3f}", fontsize=SMALL)
+        axes.set_xlabel(f"Dice {number_text(sample.dice[ENSEMBLE], 3)}", fontsize=SMALL)
     _legend(figure, anatomy.colours | {"reference": "#FFFFFF"})
     return figure
 

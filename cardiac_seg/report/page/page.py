@@ -185,7 +185,7 @@ def table_cells(frame: pd.DataFrame) -> list[list[_Cell]]:
 
 
 def _cell(value, decimals: int) -> _Cell:
-    if pd.isna(value):
+    if pd.isna(value) or value == "-":  # undefined, or what a run does not have
         return _Cell(UNDEFINED, "", "undefined")
     if _is_number(value):
         return _Cell(
