@@ -31,7 +31,7 @@ def bland_altman(
     Args:
         clinical: patient, method (incl. `reference`), index (keys of `INDICES`), value.
         agreement: method, index, patients, r, bias, low, high; against the reference masks alone.
-        method: Whose.
+        method: The method drawn.
         indices: Pairs of panels in order, two pairs beside each other.
         anatomy: The dataset's structures, for the colours.
     """

@@ -156,7 +156,7 @@ def dice_of_method(summary: pd.DataFrame, anatomy: Anatomy, method: Method) -> F
     Args:
         summary: method, structure (incl. `mean`), metric, mean, low, high.
         anatomy: The dataset's structures: bars in order, `mean` last.
-        method: Whose.
+        method: The method drawn.
     """
     rows = select_rows(summary, metric="dice", method=method.name)
     if rows.empty:
@@ -183,7 +183,7 @@ def dice_by_group(groups: pd.DataFrame, anatomy: Anatomy, method: Method) -> Fig
     Args:
         groups: by, value, method, structure (incl. `mean`), dice, patients.
         anatomy: The dataset's structures.
-        method: Whose.
+        method: The method drawn.
     """
     table = select_rows(groups, method=method.name)
     if table.empty:
@@ -191,8 +191,8 @@ def dice_by_group(groups: pd.DataFrame, anatomy: Anatomy, method: Method) -> Fig
     kinds = list(dict.fromkeys(table.by))
     names = [*anatomy.names, "mean"]
     colours = class_colours(anatomy)
-    most = table.groupby("by").value.nunique().max()
-    figure, panels = new_axes(DOUBLE, 0.75 + 0.26 * most, 1, len(kinds), sharex=True)
+    max_values = table.groupby("by").value.nunique().max()
+    figure, panels = new_axes(DOUBLE, 0.75 + 0.26 * max_values, 1, len(kinds), sharex=True)
     for axes, kind in zip(panels, kinds, strict=True):
         rows = select_rows(table, by=kind)
         values = list(dict.fromkeys(rows.value))

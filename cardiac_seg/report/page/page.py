@@ -200,17 +200,17 @@ def _is_number(value) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and not pd.isna(value)
 
 
-def _picture(png: Path, most_bytes: int) -> dict:
+def _picture(png: Path, max_bytes: int) -> dict:
     """A smaller copy of a figure: lossless where that is small, else as good as fits."""
     image = cv2.imread(str(png)) if png.is_file() else None
     if image is None:
         raise UserError(f"{png}: no image that can be read; draw the figures again")
     for width, quality in COPIES:
         copy, content = _webp(image, width, quality)
-        if len(content) <= most_bytes:
+        if len(content) <= max_bytes:
             break
     # Lines are often smaller without loss, and sharper; on images that takes long for nothing.
-    if len(content) <= most_bytes / 8 and len(exact := _webp(copy, width, 101)[1]) <= most_bytes:
+    if len(content) <= max_bytes / 8 and len(exact := _webp(copy, width, 101)[1]) <= max_bytes:
         content = exact
     return {
         "source": _data_uri("image/webp", content),
@@ -220,9 +220,9 @@ def _picture(png: Path, most_bytes: int) -> dict:
     }
 
 
-def _webp(image: np.ndarray, most_width: int, quality: int) -> tuple[np.ndarray, bytes]:
-    """The image, made smaller if it is wider than `most_width`, and its WebP file's content."""
-    scale = min(1, most_width / image.shape[1])
+def _webp(image: np.ndarray, max_width: int, quality: int) -> tuple[np.ndarray, bytes]:
+    """The image, made smaller if it is wider than `max_width`, and its WebP file's content."""
+    scale = min(1, max_width / image.shape[1])
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return small, cv2.imencode(".webp", small, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
 
