@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cardiac_seg.config.sections import Stacking
+from cardiac_seg.config.sections import Section, Stacking
 from cardiac_seg.data.case import CaseFile
 from cardiac_seg.meta.methods import WEIGHTED_MEAN, list_learners
 from cardiac_seg.metrics.patient_means import average_cases
@@ -25,6 +25,11 @@ from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import bar, log
 
 ABLATION = "ablation"  # the folder of the variants' scores
+LEARNER_KEYS = {  # of a learner's own settings: the factors that vary them, the variant's name
+    "min_samples_leaf": ((0.25, 4), "at least {} pixels per leaf"),
+    "trees": ((0.5, 2), "{} trees"),
+    "iterations": ((0.5, 2), "{} iterations"),
+}
 WHAT = (
     "Dice per patient on the native grid, cross-fitted on the development patients, each learner "
     "acting wherever it is fitted to; differences are paired over patients, [95 % interval]"
@@ -128,22 +133,20 @@ def variants(settings: Stacking, learner: str) -> Iterator[tuple[str, Stacking]]
         yield "without temperature", _with(settings, temperature=False)
     for factor in (0.25, 4):
         pixels = round(settings.pixels_per_case * factor)
-        yield f"{pixels} pixels a case", _with(settings, pixels_per_case=pixels)
+        yield f"{pixels} pixels per case", _with(settings, pixels_per_case=pixels)
     for confidence in (0.9, 0.999):
         if confidence != settings.act_below:
             yield f"acting below {confidence:g}", _with(settings, act_below=confidence)
-    if learner == "logistic":
-        return
-    learner_settings = getattr(settings, learner)
-    for factor in (0.25, 4):
-        leaf = max(round(learner_settings.min_samples_leaf * factor), 1)
-        changed = learner_settings.model_copy(update={"min_samples_leaf": leaf})
-        yield f"at least {leaf} pixels a leaf", _with(settings, **{learner: changed})
-    number = "trees" if learner == "random_forest" else "iterations"
-    for factor in (0.5, 2):
-        count = max(round(getattr(learner_settings, number) * factor), 1)
-        changed = learner_settings.model_copy(update={number: count})
-        yield f"{count} {number}", _with(settings, **{learner: changed})
+    section = getattr(settings, learner, None)
+    if not isinstance(section, Section):
+        return  # a learner without settings
+    for key, (factors, title) in LEARNER_KEYS.items():
+        if key not in type(section).model_fields:
+            continue
+        for factor in factors:
+            value = max(round(getattr(section, key) * factor), 1)
+            changed = section.model_copy(update={key: value})
+            yield title.format(value), _with(settings, **{learner: changed})
 
 
 def _with(settings: Stacking, **changes) -> Stacking:

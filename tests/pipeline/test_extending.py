@@ -27,6 +27,7 @@ from cardiac_seg.data.modality import MRI
 from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.members.maps import read_maps
 from cardiac_seg.meta.learners.sklearn_check import check_kinds
+from cardiac_seg.report.ablation import ablate
 from tests.support.finished_runs import quick
 from tests.support.little_training import eagerly
 
@@ -172,3 +173,14 @@ def test_all_four_are_in_the_report(run):
     summary = pd.read_csv(tables / "summary.csv")
     assert {"three_layers", "naive_bayes", "naive_bayes_core", "mean"} <= set(summary.method)
     assert {"disc", "square"} <= set(summary.structure)
+
+
+def test_the_learner_is_ablated_though_it_has_no_settings(run):
+    rows = ablate(run, "naive_bayes").splitlines()
+    names = [row.split("|")[1].strip() for row in rows if row.startswith("|")]
+    assert "**naive_bayes**" in names and "naive_bayes, core features" in names
+    assert names[-9:] == [
+        *("without margin", "without gradient", "core and margin", "core and gradient"),
+        *("without temperature", "75 pixels per case", "1200 pixels per case"),
+        *("acting below 0.9", "acting below 0.999"),
+    ]

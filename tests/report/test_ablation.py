@@ -29,6 +29,14 @@ def test_variants_change_one_thing_each():
         ]
         assert len(found) == len(set(found)) and not any("/" in name for name in found)
     assert found["30 iterations"].gradient_boosting.iterations == 30
+    assert found["at least 800 pixels per leaf"].gradient_boosting.min_samples_leaf == 800
+
+
+def test_a_learner_without_settings_has_only_the_variants_that_all_have():
+    settings = Stacking()
+    names = list(dict(ablation.variants(settings, "of_a_user")))
+    assert names == list(dict(ablation.variants(settings, "logistic")))
+    assert names[-1] == "acting below 0.999"
 
 
 def test_a_variant_that_changes_nothing_scores_as_the_run_does(stacked, monkeypatch, capsys):
