@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cardiac_seg.anatomy import LA, LV, MYO, Anatomy
 from cardiac_seg.data.case import CaseFile, read_info
-from cardiac_seg.data.dataset import Dataset, PublishedResult
+from cardiac_seg.data.dataset import Dataset, PublishedProtocol, PublishedResult
 from cardiac_seg.data.modality import ECHO
 from cardiac_seg.system.errors import UserError
 
@@ -123,5 +123,16 @@ CAMUS = Dataset(
         PublishedResult(
             *("range of published EF", "Leclerc 2019"), ef_r="0.80 to 0.83", ef_mae="5.0 to 5.6"
         ),
+    ),
+    protocol=PublishedProtocol(  # medRxiv, doi 10.1101/2025.10.08.25337578; its RV is the LA
+        source="Rahi 2025",
+        views=("2CH",),
+        phases=("ED",),
+        scores={  # background, LV, MYO, LA, mean of 4, pixel accuracy
+            "unet_advanced": (0.9797, 0.9324, 0.8529, 0.8612, 0.9066, 0.9557),
+            "deep_unet_improved": (0.9776, 0.9251, 0.8385, 0.8497, 0.8977, 0.9512),
+            "ensemble": (0.9801, 0.9339, 0.8563, 0.8662, 0.9091, 0.9567),
+        },
+        targets={"mean": 0.85, "LV": 0.90, "MYO": 0.80, "background": 0.95, "accuracy": 0.90},
     ),
 )

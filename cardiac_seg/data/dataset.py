@@ -32,6 +32,32 @@ class PublishedResult:
 
 
 @dataclass(frozen=True)
+class PublishedProtocol:
+    """Figures that are pooled over pixels of some of a dataset's images, and which images.
+
+    Runs on the same images stand beside them.
+
+    Attributes:
+        source: The publication.
+        views, phases: The images, in the words of the configuration.
+        scores: Method (a network, or `ensemble`) -> pooled Dice of each class, background first,
+            their mean, and pixel accuracy.
+        targets: Class, `mean` or `accuracy` -> what the publication says is to be exceeded.
+    """
+
+    source: str
+    views: tuple[str, ...]
+    phases: tuple[str, ...]
+    scores: Mapping[str, tuple[float, ...]]
+    targets: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def images(self) -> str:
+        """The images as they are printed."""
+        return " ".join((*self.views, *self.phases))
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A dataset's conventions: all that depends on which dataset it is.
 
@@ -50,6 +76,7 @@ class Dataset:
         source: Where the images come from, with the citation, for the model card.
         limits: What they do not cover, for the model card.
         published: What others reached on it.
+        protocol: Published figures of a part of its images that runs may stand beside; or None.
         licence: Of the data, and so of what is trained on them; empty where unknown.
     """
 
@@ -65,6 +92,7 @@ class Dataset:
     limits: str = "Images unlike the data it was trained on."
     licence: str = ""
     published: tuple[PublishedResult, ...] = ()
+    protocol: PublishedProtocol | None = None
 
     @property
     def title(self) -> str:

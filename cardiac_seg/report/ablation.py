@@ -137,6 +137,11 @@ def variants(settings: Stacking, learner: str) -> Iterator[tuple[str, Stacking]]
     for confidence in (0.9, 0.999):
         if confidence != settings.act_below:
             yield f"acting below {confidence:g}", _with(settings, act_below=confidence)
+    yield from _variants_of_learner(settings, learner)
+
+
+def _variants_of_learner(settings: Stacking, learner: str) -> Iterator[tuple[str, Stacking]]:
+    """Those of the learner's own settings."""
     section = getattr(settings, learner, None)
     if not isinstance(section, Section):
         return  # a learner without settings

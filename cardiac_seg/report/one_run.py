@@ -15,7 +15,7 @@ from cardiac_seg.report.numbers import plain_text
 from cardiac_seg.report.page import page
 from cardiac_seg.report.pictures import draw_cases
 from cardiac_seg.report.published import (
-    follows_publication,
+    followed_protocol,
     numerical_results,
     published_table,
     target_table,
@@ -60,7 +60,7 @@ def analyze_run(folder: Path, output: Path | None = None, overrides: Sequence[st
     methods = methods_paragraph(run)
     summary = _summary(run, verdicts, missing, methods)
     results = write_published(output, tables["confusion"], run.config.members, summary)
-    published = published_table(results) if follows_publication(run) else None
+    published = _beside_published(run, results)
     write_tables(
         tables | ({} if published is None else {"published": published}), output / "tables"
     )
@@ -94,12 +94,21 @@ def analyze_run(folder: Path, output: Path | None = None, overrides: Sequence[st
 
 
 def targets_of(run: Run, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The published targets; none of phantoms, which they are not for."""
-    if run.manifest.dataset.phantom:
+    """The published targets; none of other images or of phantoms, which they are not for."""
+    protocol = followed_protocol(run)
+    if protocol is None or not protocol.targets or run.manifest.dataset.phantom:
         return pd.DataFrame()
     confusion = tables["confusion"]
     results = numerical_results(confusion, run.config.members)
-    return target_table(results, list(dict.fromkeys(confusion.truth)))
+    return target_table(results, list(dict.fromkeys(confusion.truth)), protocol.targets)
+
+
+def _beside_published(run: Run, results: dict[str, dict]) -> pd.DataFrame | None:
+    """The run beside the published figures of the same images; None where there are none."""
+    if (protocol := followed_protocol(run)) is None:
+        return None
+    classes = ["background", *run.dataset.structures]
+    return published_table(results, run.config.members, classes, protocol)
 
 
 def measures_home(run: Run, elsewhere: Path) -> Path:

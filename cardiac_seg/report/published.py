@@ -1,31 +1,23 @@
 """The published files in their structure, and the published figures to stand beside.
 
-Published: A. Rahi, medRxiv 2025, doi 10.1101/2025.10.08.25337578; CAMUS, 2CH ED. All of it is
-pooled over the pixels of all test images on the network grid. Its class 3, called RV there, is
-the left atrium.
+Both are pooled over the pixels of all test images on the network grid. The figures are a value of
+the dataset, `Dataset.protocol`.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from cardiac_seg.data.dataset import PublishedProtocol
 from cardiac_seg.metrics.overlap import dice
 from cardiac_seg.report.tables.columns import ENSEMBLE
 from cardiac_seg.run.folder import Run
 from cardiac_seg.system.atomic import whole_file, write_text
 
 TITLES = {ENSEMBLE: "Ensemble"}  # of methods that the published files call otherwise
-PUBLISHED_DATASET = "camus"
-CAMUS_CLASSES = ("background", "LV", "MYO", "LA")
-QUANTITIES = (*CAMUS_CLASSES, "mean of 4", "pixel accuracy")
-PUBLISHED = {  # of QUANTITIES
-    "unet_advanced": (0.9797, 0.9324, 0.8529, 0.8612, 0.9066, 0.9557),
-    "deep_unet_improved": (0.9776, 0.9251, 0.8385, 0.8497, 0.8977, 0.9512),
-    ENSEMBLE: (0.9801, 0.9339, 0.8563, 0.8662, 0.9091, 0.9567),
-}
-TARGETS = {"mean": 0.85, "LV": 0.90, "MYO": 0.80, "background": 0.95, "accuracy": 0.90}
 
 
 def numerical_results(confusion: pd.DataFrame, members: list[str]) -> dict[str, dict]:
@@ -57,8 +49,15 @@ def dice_scores(results: dict[str, dict], classes: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def target_table(results: dict[str, dict], classes: list[str]) -> pd.DataFrame:
-    """The targets that the publication states (for CAMUS 2CH ED), and whether they are met.
+def target_table(
+    results: dict[str, dict], classes: list[str], targets: Mapping[str, float]
+) -> pd.DataFrame:
+    """The targets that a publication states, and whether they are met.
+
+    Args:
+        results: As `numerical_results` gives them.
+        classes: In label order, background first.
+        targets: See `PublishedProtocol`.
 
     Returns:
         target, value (NaN where the dataset has no such class), met (`met`, `missed`, `-`).
@@ -67,7 +66,7 @@ def target_table(results: dict[str, dict], classes: list[str]) -> pd.DataFrame:
     values = dict(zip(classes, scores["dice_scores"].values(), strict=True))
     values |= {"mean": scores["mean_dice"], "accuracy": scores["accuracy"]}
     rows = []
-    for name, least in TARGETS.items():
+    for name, least in targets.items():
         value = values.get(name)
         value = np.nan if value is None else value
         met = "-" if np.isnan(value) else "met" if value > least else "missed"
@@ -77,24 +76,40 @@ def target_table(results: dict[str, dict], classes: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def follows_publication(run: Run) -> bool:
-    """Whether a run is of the published data: CAMUS, 2CH ED only."""
-    data = run.config.data
-    return data.dataset == PUBLISHED_DATASET and data.views == ["2CH"] and data.phases == ["ED"]
+def followed_protocol(run: Run) -> PublishedProtocol | None:
+    """The published protocol whose images are those of a run; None where there is none."""
+    data, protocol = run.config.data, run.dataset.protocol
+    if protocol is None:
+        return None
+    same = data.views == list(protocol.views) and data.phases == list(protocol.phases)
+    return protocol if same else None
 
 
-def published_table(results: dict[str, dict]) -> pd.DataFrame:
-    """This run beside the published figures.
+def quantities(classes: Sequence[str]) -> tuple[str, ...]:
+    """What the figures of `PublishedProtocol.scores` are of."""
+    return (*classes, f"mean of {len(classes)}", "pixel accuracy")
+
+
+def published_table(
+    results: dict[str, dict], members: list[str], classes: list[str], protocol: PublishedProtocol
+) -> pd.DataFrame:
+    """A run's networks and its ensemble beside the published figures.
+
+    Args:
+        results: As `numerical_results` gives them.
+        members: The networks of the run; those that were not published stand alone.
+        classes: In label order, background first.
+        protocol: The published figures.
 
     Returns:
-        method, quantity, here, published, difference.
+        method, quantity, here, published, difference; NaN where undefined or not published.
     """
-    rows = []
-    for method in PUBLISHED:
-        if (scores := results.get(TITLES.get(method, method))) is None:
-            continue
+    rows, titles = [], quantities(classes)
+    for method in (*members, ENSEMBLE):
+        scores = results[TITLES.get(method, method)]
         here = (*scores["dice_scores"].values(), scores["mean_dice"], scores["accuracy"])
-        for quantity, value, there in zip(QUANTITIES, here, PUBLISHED[method], strict=True):
+        figures = protocol.scores.get(method, (np.nan,) * len(titles))
+        for quantity, value, there in zip(titles, here, figures, strict=True):
             value = np.nan if value is None else value
             row = {"method": method, "quantity": quantity, "here": value}
             rows.append(row | {"published": there, "difference": value - there})

@@ -14,7 +14,7 @@ from cardiac_seg.drawing.styles import METRIC_NAMES
 from cardiac_seg.meta.methods import Method, list_methods
 from cardiac_seg.report.numbers import p_equation, plain_number, plain_with_interval
 from cardiac_seg.report.one_run import open_finished
-from cardiac_seg.report.published import PUBLISHED, PUBLISHED_DATASET, QUANTITIES
+from cardiac_seg.report.published import quantities
 from cardiac_seg.report.tables.columns import RECORDED_EF
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
 from cardiac_seg.run.formats import read_stored, read_stored_table
@@ -22,10 +22,11 @@ from cardiac_seg.run.meta_folder import final_method
 from cardiac_seg.run.open import shared_settings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+POOLED = "pooled"  # headed with the number of classes
 MEAN_DICE, HD95 = "mean Dice [95 %]", "HD95 mm (by structure)"
 COLUMNS = (
     *(MEAN_DICE, "minus the mean [95 %]", HD95, "band ECE"),
-    *("LV EF r", "EF bias ± SD", "EF MAE", "pooled, 4 classes", "source"),
+    *("LV EF r", "EF bias ± SD", "EF MAE", POOLED, "source"),
 )
 LEGEND = (
     "Dice and HD95 (mm): per patient on the native grid, the mean of the structures. Band ECE: "
@@ -138,7 +139,7 @@ def methods_table(structures: tuple[str, ...], scores: list[MethodScores], chose
             "band ECE": plain_number(row.band_ece, 3),
             "LV EF r": plain_number(r, 3),
             "EF MAE": plain_number(mae, 1),
-            "pooled, 4 classes": plain_number(row.pooled, 4),
+            POOLED: plain_number(row.pooled, 4),
         }
         if cells[HD95]:
             cells[HD95] += f" ({', '.join(plain_number(value, 1) for value in each)})"
@@ -218,21 +219,28 @@ def published_table(dataset: Dataset) -> str:
         cells |= {"LV EF r": result.ef_r, "EF bias ± SD": result.ef_bias_sd}
         cells |= {"EF MAE": result.ef_mae, "source": result.source}
         rows.append((result.method, cells))
-    if dataset.name == PUBLISHED_DATASET:
-        for method, values in PUBLISHED.items():
-            scores = dict(zip(QUANTITIES, values, strict=True))
-            cells = {
-                structure: plain_number(scores[structure], 3) for structure in dataset.structures
-            }
-            cells["pooled, 4 classes"] = plain_number(scores["mean of 4"], 4)
-            cells["source"] = "Rahi 2025"
-            rows.append((f"{method}, published, pooled, 2CH ED", cells))
+    rows += _published_figures(dataset)
     return _markdown(dataset.structures, rows) if rows else ""
+
+
+def _published_figures(dataset: Dataset) -> list[tuple[str, dict[str, str]]]:
+    """The pooled figures of the dataset's published protocol."""
+    if (protocol := dataset.protocol) is None:
+        return []
+    titles, rows = quantities(("background", *dataset.structures)), []
+    for method, values in protocol.scores.items():
+        scores = dict(zip(titles, values, strict=True))
+        cells = {structure: plain_number(scores[structure], 3) for structure in dataset.structures}
+        cells[POOLED] = plain_number(scores[f"mean of {dataset.num_classes}"], 4)
+        cells["source"] = protocol.source
+        rows.append((f"{method}, published, pooled, {protocol.images}", cells))
+    return rows
 
 
 def _markdown(structures: tuple[str, ...], rows: list[tuple[str, dict[str, str]]]) -> str:
     columns = [c for c in (*structures, *COLUMNS) if any(cells.get(c) for _, cells in rows)]
-    lines = ["| method | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    heads = [f"pooled, {len(structures) + 1} classes" if c == POOLED else c for c in columns]
+    lines = ["| method | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     for name, cells in rows:
         lines.append(f"| {name} | " + " | ".join(cells.get(c, "") for c in columns) + " |")
     return "\n".join(lines)

@@ -69,7 +69,7 @@ def _overlap_tables(run: Run, tables: dict[str, pd.DataFrame], table) -> list[pa
     of_all = groups[groups.structure == "mean"].set_index(["by", "value"])
     groups = groups.pivot(index=["by", "value"], columns="structure", values="dice")
     groups = groups.loc[of_all.index].assign(**of_all[["patients", "low", "high"]])
-    groups = groups[["patients", *order, "low", "high"]].reset_index()
+    groups = groups.reindex(columns=["patients", *order, "low", "high"]).reset_index()
     return [
         table("summary", f"Ensemble, mean over patients; size difference in {unit}", wide),
         table("summary", "Dice of every method with 95 % intervals", dice),

@@ -167,7 +167,7 @@ def test_the_feature_and_the_learner_make_the_masks(run):
 
 def test_all_four_are_in_the_report(run):
     page = (run / "analysis" / "report.html").read_text()
-    for title in ("Three layers", "Naive bayes", "gradient", "BLOBS", "disc", "square"):
+    for title in ("three_layers", "Naive bayes", "gradient", "BLOBS", "disc", "square"):
         assert title in page, title
     tables = run / "analysis" / "tables"
     summary = pd.read_csv(tables / "summary.csv")

@@ -1,6 +1,7 @@
 """Tables in the published form, and the published figures."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,12 +9,17 @@ from sklearn.metrics import classification_report
 
 from cardiac_seg.config.loading import load_config
 from cardiac_seg.config.sections import MEMBERS
+from cardiac_seg.data.camus import CAMUS
+from cardiac_seg.data.dataset import PublishedProtocol
+from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.metrics.overlap import confusion
 from cardiac_seg.report import published
+from cardiac_seg.report.one_run import targets_of
 from cardiac_seg.report.tables.overlap import confusion_table
 from cardiac_seg.run.folder import Run
 from tests.support.measured import STRUCTURES
 
+CAMUS_CLASSES = ["background", *CAMUS.structures]
 CLASSES = ("background", *STRUCTURES)
 
 
@@ -98,19 +104,20 @@ def results_of(dice, accuracy, methods=("Ensemble",)):
 
 def test_targets_are_met_or_missed():
     results = results_of([0.95, 0.91, 0.79, 0.86], 0.97)
-    table = published.target_table(results, ["background", "LV", "MYO", "LA"])
+    table = published.target_table(results, CAMUS_CLASSES, CAMUS.protocol.targets)
     assert [what.split()[-1] for what in table.target] == ["0.85", "0.90", "0.80", "0.95", "0.90"]
     # Background misses: a target is more than 0.95, not 0.95.
     assert table.met.tolist() == ["met", "met", "missed", "missed", "met"]
     assert table.value.tolist() == pytest.approx([0.8775, 0.91, 0.79, 0.95, 0.97])
     results = results_of([0.99, None, 0.9, 0.9], 0.97)
-    table = published.target_table(results, ["background", "LV", "MYO", "LA"])
+    table = published.target_table(results, CAMUS_CLASSES, CAMUS.protocol.targets)
     assert table.met[1] == "-" and np.isnan(table.value[1])
 
 
 def test_the_published_figures_are_the_papers():
     titles = (*MEMBERS, "Ensemble")
-    table = published.published_table(results_of([0.9, 0.8, None, 0.6], 0.95, titles))
+    results = results_of([0.9, 0.8, None, 0.6], 0.95, titles)
+    table = published.published_table(results, MEMBERS, CAMUS_CLASSES, CAMUS.protocol)
     there = table.pivot(index="method", columns="quantity", values="published")
     columns = ["background", "LV", "MYO", "LA", "mean of 4", "pixel accuracy"]
     assert there.loc["unet_advanced", columns].tolist() == [
@@ -139,4 +146,40 @@ def test_the_published_figures_are_the_papers():
 def test_only_runs_on_the_published_images_stand_beside_the_paper(run, dataset, data, follows):
     here = run(dataset=dataset)
     config = load_config(here.folder / "config.yaml", data)
-    assert published.follows_publication(Run(here.folder, config)) is follows
+    protocol = published.followed_protocol(Run(here.folder, config))
+    assert protocol is (CAMUS.protocol if follows else None)
+
+
+def test_networks_that_were_not_published_stand_alone():
+    results = results_of([0.9, 0.8, 0.7, 0.6], 0.95, ("mine", "Ensemble"))
+    table = published.published_table(results, ["mine"], CAMUS_CLASSES, CAMUS.protocol)
+    assert table.method.unique().tolist() == ["mine", "ensemble"]
+    assert table[table.method == "mine"].published.isna().all() and table.here.notna().all()
+
+
+def test_another_dataset_brings_figures_of_its_own(run, monkeypatch):
+    figures = {"ensemble": (0.99, 0.9, 0.8, 0.7, 0.8475, 0.98)}
+    protocol = PublishedProtocol("Doe 2026", ("2CH", "4CH"), ("ED", "ES"), figures)
+    monkeypatch.setitem(DATASETS, "acdc", replace(DATASETS["acdc"], protocol=protocol))
+    assert published.followed_protocol(run()) is protocol
+    results = results_of([0.9, 0.8, 0.7, 0.6], 0.95)
+    table = published.published_table(results, [], ["background", "RV", "MYO", "LV"], protocol)
+    assert table.set_index("quantity").published["RV"] == 0.9
+
+
+@pytest.mark.parametrize(
+    ("dataset", "phases", "phantom", "count"),
+    [
+        ("camus", "[ED]", False, 5),
+        ("camus", "[ED]", True, 0),  # phantoms
+        ("camus", "[ED, ES]", False, 0),  # other images
+        ("acdc", "[ED]", False, 0),  # MRI
+    ],
+)
+def test_targets_are_shown_of_the_published_images_alone(run, dataset, phases, phantom, count):
+    here = run(dataset=dataset)
+    (here.folder / "manifest.json").write_text(json.dumps({"dataset": {"phantom": phantom}}))
+    settings = ["data.views=[2CH]", f"data.phases={phases}"]
+    here = Run(here.folder, load_config(here.folder / "config.yaml", settings))
+    confusion = pixels_table(*some_pixels(), ["ensemble"], ("background", *here.dataset.structures))
+    assert len(targets_of(here, {"confusion": confusion})) == count

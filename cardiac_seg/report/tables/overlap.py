@@ -78,6 +78,9 @@ def summary_table(cases: pd.DataFrame, structures: tuple[str, ...], seed: int) -
     return pd.DataFrame(rows)
 
 
+GROUPS = ["by", "value", "method", "structure", "dice", "low", "high", "patients"]
+
+
 def group_table(run: Run, cases: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:
     """Dice by what is known of the cases: the mean over the patients of each group.
 
@@ -153,7 +156,7 @@ def _grouped(
             }
             scores = {"dice": means[at].mean(), "low": low, "high": high, "patients": patients}
             rows.append(row | scores)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=GROUPS)
 
 
 def _interval(draws: np.ndarray, patients: int) -> tuple[float, float]:
