@@ -1,35 +1,35 @@
 """The methods paragraph of a report."""
 
+from cardiac_seg.config.sections import LOSS_TITLES, Config
 from cardiac_seg.metrics.boundary import BAND_MM
 from cardiac_seg.metrics.statistics import LEVEL, RESAMPLES
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored
 from cardiac_seg.run.meta_folder import final_method, methods_of, read_choice
 
+TRAINING = ("epochs", "batch", "loss", "optimizer")  # of `_settings`: said once where shared
+TOLD_OTHERWISE = {  # keys that `_settings` puts into words, and those that change no result
+    *("train.epochs", "train.early_stopping", "train.batch_size", "train.loss"),
+    *("train.optimizer", "train.learning_rate", "train.schedule"),
+    *("train.workers", "train.tensorboard"),
+}
+
 
 def methods_paragraph(run: Run) -> str:
     """A methods paragraph, from the configuration and what the run chose."""
     config, split = run.config, run.split()
     count = split.subset.value_counts()
-    data, train, stacking = config.data, config.train, config.stacking
+    data, stacking = config.data, config.stacking
     kind = "phantom " if run.manifest.dataset.phantom else ""
     images = ", ".join([*(data.views if run.dataset.modality.views else []), *data.phases])
-    grid = f"{config.preprocess.size[0]} x {config.preprocess.size[1]} pixels"
-    spacing = config.preprocess.spacing
-    resampled = f"at {spacing:g} mm" if spacing else "by resizing the whole image"
-    members = [f"{m} ({_filters(config, m)} filters)" for m in config.members]
-    loss = {"dice_ce": "Dice plus cross-entropy", "ce": "cross-entropy"}
-    stop = f", early stopping after {train.early_stopping}" if train.early_stopping else ""
     lines = [
         f"{len(split)} {kind}patients of {run.dataset.title} ({images}) were split by patient "
         f"into {count.get('train', 0)} for training, {count.get('validation', 0)} for validation "
         f"and {count.get('test', 0)} for testing ({config.split.scheme} split, seed "
-        f"{config.split.seed}). Slices were brought to {grid} {resampled}, intensities clipped at "
-        f"percentiles {config.preprocess.clip[0]:g} and {config.preprocess.clip[1]:g} and "
-        f"normalised ({config.preprocess.normalize}).",
-        f"Networks: {', '.join(members)}; at most {train.epochs} epochs{stop}, batch "
-        f"{train.batch_size}, {loss.get(train.loss, train.loss)}, {train.optimizer} with learning "
-        f"rate {train.learning_rate:g} ({train.schedule}); {config.predict.checkpoint} weights.",
+        f"{config.split.seed}). {_preprocessing(config)}",
+        f"Networks: {', '.join(describe_members(config))}; "
+        + "".join(f"{text}; " for text in [_training(config)] if text)
+        + f"{config.predict.checkpoint} weights.",
     ]
     if len(config.members) > 1:
         lines.append(_stacking_methods(run, stacking))
@@ -77,8 +77,70 @@ def _deployed(deploy: str) -> str:
     return refit if deploy == "refit" else "the mean of the folds' networks"
 
 
-def _filters(config, member: str) -> int:
-    return config.networks[member].filters
+def describe_members(config: Config) -> list[str]:
+    """Each network's name with its size and the settings in which it differs from another."""
+    described, shared = [], _shared_settings(config)
+    for member in config.members:
+        filters = getattr(config.networks[member], "filters", None)
+        texts = [] if filters is None else [f"{filters} filters"]
+        settings = _settings(config.for_member(member))
+        texts += [text for key, text in settings.items() if key not in shared]
+        described.append(f"{member} ({'; '.join(texts)})" if texts else member)
+    return described
+
+
+def _preprocessing(config: Config) -> str:
+    """How images come to the networks; where that differs, `describe_members` says it."""
+    shared = _shared_settings(config)
+    grid = shared.get("grid", f"each network's grid and the maps to {_grid(config)}")
+    clipped = shared.get("clip", "clipped as is said of each network")
+    normalised = shared.get("normalize", "normalised as is said of each network")
+    return f"Slices were brought to {grid}, intensities {clipped} and {normalised}."
+
+
+def _training(config: Config) -> str:
+    """How the networks were trained, as far as that is the same for all."""
+    shared = _shared_settings(config)
+    return ", ".join(shared[key] for key in TRAINING if key in shared)
+
+
+def _shared_settings(config: Config) -> dict[str, str]:
+    """Those of `_settings` that all members have."""
+    settings = [_settings(config.for_member(member)) for member in config.members]
+    return {
+        key: text
+        for key, text in settings[0].items()
+        if all(others.get(key) == text for others in settings)
+    }
+
+
+def _settings(config: Config) -> dict[str, str]:
+    """What a configuration says of the images and the training of one network, in words."""
+    preprocess, train = config.preprocess, config.train
+    stop = f", early stopping after {train.early_stopping}" if train.early_stopping else ""
+    low, high = preprocess.clip
+    texts = {
+        "grid": _grid(config),
+        "clip": f"clipped at percentiles {low:g} and {high:g}",
+        "normalize": f"normalised ({preprocess.normalize})",
+        "epochs": f"at most {train.epochs} epochs{stop}",
+        "batch": f"batch {train.batch_size}",
+        "loss": LOSS_TITLES[train.loss],
+        "optimizer": f"{train.optimizer} with learning rate {train.learning_rate:g} "
+        f"({train.schedule})",
+    }
+    for section in ("augment", "train"):
+        for key, value in getattr(config, section).model_dump().items():
+            if f"{section}.{key}" not in TOLD_OTHERWISE:
+                texts[f"{section}.{key}"] = f"{section}.{key} {value}"
+    return texts
+
+
+def _grid(config: Config) -> str:
+    height, width = config.preprocess.size
+    spacing = config.preprocess.spacing
+    resampled = f"at {spacing:g} mm" if spacing else "by resizing the whole image"
+    return f"{height} x {width} pixels {resampled}"
 
 
 def _dimensions(run: Run) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.data.split import deployed_folds, fold_patients
+from cardiac_seg.report.methods import describe_members
 from cardiac_seg.report.results import results_table
 from cardiac_seg.run.describe import describe_input
 from cardiac_seg.run.folder import Run
@@ -21,9 +22,9 @@ def model_card(run: Run, folder: Path) -> str:
         run: A finished and analysed run.
         folder: Where it is exported to.
     """
-    networks = ", ".join(
-        f"{member} ({run.config.networks[member].filters} filters)" for member in run.config.members
-    )
+    networks = ", ".join(describe_members(run.config))
+    epochs = {run.config.for_member(member).train.epochs for member in run.config.members}
+    trained = f", {epochs.pop()} epochs" if len(epochs) == 1 else ""
     data = run.config.data
     place = folder.name if folder.is_absolute() else folder  # no path of this machine
     phantom = run.manifest.dataset.phantom
@@ -42,7 +43,7 @@ Research use only; not a medical device.
 
 **Input.** {run.dataset.modality.images}: {describe_input(run)}.
 
-**Method.** {networks}, {run.config.train.epochs} epochs, stacking scheme \
+**Method.** {networks}{trained}, stacking scheme \
 {run.config.stacking.scheme}; in use: {final_method(run)}. Weights are rounded to float16; the whole
 configuration: `config.yaml`.
 

@@ -54,7 +54,7 @@ def analyze_run(folder: Path, output: Path | None = None, overrides: Sequence[st
     measured = measure_run(run, measures_home(run, output))
     tables = build_tables(run, measured)
     tables["headline"] = headline_table(
-        tables["summary"], tables["clinical"], run.dataset.structures, run.config.seed
+        tables["summary"], tables["clinical"], run.dataset.anatomy, run.config.seed
     )
     verdicts, missing = text.verdicts(run, tables, shown), text.missing(run, tables, shown)
     methods = methods_paragraph(run)

@@ -28,6 +28,8 @@ from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.members.maps import read_maps
 from cardiac_seg.meta.learners.sklearn_check import check_kinds
 from cardiac_seg.report.ablation import ablate
+from cardiac_seg.report.model_card import model_card
+from cardiac_seg.run.open import open_run
 from tests.support.finished_runs import quick
 from tests.support.little_training import eagerly
 
@@ -173,6 +175,19 @@ def test_all_four_are_in_the_report(run):
     summary = pd.read_csv(tables / "summary.csv")
     assert {"three_layers", "naive_bayes", "naive_bayes_core", "mean"} <= set(summary.method)
     assert {"disc", "square"} <= set(summary.structure)
+
+
+def test_report_and_card_say_in_what_the_networks_differ(run):
+    told = (run / "analysis" / "summary_report.txt").read_text()
+    assert "brought to each network's grid and the maps to 32 x 32 pixels at 3 mm, inten" in told
+    differences = (
+        "unet_advanced (4 filters; 32 x 32 pixels at 3 mm; at most 1 epochs), deep_unet_improved "
+        "(4 filters; 32 x 32 pixels at 3 mm; at most 1 epochs), three_layers (8 filters; 64 x 64 "
+        "pixels at 2 mm; at most 3 epochs)"
+    )
+    assert f"Networks: {differences}; batch 4, Dice plus cross-entropy, adamw with" in told
+    card = model_card(open_run(run), run / "card")
+    assert f"**Method.** {differences}, stacking scheme" in card
 
 
 def test_the_learner_is_ablated_though_it_has_no_settings(run):

@@ -28,9 +28,10 @@ from cardiac_seg.config.sections.stacking import (
     RandomForest,
     Stacking,
 )
-from cardiac_seg.config.sections.train import Train
+from cardiac_seg.config.sections.train import LOSS_TITLES, Train
 
 __all__ = [
+    "LOSS_TITLES",
     "MEMBERS",
     "STAGES",
     "Augment",

@@ -15,6 +15,15 @@ from cardiac_seg.config.sections.section import (
     Whole,
 )
 
+LOSS_TITLES = {  # of the losses of members/losses.py, as reports print them
+    "dice_ce": "Dice plus cross-entropy",
+    "dice": "soft Dice loss",
+    "tversky": "Tversky loss",
+    "focal": "focal loss",
+    "ce": "cross-entropy",
+    "weighted_ce": "cross-entropy weighted by class",
+}
+
 
 class Train(Section):
     """How each network is fitted."""
