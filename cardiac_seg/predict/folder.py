@@ -111,7 +111,7 @@ def _predict_scan(
     seconds = round(time.perf_counter() - began, 2)
     measured = measure(scan, masks, predicted_dice, run.dataset, rate, seconds)
     if scan.frames > 1 and measured.lv_ml:
-        draw_curve(path_beside(output, files, "_curve.png"), measured)
+        draw_curve(path_beside(output, files, "_curve.png"), measured, run.dataset.anatomy)
     if wanted.overlay:
         shown = [(name, scan.image(k), masks[k]) for name, k in measured.shown.items()]
         with whole_file(path_beside(output, files, "_overlay.png")) as partial:

@@ -15,13 +15,11 @@ NATIVE = "Per patient, native grid, after postprocessing."
 POOLED = "Pooled over all test pixels, network grid, before postprocessing, as published."
 BAND = f"Band: within {BAND_MM:g} mm of a reference boundary"
 _OF_STACKS = {  # what is said where images are stacks of slices
-    "groups": " Base, mid and apex are thirds of the slices that hold LV in the reference.",
     "typical": "The median case of each group",
     "volumes": "volumes from voxels",
     "clinical": "Against the reference masks.",
 }
 _OF_PLANES = {
-    "groups": "",
     "typical": "The median case of each view and phase",
     "volumes": "volumes by biplane discs",
     "clinical": "Against the reference masks. Volumes are by the biplane method of discs, each "
@@ -32,7 +30,10 @@ _OF_PLANES = {
 
 
 def _words(dataset: Dataset) -> dict[str, str]:
-    return _OF_STACKS if dataset.modality.ndim == 3 else _OF_PLANES
+    stacks, cavity = dataset.modality.ndim == 3, dataset.anatomy.name("lv_cavity")
+    regions = f" Base, mid and apex are thirds of the slices that hold {cavity} in the reference."
+    words = _OF_STACKS if stacks else _OF_PLANES
+    return words | {"groups": regions if stacks and cavity else ""}
 
 
 def sections(dataset: Dataset) -> dict[str, tuple[str, str]]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from cardiac_seg.anatomy import Anatomy
 from cardiac_seg.metrics.statistics import bootstrap_means, interval
 from cardiac_seg.report.tables.columns import ENSEMBLE
 from cardiac_seg.run.folder import REFERENCE_MASKS
@@ -12,14 +13,14 @@ EF = "lv_ef_percent"
 
 
 def headline_table(
-    summary: pd.DataFrame, clinical: pd.DataFrame, structures: tuple[str, ...], seed: int
+    summary: pd.DataFrame, clinical: pd.DataFrame, anatomy: Anatomy, seed: int
 ) -> pd.DataFrame:
     """What a reader looks for first, of the ensemble, with 95 % intervals over patients.
 
     Args:
         summary: The table `summary`.
         clinical: The table `clinical`.
-        structures: In label order.
+        anatomy: The dataset's structures.
         seed: Of the bootstrap.
 
     Returns:
@@ -28,11 +29,12 @@ def headline_table(
     rows = []
     for metric, name in (("dice", "Dice"), ("hd95_mm", "HD95 (mm)")):
         scores = summary[(summary.method == ENSEMBLE) & (summary.metric == metric)]
-        scores = scores.set_index("structure").loc[[*structures, "mean"]]
+        scores = scores.set_index("structure").loc[[*anatomy.names, "mean"]]
         rows += [
             dict(zip(COLUMNS, (name, s, r.mean, r.low, r.high, r.patients), strict=True))
             for s, r in zip(scores.index, scores.itertuples(), strict=True)
         ]
+    cavity = anatomy.name("lv_cavity")
     errors = ejection_fraction_errors(clinical)
     if len(errors):
         columns = np.column_stack([errors, np.abs(errors)])
@@ -41,7 +43,7 @@ def headline_table(
             low, high = interval(draws[:, i]) or (np.nan, np.nan)
             value = columns[:, i].mean()
             rows.append(
-                dict(zip(COLUMNS, (name, "LV", value, low, high, len(errors)), strict=True))
+                dict(zip(COLUMNS, (name, cavity, value, low, high, len(errors)), strict=True))
             )
     return pd.DataFrame(rows, columns=COLUMNS)
 

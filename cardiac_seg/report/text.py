@@ -167,6 +167,7 @@ def _missing_indices(run: Run, tables: dict) -> list[str]:
         lines.append("No heart rate in the data: no cardiac output.")
     if run.dataset.modality.ndim == 2:
         agreement = tables["agreement"]
+        cavity = run.dataset.anatomy.name("lv_cavity")
         volume_methods = clinical.groupby(["patient", "method"]).volume_method.first().unstack()
         reference = volume_methods[REFERENCE_MASKS]
         for volume_method, count in reference[reference != "biplane"].value_counts().items():
@@ -174,7 +175,7 @@ def _missing_indices(run: Run, tables: dict) -> list[str]:
         if differ := int((volume_methods[ENSEMBLE] != reference).sum()):
             lines.append(
                 f"{differ} patients: the ensemble's volumes come by another method than the "
-                "reference's (a view without LV), so they are left out of the agreement."
+                f"reference's (a view without {cavity}), so they are left out of the agreement."
             )
         if cases.recorded_ef.isna().all():
             lines.append("No recorded EF in the data: no oracle row.")

@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -9,10 +10,13 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.axes import Axes
 
+from cardiac_seg.anatomy import Anatomy, Structure
 from cardiac_seg.data.modality import MRI
 from cardiac_seg.predict.predictor import even_batches
 from cardiac_seg.predict.scans import find_scans
+from cardiac_seg.predict.volume_curve import draw_curve
 from cardiac_seg.system.errors import UserError
 from tests.support.scans import PLACE, RADII, of, predict, save, stack, summary, without_spacing
 from tests.support.stub_run import SPACING
@@ -61,6 +65,23 @@ def test_a_cine_finds_ed_and_es(mri_run, tmp_path):
     assert curve["lv_ml"] == pytest.approx([of(planes) for planes in cine])
     for picture in ("a_4d_curve.png", "a_4d_overlay.png"):
         assert (tmp_path / "out" / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_curve_has_the_name_and_the_colour_of_the_datasets_cavity(tmp_path, monkeypatch):
+    colours, labels, plot = [], [], Axes.plot
+
+    def spy(axes, *values, **style):
+        colours.append(style["color"])
+        return plot(axes, *values, **style)
+
+    monkeypatch.setattr(Axes, "plot", spy)
+    monkeypatch.setattr(Axes, "set_ylabel", lambda axes, label: labels.append(label))
+    anatomy = Anatomy((Structure("wall"), Structure("blood pool", "lv_cavity", "#123456")))
+    measured = SimpleNamespace(
+        times_ms=None, frames=3, lv_ml=[90.0, 40.0, 80.0], shown={"ED": 0, "ES": 1}
+    )
+    draw_curve(tmp_path / "curve.png", measured, anatomy)
+    assert colours == ["#123456", "black", "black"] and labels == ["blood pool volume in mL"]
 
 
 def test_what_is_asked_for_is_written_beside_the_mask(mri_run, tmp_path):

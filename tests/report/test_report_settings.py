@@ -1,14 +1,19 @@
 """The section `report` of the configuration, and what a page says first."""
 
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 import yaml
 
 import analyze_results
+from cardiac_seg.anatomy import Anatomy, Structure
 from cardiac_seg.config.loading import load_config
+from cardiac_seg.data.acdc import ACDC
+from cardiac_seg.report.captions import captions
 from cardiac_seg.report.headline import headline_table
+from cardiac_seg.report.shown import methods_shown
 from cardiac_seg.run.open import open_run
 from cardiac_seg.system.errors import UserError
 from tests.support.analyses import analyze, table
@@ -147,5 +152,30 @@ def test_a_dataset_without_an_ejection_fraction_has_none_on_the_first_screen():
     rows = [("ensemble", *both, 0.9, 0.8, 1.0, 3) for both in metrics]
     columns = ["method", "structure", "metric", "mean", "low", "high", "patients"]
     clinical = pd.DataFrame(columns=["patient", "method", "volume_method", "index", "value"])
-    found = headline_table(pd.DataFrame(rows, columns=columns), clinical, ("a",), seed=0)
+    found = headline_table(
+        pd.DataFrame(rows, columns=columns), clinical, Anatomy((Structure("a"),)), seed=0
+    )
     assert found.measure.unique().tolist() == ["Dice", "HD95 (mm)"]
+
+
+def test_the_cavity_is_called_as_the_dataset_calls_it(echo):
+    anatomy = Anatomy((Structure("wall", "myocardium"), Structure("blood pool", "lv_cavity")))
+    names = [(s, m) for s in (*anatomy.names, "mean") for m in ("dice", "hd95_mm")]
+    rows = [("ensemble", *both, 0.9, 0.8, 1.0, 2) for both in names]
+    columns = ["structure", "metric", "mean", "low", "high", "patients"]
+    clinical = pd.DataFrame(
+        [
+            (patient, method, "voxels", "lv_ef_percent", value)
+            for patient in ("a", "b")
+            for method, value in (("ensemble", 61.0), ("reference", 60.0))
+        ],
+        columns=["patient", "method", "volume_method", "index", "value"],
+    )
+    summary = pd.DataFrame(rows, columns=["method", *columns])
+    table = headline_table(summary, clinical, anatomy, seed=0).set_index("measure")
+    assert table.structure["EF, bias (points)"] == "blood pool"
+    assert table.value["EF, bias (points)"] == 1
+    caption = captions(replace(ACDC, anatomy=anatomy), methods_shown(echo))["dice_groups"][2]
+    assert "slices that hold blood pool in the reference" in caption
+    bare = replace(ACDC, anatomy=Anatomy((Structure("wall"),)))
+    assert "Base" not in captions(bare, methods_shown(echo))["dice_groups"][2]
