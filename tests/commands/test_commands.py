@@ -1,6 +1,5 @@
 """The commands: one file each, answered at once, the same from script, module and console."""
 
-import re
 import subprocess
 import sys
 from importlib import import_module
@@ -60,12 +59,3 @@ def test_no_command_and_an_unknown_one_are_refused(capsys):
         with pytest.raises(SystemExit) as ended:
             main(argv)
         assert ended.value.code == 2
-
-
-def test_the_training_script_lists_the_stages_that_run_and_where_they_lie():
-    listed = re.findall(r"^  (\w+) +.* -> .* (pipeline/\w+\.py)$", train_ensemble.__doc__, re.M)
-    for name, path in listed:
-        assert f"def {name}(" in (REPO / "cardiac_seg" / path).read_text()
-    code = (REPO / "cardiac_seg" / "pipeline" / "stages.py").read_text().partition("def ")[2]
-    called = re.findall(r"    (?:\w+ = )?(\w+)\(run\b", code)
-    assert len(listed) == 6 and {name for name, _ in listed} <= set(called)

@@ -48,7 +48,7 @@ def test_results_are_one_row_per_method_beside_the_published_ones(analysed, caps
     assert "- secondary: HD95, " in own
     assert sum("(chosen)" in row[0] for row in methods) == 1
     mean = dict(zip(head, next(row for row in methods if "mean" in row[0]), strict=True))
-    assert mean["LV"] == f"{scores['mean']['dice_native_per_patient']['LV']:.3f}".lstrip("0")
+    assert mean["LV"] == f"{scores['mean']['dice_native_per_patient']['LV']:.3f}"
     assert "--config" in own
     assert "nnU-Net" in published
 

@@ -1,6 +1,7 @@
 """The documentation against the code: generated parts, paths, commands, options, keys and links."""
 
 import argparse
+import ast
 import importlib.util
 import io
 import re
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from cardiac_seg.commands import COMMANDS
-from cardiac_seg.config.sections import Config
+from cardiac_seg.config.sections import STAGES, Config
 from cardiac_seg.run.formats import FORMAT
 from cardiac_seg.version import __version__
 
@@ -197,6 +198,39 @@ def prose_of(path: Path) -> str:
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     prose = " ".join(token.string.strip("# ") for token in tokens if token.type in kinds)
     return " ".join(re.sub(r"`[^`\n]+`", "", prose).split())
+
+
+def test_the_stages_are_listed_in_the_order_in_which_they_run():
+    stages = ast.parse(text_of("cardiac_seg/pipeline/stages.py"))
+    bodies = {node.name: node for node in stages.body if isinstance(node, ast.FunctionDef)}
+
+    def calls(name: str) -> list[str]:
+        """The functions called, in order; what a function of this module calls instead of it."""
+        nodes = [node for node in ast.walk(bodies[name]) if isinstance(node, ast.Call)]
+        nodes = [node for node in nodes if isinstance(node.func, ast.Name)]
+        named = [node.func.id for node in sorted(nodes, key=lambda node: node.lineno)]
+        return [step for n in named for step in (calls(n) if n in bodies else [n])]
+
+    steps = re.findall(r"^  (\w+) +.+ (pipeline/\w+\.py)$", text_of("train_ensemble.py"), re.M)
+    names = [name for name, _ in steps]
+    assert [name for name in calls("run_stages") if name in names] == names
+    imported = {
+        alias.name: f"{node.module.removeprefix('cardiac_seg.').replace('.', '/')}.py"
+        for node in stages.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert dict(steps) == {name: imported[name] for name in names}
+    of_pipeline = {name for name, file in imported.items() if file.startswith("pipeline/")}
+    assert of_pipeline - {"Prepared", "repair"} == set(names)
+
+    rows = re.findall(
+        r"^\| (?:`(\w+)`)? ?\| (`.+`) \| .+ \| `cardiac_seg/(pipeline/\w+\.py)` \|$",
+        text_of("docs/architecture.md"),
+        re.M,
+    )
+    assert [(n, file) for _, row, file in rows for n in re.findall(r"`(\w+)`", row)] == steps
+    assert tuple(stage for stage, _, _ in rows if stage) == STAGES
 
 
 def test_version_and_format_are_those_of_the_code():

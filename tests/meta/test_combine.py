@@ -14,7 +14,7 @@ GRID = Grid((1, 2), (1, 2), (1, 2), (1.0, 1.0))
 FEATURES = FeatureSet(
     MEMBERS, ("background", "a"), ("probability", "entropy", "confidence", "margin"), (2.0,)
 )
-# Two pixels: the members agree and are sure of the first.
+# Two pixels: the members agree and are certain of the first.
 ONE = np.array([[[[1.0, 0.0], [0.75, 0.25]]]], np.float16)
 TWO = np.array([[[[1.0, 0.0], [0.25, 0.75]]]], np.float16)
 

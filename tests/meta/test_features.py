@@ -61,7 +61,9 @@ def test_probability_is_what_each_member_gives_each_class():
     ("probabilities", "expected"),
     [([0.25] * 4, 1), ([0, 1, 0, 0], 0), ([0, 0.5, 0, 0.5], 0.5)],
 )
-def test_entropy_runs_from_a_sure_zero_to_a_uniform_one(probabilities, expected):
+def test_entropy_runs_from_zero_for_a_certain_pixel_to_one_for_a_uniform_one(
+    probabilities, expected
+):
     found = of_pixel(probabilities, SURE_RV)
     assert found["entropy: unet_advanced"] == pytest.approx(expected, abs=1e-6)
     assert found["entropy: deep_unet_improved"] == pytest.approx(0, abs=1e-6)

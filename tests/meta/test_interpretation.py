@@ -1,4 +1,4 @@
-"""What learners change, how sure they are, and which features they need."""
+"""What learners change, their confidence, and which features they need."""
 
 from types import SimpleNamespace
 
@@ -44,7 +44,7 @@ def test_a_maskthat_equals_the_meanchanges_nothing():
 
 
 def test_calibration_counts_of_three_pixels():
-    """Confidence 0.62 lies in bin 9 of 15, and a sure 1 in the last."""
+    """Confidence 0.62 lies in bin 9 of 15, and a confidence of 1 in the last."""
     probabilities = np.array([[0.62, 0.38], [0.38, 0.62], [0.0, 1.0]])
     counts = count_calibration(probabilities, np.array([0, 0, 1]))
     bins = np.array(counts["bins"])
@@ -62,7 +62,7 @@ def test_calibration_counts_of_three_pixels():
     assert summary["observed"] == pytest.approx([2 / 3, 1 / 3])
 
 
-def test_who_is_right_as_often_as_sure_has_no_error():
+def test_confidence_that_equals_accuracy_has_no_error():
     """Of 100 pixels with confidence c, 100 c are right; each c in its own bin."""
     confidence = np.repeat([0.55, 0.75, 0.95], 100)
     labels = np.concatenate([np.arange(100) >= right for right in (55, 75, 95)]).astype(int)
@@ -73,7 +73,7 @@ def test_who_is_right_as_often_as_sure_has_no_error():
     assert summary["predicted"] == pytest.approx(summary["observed"])
 
 
-def test_always_sure_and_half_wrong_is_an_error_of_a_half():
+def test_full_confidence_that_is_half_wrong_has_an_error_of_a_half():
     probabilities = np.tile([1.0, 0.0, 0.0], (10, 1))
     summary = calibration_summary(count_calibration(probabilities, np.arange(10) % 2))
     assert summary["expected_calibration_error"] == 0.5

@@ -12,7 +12,7 @@ from cardiac_seg.meta.sampling import contested, draw_pixels
 
 
 def members(mask, classes=3):
-    """Two members that are sure of one mask."""
+    """Two members that are certain of one mask."""
     return np.stack([np.eye(classes, dtype=np.float16)[mask]] * 2)
 
 

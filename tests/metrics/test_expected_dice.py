@@ -9,7 +9,7 @@ from cardiac_seg.metrics.expected_dice import expected_dice, fit_predicted_dice,
 EXACT = {"optimism": 0.0, "review_below": 0.5}
 
 
-def test_a_sure_mask_has_all_of_its_dice_and_an_absent_structure_none():
+def test_a_certain_mask_has_all_of_its_dice_and_an_absent_structure_none():
     sure = np.eye(3, dtype=np.float32)[[0, 1, 1, 0]]
     assert expected_dice(sure).tolist() == [1, 0]
     assert predicted_dice(sure, EXACT) == 0.5

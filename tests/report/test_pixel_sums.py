@@ -21,7 +21,7 @@ def calibration_of(probability, label):
 
 
 def test_calibration_has_intervals_over_patients():
-    # Two patients of 10 pixels in one bin: one calibrated, one sure and wrong in half of them.
+    # Two patients of 10 pixels in one bin: one calibrated, one certain and wrong in half of them.
     bins = np.zeros((2, 2, BINS, 3))
     bins[0, :, -1], bins[1, :, -1] = (10, 10, 10), (10, 10, 5)
     brier = np.array([[0.0, 0.0], [10.0, 10.0]])

@@ -20,7 +20,7 @@ from tests.support.dicom_files import (
 from tests.support.dicom_stacks import all_phases, one_series_a_slice, read_folder
 
 
-def test_a_series_a_slice_is_one_stack(heart, stack, tmp_path):
+def test_one_series_per_slice_is_one_stack(heart, stack, tmp_path):
     series = read_folder(write_stack(tmp_path, heart[0], one_series_a_slice))
     assert np.array_equal(all_phases(series), all_phases(stack))
 

@@ -82,7 +82,7 @@ def test_another_reader_sees_the_masks(heart, segmentation_file):
     assert np.array_equal(pixels, expected)
 
 
-def test_a_segmentation_over_one_series_a_slice(heart, tmp_path):
+def test_a_segmentation_over_one_series_per_slice(heart, tmp_path):
     series = read_folder(write_stack(tmp_path / "stack", heart[0], one_series_a_slice))
     assert write_seg(tmp_path / "seg.dcm", heart[1], series, 2, HEART, "net")
     segmentation = dcmread(tmp_path / "seg.dcm")
