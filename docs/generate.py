@@ -25,9 +25,9 @@ from cardiac_seg.config.registry import CORE_FEATURES, FEATURES, NETWORKS
 from cardiac_seg.config.sections import Config, Stacking
 from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.meta.methods import MEAN, Method, list_methods
-from cardiac_seg.report.numbers import plain_number, plain_with_interval
 from cardiac_seg.report.results import MethodScores, methods_table, published_table, remark_lines
 from cardiac_seg.run.formats import read_stored
+from cardiac_seg.system.numbers import plain_number, plain_with_interval
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/results.md", "docs/configuration.md")

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from cardiac_seg.metrics.expected_dice import fit_predicted_dice
-from cardiac_seg.run.metrics_file import brackets
+from cardiac_seg.run.metrics_file import bounds_text
 from cardiac_seg.system.log import log
 
 
@@ -37,7 +37,7 @@ def choose_method(
             control,
             best,
             gains[best]["difference"],
-            brackets(gains[best]["interval_95"], "+"),
+            bounds_text(gains[best]["interval_95"], "+"),
         )
     dice = {method: summary[method]["mean_foreground_dice"] for method in gains}
     return max(shown, key=dice.__getitem__, default=control), True

@@ -14,7 +14,6 @@ from cardiac_seg.pipeline.cross_fit import DEVELOPMENT, cross_fit, fit_on
 from cardiac_seg.pipeline.development import draw_samples, folds_of
 from cardiac_seg.pipeline.scores import score
 from cardiac_seg.report.development import development_scores, wide
-from cardiac_seg.report.numbers import plain_interval, plain_number
 from cardiac_seg.report.tables.comparisons import compare
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored_table
@@ -23,6 +22,7 @@ from cardiac_seg.run.open import open_run
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import bar, log
+from cardiac_seg.system.numbers import plain_interval, plain_number
 
 ABLATION = "ablation"  # the folder of the variants' scores
 LEARNER_KEYS = {  # of a learner's own settings: the factors that vary them, the variant's name

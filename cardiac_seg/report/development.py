@@ -13,13 +13,13 @@ from cardiac_seg.metrics.patient_means import average_cases
 from cardiac_seg.pipeline.cross_fit import cross_fitted_scores
 from cardiac_seg.pipeline.measure import native_entropy
 from cardiac_seg.pipeline.scores import cases_with_maps
-from cardiac_seg.report.numbers import plain_interval, plain_number
 from cardiac_seg.report.tables.comparisons import compare
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import control_of, plain_combiner, read_interpretation, read_steps
 from cardiac_seg.run.open import open_run
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
+from cardiac_seg.system.numbers import plain_interval, plain_number
 
 WHAT = "Dice per patient on the native grid, development patients, cross-fitted where fitted"
 WORST = 10

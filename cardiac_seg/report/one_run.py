@@ -11,7 +11,6 @@ from cardiac_seg.report import text
 from cardiac_seg.report.drawings import draw_all, run_drawings
 from cardiac_seg.report.headline import headline_table
 from cardiac_seg.report.methods import methods_paragraph
-from cardiac_seg.report.numbers import plain_text
 from cardiac_seg.report.page import page
 from cardiac_seg.report.pictures import draw_cases
 from cardiac_seg.report.published import (
@@ -33,6 +32,7 @@ from cardiac_seg.run.open import open_run
 from cardiac_seg.run.scored_cases import score_again
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
+from cardiac_seg.system.numbers import plain_text
 
 
 def analyze_run(folder: Path, output: Path | None = None, overrides: Sequence[str] = ()) -> str:

@@ -12,7 +12,6 @@ from cardiac_seg.config.loading import load_config
 from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.drawing.styles import METRIC_NAMES
 from cardiac_seg.meta.methods import Method, list_methods
-from cardiac_seg.report.numbers import p_equation, plain_number, plain_with_interval
 from cardiac_seg.report.one_run import open_finished
 from cardiac_seg.report.published import quantities
 from cardiac_seg.report.tables.columns import RECORDED_EF
@@ -20,6 +19,7 @@ from cardiac_seg.run.folder import REFERENCE_MASKS, Run
 from cardiac_seg.run.formats import read_stored, read_stored_table
 from cardiac_seg.run.meta_folder import final_method
 from cardiac_seg.run.open import shared_settings
+from cardiac_seg.system.numbers import p_equation, plain_number, plain_with_interval
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 POOLED = "pooled"  # headed with the number of classes

@@ -8,11 +8,11 @@ import pandas as pd
 from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.drawing.styles import METRIC_NAMES
 from cardiac_seg.report.captions import sections
-from cardiac_seg.report.numbers import number_text
 from cardiac_seg.report.page import page
 from cardiac_seg.report.shown import Shown
 from cardiac_seg.report.tables.columns import ENSEMBLE
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
+from cardiac_seg.system.numbers import number_text
 
 FAILED_BELOW = 0.5  # Dice of a structure: the case is listed as a failure
 

@@ -16,15 +16,6 @@ from cardiac_seg.report.captions import NOT_INDEPENDENT
 from cardiac_seg.report.drawings import Drawing, draw_all
 from cardiac_seg.report.figures.runs import run_dots
 from cardiac_seg.report.methods import methods_paragraph
-from cardiac_seg.report.numbers import (
-    interval_text,
-    number_text,
-    p_equation,
-    p_text,
-    plain_interval,
-    plain_number,
-    plain_text,
-)
 from cardiac_seg.report.one_run import (
     measures_home,
     open_finished,
@@ -47,6 +38,15 @@ from cardiac_seg.run.open import LOCAL_KEYS
 from cardiac_seg.system.atomic import whole_file, write_json, write_text
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import log
+from cardiac_seg.system.numbers import (
+    interval_text,
+    number_text,
+    p_equation,
+    p_text,
+    plain_interval,
+    plain_number,
+    plain_text,
+)
 
 METRICS = ("dice", "hd95_mm", "band_ece")
 

@@ -5,13 +5,13 @@ import pandas as pd
 
 from cardiac_seg.drawing.styles import METRIC_NAMES
 from cardiac_seg.metrics.indices import possible_indices
-from cardiac_seg.report.numbers import interval_text, number_text, p_equation, p_text
 from cardiac_seg.report.page.page import Verdict
 from cardiac_seg.report.shown import Shown
 from cardiac_seg.report.tables.columns import ENSEMBLE, RECORDED_EF
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
 from cardiac_seg.run.meta_folder import calibrated_control, final_method, read_choice
 from cardiac_seg.run.scored_cases import read_test_cases
+from cardiac_seg.system.numbers import interval_text, number_text, p_equation, p_text
 
 STATUS = {"better": "good", "worse": "bad", "not shown": "open"}
 MIN_PATIENTS = 6  # below, no signed-rank test can reach 0.05

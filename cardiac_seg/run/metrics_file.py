@@ -3,6 +3,7 @@
 from pydantic import ValidationError
 
 from cardiac_seg.run.stored import Metrics
+from cardiac_seg.system.numbers import plain_interval, plain_number
 
 
 def scores_usable(metrics: object, control: str, methods: list[str]) -> bool:
@@ -30,16 +31,18 @@ def score_table(metrics: dict, subset: str) -> str:
     lines = []
     for name, scores in methods.items():
         values = [scores["dice_native_per_patient"][s] for s in structures]
-        line = f"{name:<25}" + "".join(f"{v:7.3f}" for v in values)
-        line += f"{scores['mean_foreground_dice']:8.4f} "
-        line += f"{brackets(scores['interval_95']['mean_foreground_dice'], ''):<18}"
+        line = f"{name:<25}" + "".join(f"{plain_number(v, 3):>7}" for v in values)
+        line += f"{plain_number(scores['mean_foreground_dice'], 4):>8} "
+        line += f"{bounds_text(scores['interval_95']['mean_foreground_dice']):<18}"
         if against := scores.get(f"against_{control}"):
-            line += f"{against['difference']:+.4f} {brackets(against['interval_95'], '+')}"
+            difference = plain_number(against["difference"], 4, "+")
+            line += f"{difference} {bounds_text(against['interval_95'], '+')}"
         lines.append(line.rstrip())
     by = {"config": "the config"}.get(metrics["chosen_by"], "cross-fitted development patients")
     return "\n".join([title, head.rstrip(), *lines, f"chosen by {by}: {metrics['final_method']}"])
 
 
-def brackets(bounds: list[float] | None, sign: str) -> str:
-    """An interval as text, with `sign` of the format of its numbers."""
-    return "[undefined]" if bounds is None else f"[{bounds[0]:{sign}.3f}, {bounds[1]:{sign}.3f}]"
+def bounds_text(bounds: list[float] | None, sign: str = "") -> str:
+    """An interval of `metrics.json`, null where undefined, as text; `sign` of its numbers."""
+    low, high = bounds or (None, None)
+    return plain_interval(low, high, 3, sign)

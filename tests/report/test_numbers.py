@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cardiac_seg.report.numbers import interval_text, number_text, plain_interval, plain_text
 from cardiac_seg.report.page.page import table_cells
+from cardiac_seg.system.numbers import interval_text, number_text, plain_interval, plain_text
 
 PAIRS = [(-0.0123, -0.02, 0.004), (0.5, 0.25, 0.75), (-0.00001, -0.1, -0.00001)]
 

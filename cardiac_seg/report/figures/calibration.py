@@ -16,7 +16,7 @@ from cardiac_seg.report.figures.elements import (
     select_rows,
     select_value,
 )
-from cardiac_seg.report.numbers import number_text
+from cardiac_seg.system.numbers import number_text
 
 
 def reliability_diagrams(

@@ -23,8 +23,8 @@ from matplotlib.ticker import MaxNLocator
 
 from cardiac_seg.drawing.styles import GUIDE, style_of
 from cardiac_seg.meta.methods import Method
-from cardiac_seg.report.numbers import number_text
 from cardiac_seg.system.atomic import whole_file
+from cardiac_seg.system.numbers import number_text
 
 SINGLE_MM, DOUBLE_MM = 84.0, 175.0  # one column of a page, and both
 SINGLE, DOUBLE = SINGLE_MM / 25.4, DOUBLE_MM / 25.4

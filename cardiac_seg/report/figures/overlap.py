@@ -27,7 +27,7 @@ from cardiac_seg.report.figures.elements import (
     select_rows,
     text_beside,
 )
-from cardiac_seg.report.numbers import interval_text, number_text
+from cardiac_seg.system.numbers import interval_text, number_text
 
 
 def confusion_matrices(

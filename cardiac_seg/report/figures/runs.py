@@ -12,7 +12,7 @@ from cardiac_seg.report.figures.elements import (
     select_rows,
     text_beside,
 )
-from cardiac_seg.report.numbers import interval_text, number_text
+from cardiac_seg.system.numbers import interval_text, number_text
 
 
 def run_dots(runs: pd.DataFrame, methods: dict[str, list[Method]]) -> Figure | None:

@@ -13,11 +13,11 @@ from cardiac_seg.members.maps import read_maps
 from cardiac_seg.meta.methods import Method, names_of
 from cardiac_seg.pipeline.patient_measures import PatientMeasures
 from cardiac_seg.report.figures.elements import DOUBLE, SMALL
-from cardiac_seg.report.numbers import number_text
 from cardiac_seg.report.pictures import read_case_masks
 from cardiac_seg.report.tables.columns import ENSEMBLE
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
 from cardiac_seg.run.scored_cases import read_test_cases
+from cardiac_seg.system.numbers import number_text
 
 HEIGHT = 300  # pixels of one tile
 

@@ -19,7 +19,7 @@ from cardiac_seg.report.figures.elements import (
     select_rows,
     text_beside,
 )
-from cardiac_seg.report.numbers import interval_text, number_text, p_text
+from cardiac_seg.system.numbers import interval_text, number_text, p_text
 
 
 def forest_plot(comparisons: pd.DataFrame, methods: list[Method]) -> Figure | None:

@@ -12,7 +12,7 @@ from cardiac_seg.report.figures.elements import (
     select_rows,
     select_value,
 )
-from cardiac_seg.report.numbers import number_text
+from cardiac_seg.system.numbers import number_text
 
 
 def quality_scatter(quality: pd.DataFrame, quality_agreement: pd.DataFrame) -> Figure | None:

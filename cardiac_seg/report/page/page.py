@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from cardiac_seg.report.numbers import UNDEFINED, shared_digits, table_number
 from cardiac_seg.system.atomic import write_text
 from cardiac_seg.system.errors import UserError
+from cardiac_seg.system.numbers import UNDEFINED, shared_digits, table_number
 
 PAGE_BYTES = 15_000_000
 TEXT_BYTES = 2_000_000  # of it, for all that is no picture

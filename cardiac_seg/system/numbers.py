@@ -1,17 +1,14 @@
-"""How numbers are written: one way on the page and in figures, one in plain text.
+"""How numbers are written: one way on the page and in figures, one in plain text and logs.
 
 A leading zero everywhere; undefined is never 0. Sentences are written once, as the page shows them;
 `plain_text` makes them plain.
 """
-
-import re
 
 import numpy as np
 import pandas as pd
 
 UNDEFINED, MINUS, THIN_SPACE = "–", "−", "\u202f"
 SMALLEST_P = 0.001
-_INTERVAL = re.compile(r"\[([+-]?[\d.]+), ([+-]?[\d.]+)\]")
 
 
 def plain_number(value: float | None, digits: int, sign: str = "", undefined: str = "") -> str:
@@ -28,9 +25,9 @@ def plain_number(value: float | None, digits: int, sign: str = "", undefined: st
     return f"{value:{sign}z.{digits}f}"
 
 
-def plain_interval(low: float, high: float, digits: int, sign: str = "") -> str:
+def plain_interval(low: float | None, high: float | None, digits: int, sign: str = "") -> str:
     """`[0.684, 0.775]`, or that there is no interval."""
-    if pd.isna(low) or pd.isna(high):
+    if low is None or high is None or pd.isna(low) or pd.isna(high):
         return "[no interval]"
     return f"[{plain_number(low, digits, sign)}, {plain_number(high, digits, sign)}]"
 
@@ -47,8 +44,7 @@ def plain_with_interval(
 
 def plain_text(sentence: str) -> str:
     """A sentence of the page as plain text: its numbers in ASCII, as those above write them."""
-    sentence = sentence.replace(f"[{UNDEFINED}]", "[no interval]").replace(MINUS, "-")
-    return _INTERVAL.sub(r"[\1 \2]", sentence)
+    return sentence.replace(f"[{UNDEFINED}]", "[no interval]").replace(MINUS, "-")
 
 
 def number_text(
