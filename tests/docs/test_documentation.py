@@ -32,7 +32,7 @@ OTHER_OPTIONS = {"--only"}
 FORMER_WORDS = (
     r"\bgates?\b|\btempered\b|\bexaminations?\b|\bsurer?\b|\bthe bit about\b|\bis told\b"
     r"|\ba (?:row|model|line) an? \w+|\bone (?!at|with|is|in|of)\w+ an? \w+"
-    r"|\bpixels a (?!case|leaf)\w+|\bother work\b|\bhere allows\b|\bfound in review\b"
+    r"|\bpixels a (?!case|leaf)\w+|\bother work\b|\ballows here\b|\bfound in review\b"
 )
 # These name what earlier formats held.
 READERS_OF_FORMER_WORDS = ("run/formats.py", "config/loading.py", "config/registry.py")
