@@ -52,6 +52,14 @@ class _Loader(yaml.SafeLoader):
             raise yaml.composer.ComposerError(None, None, problem, mark)
         return super().compose_node(parent, index)
 
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value]
+        for at, (key, _) in enumerate(node.value):
+            if key.value in keys[:at]:
+                problem = f"the key {key.value!r} is there twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+        return super().construct_mapping(node, deep)
+
 
 def read_yaml(path: Path) -> dict:
     """Reads a YAML file of sections.
@@ -71,7 +79,8 @@ def read_yaml(path: Path) -> dict:
         what = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise UserError(f"{path}: {where}not valid YAML ({what})") from None
     if not isinstance(values, dict):
-        raise UserError(f"{path}: expected sections with keys, found {type(values).__name__}")
+        kind = "an empty file" if values is None else type(values).__name__
+        raise UserError(f"{path}: expected sections with keys, found {kind}")
     return values
 
 
@@ -82,6 +91,8 @@ def _read_with_base(path: Path) -> dict:
         if not isinstance(base_name, str):
             raise UserError(f"{chain[-1]}: extends: {base_name!r} is not a file name")
         base = chain[-1].parent / base_name
+        if not base.is_file():
+            raise UserError(f"{chain[-1]}: extends: {base} is no file; check the path")
         if base.resolve() in [file.resolve() for file in chain]:
             names = " extends ".join(file.name for file in (*chain, base))
             raise UserError(f"{path}: a circle: {names}; one of them must stand alone")

@@ -166,10 +166,13 @@ def read_maps(
         with np.load(path, allow_pickle=False) as stored:
             metadata = json.loads(str(stored["about"]))
             grid = Grid(**{key: tuple(value) for key, value in metadata["grid"].items()})
-            image = GridImage(stored["image"], metadata["mean"], metadata["std"], grid)
+            scale = float(metadata["mean"]), float(metadata["std"])
+            image = GridImage(stored["image"], *scale, grid)
             made_by = _provenance(metadata, members, trained_on)
             maps = {m: MemberMap(stored[m], made_by[m]) for m in members}
-            return CaseMaps(path.stem, maps, image, stored["label"])
+            case = CaseMaps(path.stem, maps, image, stored["label"])
+            _check_arrays(case)
+            return case
     except FileNotFoundError:
         raise UserError(f"{path}: missing; run train_ensemble.py --resume on this run") from None
     except Exception as error:  # zipfile, zlib and numpy let many kinds through
@@ -205,15 +208,31 @@ def stored_members(path: Path, fold: str) -> list[str]:
         raise UserError(f"{path}: damaged ({error}); delete it and resume the run") from None
 
 
+def _check_arrays(maps: CaseMaps) -> None:
+    """Raises ValueError for arrays that do not belong together."""
+    shape = (len(maps.image.pixels), *maps.grid.size)
+    for name, array in (("image", maps.image.pixels), ("label", maps.reference)):
+        if array.shape != shape or array.dtype != np.uint8:
+            raise ValueError(
+                f"{name} of shape {array.shape}, {array.dtype}; expected {shape}, uint8"
+            )
+    for member, probabilities in maps.probabilities.items():
+        if probabilities.shape[:-1] != shape or probabilities.dtype != np.float16:
+            raise ValueError(f"{member}: shape {probabilities.shape}; expected {shape} and classes")
+        if not np.isfinite(probabilities).all():
+            raise ValueError(f"{member}: probabilities that are no numbers")
+
+
 def _provenance(metadata: dict, members: list[str], trained_on: TrainedOn) -> dict[str, Provenance]:
     """Member -> who made its map, also from a file of format 1."""
     if "provenance" not in metadata:
         fold = metadata["part"]
         return dict.fromkeys(members, Provenance(fold, trained_on(fold)))
-    made_by = {member: metadata["provenance"][member] for member in members}
-    return {
-        member: Provenance(
-            one["fold"], None if one["trained_on"] is None else frozenset(one["trained_on"])
-        )
-        for member, one in made_by.items()
-    }
+    made_by = {}
+    for member in members:
+        fold, seen = (metadata["provenance"][member][key] for key in ("fold", "trained_on"))
+        known = seen is None or (isinstance(seen, list) and all(isinstance(p, str) for p in seen))
+        if not isinstance(fold, str) or not known:
+            raise ValueError(f"{member}: a fold {fold!r} trained on {seen!r}")
+        made_by[member] = Provenance(fold, None if seen is None else frozenset(seen))
+    return made_by

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from cardiac_seg.data.case import CaseFile
+from cardiac_seg.data.split import fold_patients, stacking_folds
+from cardiac_seg.grid.cache import Cache, CachedCase
 from cardiac_seg.members.maps import CaseMaps, check_unseen
 from cardiac_seg.meta.fit import Sample, draw_sample
-from cardiac_seg.pipeline.maps import read_case_maps, unseen_cases
 from cardiac_seg.pipeline.prepare import Prepared
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import plain_combiner
+from cardiac_seg.run.provenance import read_case_maps
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import bar
 
@@ -95,3 +97,12 @@ def _check_classes(run: Run, folds: dict[int, list[CaseFile]], seen: dict[str, n
                     f"outside fold {fold}, so no learner can know it; check the labels, take "
                     "another split.seed or more patients"
                 )
+
+
+def unseen_cases(run: Run, cache: Cache) -> dict[str, list[CachedCase]]:
+    """Fold -> the development cases that its networks are not trained on."""
+    split, scheme = run.split(), run.config.stacking.scheme
+    return {
+        fold: cache.of_patients(fold_patients(split, fold, scheme)[1])
+        for fold in stacking_folds(run.config)
+    }

@@ -1,6 +1,5 @@
 """Writes the members' softmax maps of cases, and reads them with their provenance."""
 
-from cardiac_seg.data.split import fold_patients, stacking_folds
 from cardiac_seg.grid.cache import Cache, CachedCase
 from cardiac_seg.grid.resample import regrid
 from cardiac_seg.members.maps import (
@@ -11,20 +10,13 @@ from cardiac_seg.members.maps import (
     stored_members,
     write_maps,
 )
+from cardiac_seg.pipeline.development import unseen_cases
 from cardiac_seg.pipeline.prepare import Prepared
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.members import members_of, trained_on
+from cardiac_seg.run.members import members_of
+from cardiac_seg.run.provenance import trained_on
 from cardiac_seg.system import backend
 from cardiac_seg.system.log import bar
-
-
-def unseen_cases(run: Run, cache: Cache) -> dict[str, list[CachedCase]]:
-    """Fold -> the development cases that its networks are not trained on."""
-    split, scheme = run.split(), run.config.stacking.scheme
-    return {
-        fold: cache.of_patients(fold_patients(split, fold, scheme)[1])
-        for fold in stacking_folds(run.config)
-    }
 
 
 def write_development_maps(run: Run, data: Prepared) -> None:
@@ -62,15 +54,6 @@ def map_cases(run: Run, data: Prepared, cases: list[CachedCase], folds: list[str
                     run, data.cache, case, member.name, MemberMap(probabilities, made.provenance)
                 )
                 progress.update()
-
-
-def read_case_maps(run: Run, name: str) -> CaseMaps:
-    """A case's maps by all members, with whom each was trained on.
-
-    Raises:
-        UserError: If the file is missing, damaged or lacks a member.
-    """
-    return read_maps(run.map(name), run.config.members, trained_on(run))
 
 
 def _add_member(run: Run, cache: Cache, case: CachedCase, member: str, made: MemberMap) -> None:

@@ -7,7 +7,8 @@ from cardiac_seg.grid.cache import Cache, CachedCase, class_pixels
 from cardiac_seg.members.maps import FOLD_MEAN, folds_in
 from cardiac_seg.pipeline.prepare import Prepared
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.members import members_of, trained_on
+from cardiac_seg.run.members import members_of
+from cardiac_seg.run.provenance import trained_on
 from cardiac_seg.system.checked_reads import file_sha256
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.locks import held

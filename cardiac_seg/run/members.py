@@ -4,26 +4,13 @@ from functools import partial
 
 import keras
 
-from cardiac_seg.data.split import fold_patients, stacking_folds
 from cardiac_seg.members.keras_member import KerasMember
-from cardiac_seg.members.maps import FOLD_MEAN, TrainedOn
+from cardiac_seg.members.maps import TrainedOn
 from cardiac_seg.members.member import Member
 from cardiac_seg.members.network_file import read_network
 from cardiac_seg.run.folder import Run
 from cardiac_seg.system import backend
 from cardiac_seg.system.errors import UserError
-
-
-def trained_on(run: Run) -> TrainedOn:
-    """From a fold of a run to the patients that its networks are trained on."""
-    split, config = run.split(), run.config
-
-    def patients(fold: str) -> frozenset[str]:
-        folds = stacking_folds(config) if fold == FOLD_MEAN else [fold]
-        scheme = config.stacking.scheme
-        return frozenset().union(*(fold_patients(split, one, scheme)[0] for one in folds))
-
-    return patients
 
 
 def members_of(run: Run, trained_on: TrainedOn) -> list[Member]:

@@ -64,13 +64,18 @@ def calibrated_control(run: Run) -> str:
     return CALIBRATED_MEAN if CALIBRATED_MEAN in methods_of(run) else control_of(run)
 
 
+def advice_for(run: Run) -> str:
+    """What to do about a damaged file of `meta/`."""
+    return "export the run again" if run.manifest.exported else stack_again(run.folder)
+
+
 def read_choice(run: Run) -> Choice:
     """Reads which method is in use and why.
 
     Raises:
         UserError: If none has been chosen yet, or one that the run does not have.
     """
-    path, methods, advice = run.meta / "choice.json", methods_of(run), stack_again(run.folder)
+    path, methods, advice = run.meta / "choice.json", methods_of(run), advice_for(run)
     expected = f"the method in use, one of {', '.join(methods)}"
     choice = read(Choice, path, expected, advice)
     if choice.method not in methods:
@@ -104,7 +109,7 @@ def read_interpretation(run: Run) -> dict[str, dict[str, Any]]:
     """
     path = run.meta / "interpretation.json"
     expected = "what was found of each method"
-    values = read(dict[str, dict[str, Any]], path, expected, stack_again(run.folder))
+    values = read(dict[str, dict[str, Any]], path, expected, advice_for(run))
     for notes in values.values():  # format 1 names no other member: it was the first one
         if isinstance(correlation := notes.get("error_correlation"), int | float):
             notes["error_correlation"] = {run.config.members[0]: correlation}
@@ -150,7 +155,7 @@ def read_steps(run: Run) -> Postprocessing:
     Raises:
         UserError: If they are missing or damaged.
     """
-    path, advice = run.meta / "postprocessing.json", stack_again(run.folder)
+    path, advice = run.meta / "postprocessing.json", advice_for(run)
     expected = f"lists of labels for {', '.join(STEPS)}"
     steps = read(StoredSteps, path, expected, advice).model_dump()
     classes = run.dataset.num_classes
@@ -207,7 +212,7 @@ def write_thresholds(run: Run, thresholds: dict[str, dict]) -> None:
 
 def _read_thresholds(run: Run) -> dict[str, float]:
     path, names = run.meta / "thresholds.json", names_of(list_learners(run.config.stacking))
-    if not path.exists() and (run.meta / THRESHOLDS_1).exists():
+    if run.manifest.format == 1 and not path.exists():
         path = run.meta / THRESHOLDS_1
     expected = f"a threshold for each of {', '.join(names)}"
     thresholds = _read_of_all(run, path, Threshold, names, expected)
@@ -225,7 +230,7 @@ def _read_of_all(
     run: Run, path: Path, kind: type[T], names: list[str], expected: str
 ) -> dict[str, T]:
     """Reads a dictionary with exactly these keys."""
-    advice = stack_again(run.folder)
+    advice = advice_for(run)
     values = read(dict[str, kind], path, expected, advice)  # type: ignore[valid-type]
     if set(values) != set(names):
         raise unusable(path, expected, f"those of {', '.join(values) or 'none'}", advice)

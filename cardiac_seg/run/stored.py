@@ -219,7 +219,13 @@ def read(kind: type[T], path: Path, expected: str, advice: str) -> T:
     Raises:
         UserError: If it is missing or does not.
     """
-    return checked(kind, read_stored(path), path, expected, advice)
+    if not path.exists():
+        raise UserError(f"{path}: missing; {advice}")
+    try:
+        values = read_stored(path)
+    except UserError as error:
+        raise UserError(f"{error}; {advice}") from None
+    return checked(kind, values, path, expected, advice)
 
 
 def checked(kind: type[T], values: object, path: Path, expected: str, advice: str) -> T:

@@ -103,6 +103,8 @@ def _write_errors_in_one_line(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.filename and not Path(error.filename).is_relative_to(path.parent):
+            raise  # of another file, which was read
         what = error.strerror or " ".join(str(error).split())  # HDF5 says more than a line
         raise UserError(
             f"{path}: cannot be written ({what}); check permissions and free space, then give the "

@@ -303,3 +303,34 @@ def test_a_member_may_differ_and_mistakes_name_whose_they_are(tmp_path):
         )
         with pytest.raises(UserError, match=words):
             load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("data: {dataset: acdc, root: x}\nnetworks:", "networks: None is not allowed; expected"),
+        ("data: {dataset: acdc, root: x}\nnetworks: {unet_advanced: 5}", "unet_advanced: 5 is not"),
+        ("data: {dataset: acdc, root: x}\nnetworks: {nope: {}}", "networks: 'nope' is not known"),
+        (
+            "data: {dataset: acdc, root: x}\npreprocess: {size: [64]}",
+            r"size: \[64\] is not allowed",
+        ),
+        ("data: {dataset: acdc, root: x}\ntrain: 3", "train: 3 is not allowed; expected a section"),
+        ("data: {dataset: acdc, root: x}\nmembers: []", "one value at least"),
+        ("data: {dataset: acdc, root: x}\ndata: {phases: [ED]}", "line 2: .*'data' is there twice"),
+        ("", "found an empty file"),
+        ("extends: none.yaml", r"a\.yaml: extends: .*none\.yaml is no file"),
+    ],
+)
+def test_a_mistake_is_told_in_plain_words(tmp_path, text, words):
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=words) as caught:
+        load_config(path)
+    assert "instance of" not in str(caught.value)
+
+
+def test_comparing_and_ablating_load_no_network_library():
+    code = "import sys, cardiac_seg.report.development, cardiac_seg.report.ablation; "
+    code += "sys.exit('keras' in sys.modules or 'tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPO).returncode == 0

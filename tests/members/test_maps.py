@@ -108,3 +108,28 @@ def test_damaged_maps_are_named_when_asked_for_their_members(tmp_path):
     (tmp_path / "x.npz").write_bytes(b"PK\x03\x04 half a file")
     with pytest.raises(UserError, match="x.npz: damaged"):
         stored_members(tmp_path / "x.npz", "full")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"one": np.zeros((2, 16, 32, 4), np.float16)}, "one: shape"),
+        ({"one": np.full((2, 32, 32, 4), np.nan, np.float16)}, "no numbers"),
+        ({"label": np.zeros((3, 32, 32), np.uint8)}, "label of shape"),
+        ({"about": ("mean", "x")}, "could not convert"),
+        ({"about": ("provenance", {"one": {"fold": 3, "trained_on": []}})}, "a fold 3"),
+        ({"about": ("provenance", {"one": {"fold": "full", "trained_on": "p1"}})}, "'p1'"),
+    ],
+)
+def test_maps_whose_arrays_or_provenance_cannot_be_are_damaged(tmp_path, change, words):
+    path = tmp_path / "x.npz"
+    write_maps(path, some_maps(["one"]))
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    metadata = json.loads(str(arrays["about"]))
+    if "about" in change:
+        key, value = change["about"]
+        change = {"about": np.array(json.dumps(metadata | {key: value}))}
+    np.savez_compressed(path, **(arrays | change))
+    with pytest.raises(UserError, match=rf"x\.npz: damaged.*{words}"):
+        read_maps(path, ["one"])

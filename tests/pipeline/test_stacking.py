@@ -15,11 +15,12 @@ from cardiac_seg.members.maps import Provenance, read_maps, write_maps
 from cardiac_seg.meta import fit
 from cardiac_seg.pipeline import cross_fit
 from cardiac_seg.pipeline.development import development_files, draw_samples
-from cardiac_seg.pipeline.maps import map_cases, read_case_maps
+from cardiac_seg.pipeline.maps import map_cases
 from cardiac_seg.pipeline.scores import cases_with_maps
 from cardiac_seg.pipeline.stages import stack
 from cardiac_seg.run.meta_folder import final_method, methods_of, read_combiner, read_steps
 from cardiac_seg.run.open import join
+from cardiac_seg.run.provenance import read_case_maps
 from cardiac_seg.system.errors import UserError
 from tests.support.stacking_runs import MEMORISED
 
@@ -271,3 +272,21 @@ def test_no_choice_is_made_on_a_map_of_a_training_image(prepared):
     known = [file for file in data.files if file.patient in trained_on]
     with pytest.raises(UserError, match=f"trained on {known[0].patient}"):
         next(cases_with_maps(run, known, "look"))
+
+
+@pytest.mark.parametrize(("fold", "patients"), [("full", []), ("fold7", None)])
+def test_a_map_that_says_of_its_training_what_the_split_does_not_is_refused(
+    prepared, fold, patients
+):
+    run, data, _ = prepared()
+    file = development_files(run, data)[0]
+    map_cases(run, data, [data.cache.cases[file.name]], ["full"])
+    maps = read_case_maps(run, file.name)
+    seen = maps.maps["unet_advanced"].provenance.trained_on if patients is None else patients
+    strange = dataclasses.replace(
+        maps.maps["unet_advanced"], provenance=Provenance(fold, frozenset(seen))
+    )
+    both = maps.maps | {"unet_advanced": strange}
+    write_maps(run.map(file.name), dataclasses.replace(maps, maps=both))
+    with pytest.raises(UserError, match=rf"says of unet_advanced, {fold}, what the run's split"):
+        draw_samples(run, [file])

@@ -46,9 +46,9 @@ NETWORK_SETTINGS = {"deep_unet_improved": DeepUnetImproved}
 def _by_network(values: object) -> dict[str, Network]:
     """Checks each network's keys by its own class; a network that is not named has the defaults."""
     if not isinstance(values, dict):
-        raise ValueError(f"expected networks by name, found {values!r}")
+        raise ValueError(f": {values!r} is not allowed; expected networks by name")
     if unknown := [name for name in values if name not in NETWORKS]:
-        raise ValueError(f"'{unknown[0]}' is no known network; known: {', '.join(NETWORKS)}")
+        raise ValueError(f": {unknown[0]!r} is not known; known: {', '.join(NETWORKS)}")
     networks = {}
     for name in NETWORKS:
         kind = NETWORK_SETTINGS.get(name, Network)
@@ -56,7 +56,9 @@ def _by_network(values: object) -> dict[str, Network]:
         try:
             networks[name] = given if isinstance(given, kind) else kind.model_validate(given)
         except ValidationError as error:
-            raise ValueError(f"{name}.{first_problem(error, kind)}") from None
+            problem = first_problem(error, kind)
+            dot = "" if problem.startswith(":") else "."
+            raise ValueError(f"{name}{dot}{problem}") from None
     return networks
 
 
