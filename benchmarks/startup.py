@@ -38,7 +38,7 @@ def run(bench: Bench) -> Outcome:
             seconds.append(_seconds(command + output if command is predict else command, code))
         raw[what] = seconds
         some = spread(seconds)
-        rows.append([what, f"{some.median:.2f} [{some.low:.2f} {some.high:.2f}]", target])
+        rows.append([what, f"{some.median:.2f} [{some.low:.2f}, {some.high:.2f}]", target])
     sizes = bench.sizes
     table = Table(
         "Start-up, s",

@@ -54,7 +54,7 @@ def milliseconds(seconds: Sequence[float]) -> str:
 
 def times(ratio: Spread) -> str:
     """A ratio with its smallest and largest."""
-    return f"{ratio.median:.2f} [{ratio.low:.2f} {ratio.high:.2f}]"
+    return f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
 
 
 def percent(share: float) -> str:

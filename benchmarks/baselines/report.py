@@ -55,7 +55,7 @@ def compare(systems: Sequence[System], baselines: Sequence[System]) -> Table:
                 number(system.gflop),
                 system.ms_per_slice(system.network_seconds),
                 system.ms_per_slice(system.seconds),
-                f"{number(pair.median)} [{number(pair.low)} {number(pair.high)}]",
+                f"{number(pair.median)} [{number(pair.low)}, {number(pair.high)}]",
                 *(
                     "" if base is system else times(ratios(base.seconds, system.seconds))
                     for base in baselines

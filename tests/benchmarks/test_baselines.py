@@ -46,8 +46,8 @@ def test_table_gives_medians_and_ratios_round_by_round():
     slow = System("slow", "", [8.0, 12.0, 40.0], 4, [4.0, 6.0, 20.0], 2_000_000, 3.0, 1024)
     fast = System("fast", "", [1.0, 2.0, 4.0], 4, [], 1_000_000, 1.5, 512)
     first, second = compare([slow, fast], [slow]).rows
-    assert first == ["slow", "", "2", "3", "1,500", "3,000", "12 [8 40]", "", "1"]
-    assert second == ["fast", "", "1", "1.5", "", "500", "2 [1 4]", "8.00 [6.00 10.00]", "0.5"]
+    assert first == ["slow", "", "2", "3", "1,500", "3,000", "12 [8, 40]", "", "1"]
+    assert second == ["fast", "", "1", "1.5", "", "500", "2 [1, 4]", "8.00 [6.00, 10.00]", "0.5"]
 
 
 def test_systems_of_nnunet_add_its_parts_and_count_its_passes():

@@ -128,7 +128,7 @@ def test_cells():
         "99.9",
         "1,234",
     ]
-    assert times(Spread(4, 3.456, 5)) == "4.00 [3.46 5.00]"
+    assert times(Spread(4, 3.456, 5)) == "4.00 [3.46, 5.00]"
     assert [percent(x) for x in (0.0123, 0.123)] == ["1.2 %", "12 %"]
     text = Table("Title", ["a", "b"], [["1", "2"]], "Note.").markdown()
     assert text == "### Title\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\nNote.\n"
@@ -169,7 +169,7 @@ def test_quick_run_writes_numbers_and_tables(tmp_path, monkeypatch):
         assert batch["1"] > 0 and batch["2"] > 0 and batch["peak_memory_mib"] > 0
     text = (tmp_path / "results.md").read_text()
     assert "### Highest rates" in text and "### Training input" in text
-    assert "| 500 | " in text and "| 625 | 1.25 [1.25 1.25] | 20 % |" in text
+    assert "| 500 | " in text and "| 625 | 1.25 [1.25, 1.25] | 20 % |" in text
     assert sorted(p.name for p in tmp_path.iterdir()) == ["results.json", "results.md"]
 
 
