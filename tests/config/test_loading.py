@@ -220,7 +220,7 @@ def test_a_date_that_does_not_exist_is_a_mistake_like_others(tmp_path):
 
 def test_a_file_that_is_no_mapping_or_not_there_is_named(tmp_path):
     assert "found list" in refusal(tmp_path, "- 1\n")
-    assert "found NoneType" in refusal(tmp_path, "")
+    assert "found an empty file" in refusal(tmp_path, "")
     with pytest.raises(UserError, match="nowhere.yaml: cannot be read"):
         load_config(tmp_path / "nowhere.yaml")
 
