@@ -17,8 +17,10 @@ from hypothesis import settings
 from sklearn import ensemble  # noqa: F401  its threads must be there to be limited
 from threadpoolctl import threadpool_limits
 
-# Before the test modules that import Keras: processes that they start must compute alike.
-import cardiac_seg.system.backend  # noqa: F401
+# Before the first import of Keras: processes that the tests start must compute alike.
+import cardiac_seg.system.backend  # noqa: F401  isort: skip
+import keras
+
 import train_ensemble
 from cardiac_seg.data.phantoms.dataset import write_phantoms
 from tests.support.little_training import eagerly
@@ -74,6 +76,14 @@ def one_openmp_thread():
     """Boosting's threads wait busily; on small examples, waiting is all they do."""
     with threadpool_limits(1, "openmp"):
         yield
+
+
+@pytest.fixture(autouse=True)
+def float32():
+    """A test that computes in bfloat16 leaves nothing of it to the next one."""
+    keras.config.set_dtype_policy("float32")
+    yield
+    keras.config.set_dtype_policy("float32")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -31,12 +31,12 @@ class Break:
 BREAKS = (
     Break(
         "Dice without its factor of 2",
-        *("metrics/overlap.py", "np.divide(2 * overlap", "np.divide(overlap"),
+        *("metrics/overlap.py", "np.multiply(2.0, overlap)", "np.asarray(overlap)"),
         "metrics/test_overlap.py",
     ),
     Break(
         "Dice of two empty masks is 0, not undefined",
-        *("metrics/overlap.py", "np.full(len(counts), np.nan)", "np.zeros(len(counts))"),
+        *("metrics/overlap.py", "np.full(total.shape, np.nan)", "np.zeros(total.shape)"),
         "metrics/test_overlap.py",
     ),
     Break(

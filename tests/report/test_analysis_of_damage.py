@@ -45,7 +45,7 @@ DAMAGE = {
         lambda f: (f / "test_cases.csv").write_text("case,patient\n"),
         r"test_cases\.csv: .*--resume",
     ),
-    "no choice": (unlink("meta/choice.json"), r"choice\.json: cannot be read"),
+    "no choice": (unlink("meta/choice.json"), r"choice\.json: missing; .*--resume"),
     "no learner": (unlink("meta/logistic.skops"), r"logistic\.skops: missing"),
     "a map deleted": (lambda f: first_map(f).unlink(), r"2CH_ES\.npz: missing; .*--resume"),
     "a map damaged": (lambda f: first_map(f).write_bytes(b"PK"), r"2CH_ES\.npz: damaged"),

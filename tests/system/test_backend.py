@@ -10,12 +10,6 @@ from cardiac_seg.system import backend
 from cardiac_seg.system.errors import UserError
 
 
-@pytest.fixture(autouse=True)
-def restore_policy():
-    yield
-    keras.config.set_dtype_policy("float32")
-
-
 @pytest.mark.parametrize(("hardware", "expected"), [(True, "bfloat16"), (False, "float32")])
 def test_auto_takes_bfloat16_where_the_hardware_has_it(monkeypatch, hardware, expected):
     monkeypatch.setattr(backend, "_has_bfloat16", lambda: hardware)
