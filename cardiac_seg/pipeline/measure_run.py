@@ -6,12 +6,10 @@ masks that it holds.
 """
 
 import shutil
-from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
 
@@ -46,7 +44,7 @@ from cardiac_seg.system.atomic import remove_leftovers, write_json
 from cardiac_seg.system.checked_reads import file_sha256, read_json
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.locks import held
-from cardiac_seg.system.log import bar
+from cardiac_seg.system.parallel import for_each_patient
 
 VERSION = 4  # of what is measured; another number measures anew
 SCORES = "scores.json"  # the hashes of the scores that measures belong to
@@ -146,20 +144,8 @@ def _measure_missing(run: Run, patients: dict, folder: Path, measure) -> None:
     """
     key = measures_key(run)
     missing = [p for p in patients if not has_measures(_file(folder, p), key)]
-    jobs = joblib.Parallel(
-        n_jobs=min(joblib.cpu_count(), len(missing) or 1), return_as="generator_unordered"
-    )
-    work = (
-        joblib.delayed(_measure_and_keep)(measure, run.folder, patients[p], _file(folder, p), key)
-        for p in missing
-    )
-    try:
-        for _ in bar(jobs(work), "measure", total=len(missing), unit="patient"):
-            pass
-    except BrokenProcessPool:
-        raise UserError(
-            f"{run.folder}: a worker was killed, perhaps for memory; the same command goes on"
-        ) from None
+    work = [(measure, run.folder, patients[p], _file(folder, p), key) for p in missing]
+    for_each_patient(_measure_and_keep, work, run.folder, "measure")
 
 
 def _measure_and_keep(measure, run_folder: Path, cases, path: Path, key: str) -> None:

@@ -3,10 +3,8 @@
 They are drawn from the saved masks and the measures, patients side by side.
 """
 
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
 
@@ -23,7 +21,7 @@ from cardiac_seg.system.atomic import remove_leftovers, whole_file
 from cardiac_seg.system.checked_reads import file_sha256
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.locks import held
-from cardiac_seg.system.log import bar
+from cardiac_seg.system.parallel import for_each_patient
 
 VERSION = 1  # of the drawing; a new number redraws the pictures
 
@@ -50,20 +48,8 @@ def draw_cases(run: Run, measures: list[PatientMeasures], output: Path) -> dict[
             for patient, one in zip(patients, measures, strict=True)
             if not _is_drawn(output, patients[patient], key)
         ]
-        jobs = joblib.Parallel(
-            n_jobs=min(joblib.cpu_count(), len(missing) or 1), return_as="generator_unordered"
-        )
-        work = (
-            joblib.delayed(_draw_patient)(run.folder, rows, one.cases, one.entropies, output, key)
-            for rows, one in missing
-        )
-        try:
-            for _ in bar(jobs(work), "pictures", total=len(missing), unit="patient"):
-                pass
-        except BrokenProcessPool:
-            raise UserError(
-                f"{run.folder}: a worker was killed, perhaps for memory; the same command goes on"
-            ) from None
+        work = [(run.folder, rows, one.cases, one.entropies, output, key) for rows, one in missing]
+        for_each_patient(_draw_patient, work, run.folder, "pictures")
     return {
         case: bytes(picture)
         for patient, rows in patients.items()
