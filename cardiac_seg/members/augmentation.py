@@ -28,6 +28,7 @@ def augment(
     """
     image, label = _symmetry(image, label, rng, settings.symmetry)
     image, label = _deform(image, label, rng, settings, size or label.shape)
+    image = _acquisition(image, rng, settings)
     image = _intensity(image, rng, settings)
     if settings.shadow and rng.random() < settings.shadow:
         image = acoustic_shadow(image, rng)
@@ -97,6 +98,39 @@ def _deform(image, label, rng, settings, size):
         cv2.remap(image, x, y, cv2.INTER_LINEAR, **outside),
         cv2.remap(label, x, y, cv2.INTER_NEAREST, **outside),
     )
+
+
+def _acquisition(image, rng, settings):
+    """What differs between scanners: resolution in plane, coil sensitivity, gain of a slice.
+
+    Values stay at or above 0 and padding stays 0; the case's mean and deviation, used afterwards,
+    undo none of it. Nothing is drawn for what is off: stored runs resume with the same slices.
+    Slices displaced by another breath-hold need nothing here: to a 2D network that is `shift`, or
+    where the crop was cut out.
+    """
+    if settings.low_resolution and rng.random() < 0.5:
+        image = _lower_resolution(image, 1 - rng.uniform(0, settings.low_resolution))
+    if settings.bias_field:
+        image = image * np.exp(_smooth_field(image.shape, rng, settings.bias_field))
+    if settings.gain:
+        image = image * np.float32(np.exp(rng.uniform(-1, 1) * settings.gain))
+    return image
+
+
+def _lower_resolution(image, zoom):
+    """To `zoom` times the resolution and back, as coarse files come to the network grid."""
+    height, width = (max(1, round(zoom * side)) for side in image.shape)
+    image = np.ascontiguousarray(image)
+    coarse = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.resize(coarse, image.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _smooth_field(shape, rng, largest):
+    """(height, width) float32 that varies slowly, its extreme drawn from 0 to `largest`."""
+    coarse = rng.uniform(-1, 1, (4, 4)).astype(np.float32)
+    field = cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)
+    # Cubic interpolation overshoots, so the extreme is set on the fine grid.
+    return field * np.float32(rng.uniform(0, largest) / np.abs(field).max())
 
 
 def _intensity(image, rng, settings):

@@ -17,7 +17,15 @@ MOVES = {
     "dihedral": {"symmetry": "dihedral"},
     "all": {"symmetry": "dihedral", "rotation": 20, "scale": 0.2, "shift": 0.1, "elastic": 4},
 }
-LOOKS = {"gamma": 0.3, "contrast": 0.2, "brightness": 0.1, "noise": 0.05, "blur": 1, "shadow": 1}
+SCANNERS = {"low_resolution": 0.5, "bias_field": 0.3, "gain": 0.5}
+LOOKS = SCANNERS | {
+    "gamma": 0.3,
+    "contrast": 0.2,
+    "brightness": 0.1,
+    "noise": 0.05,
+    "blur": 1,
+    "shadow": 1,
+}
 seeds = st.integers(0, 10**6)
 
 
@@ -90,7 +98,8 @@ def test_a_smaller_size_is_the_middle_of_the_whole(move, seed):
 @pytest.mark.parametrize("look", LOOKS)
 def test_a_change_of_looks_leaves_the_label_in_place(look):
     image, label = random_slice()
-    new_image, new_label = augmented(image, label, 1, **{look: LOOKS[look]})
+    # Seed 3 is of the half that low_resolution changes.
+    new_image, new_label = augmented(image, label, 3, **{look: LOOKS[look]})
     assert np.array_equal(new_label, label)
     assert not np.allclose(new_image, image)
 
@@ -149,3 +158,59 @@ def test_shadow_is_drawn_as_often_as_asked():
         for seed in range(200)
     )
     assert 30 <= drawn <= 70
+
+
+def test_what_is_off_draws_nothing():
+    # Stored runs resume with the same slices. Drawn are angle, scale, shift, strength and 2 x 6 x 6
+    # values of the elastic field; gamma, contrast and brightness; noise and blur.
+    rng, counted = np.random.default_rng(3), np.random.default_rng(3)
+    augment(*random_slice(), rng, Augment(), None)
+    counted.random(1 + 1 + 2 + 1 + 72 + 3 + 2)
+    assert rng.bit_generator.state == counted.bit_generator.state
+
+
+@given(seeds)
+def test_scanner_changes_leave_the_movement_as_it_is(seed):
+    image, label = random_slice()
+    plain = augmented(image, label, seed, **MOVES["all"])
+    changed = augmented(image, label, seed, **MOVES["all"], **SCANNERS)
+    assert np.array_equal(changed[1], plain[1])
+    assert changed[0].min() >= 0
+
+
+def test_gain_is_one_factor_for_the_slice_within_its_limits():
+    image, label = np.full((16, 16), 0.5, np.float32), np.zeros((16, 16), np.uint8)
+    factors = []
+    for seed in range(100):
+        gained = augmented(image, label, seed, gain=0.7)[0] / 0.5
+        assert np.ptp(gained) == 0
+        factors.append(gained[0, 0])
+    assert np.exp(-0.7) <= min(factors) < 0.55 and 1.8 < max(factors) <= np.exp(0.7)  # 0.50, 2.01
+    assert 0.35 < np.mean(np.array(factors) < 1) < 0.65
+
+
+@given(seeds)
+def test_a_bias_field_is_smooth_and_within_its_limits(seed):
+    image, label = np.ones((48, 64), np.float32), np.zeros((48, 64), np.uint8)
+    field = np.log(augmented(image, label, seed, bias_field=0.4)[0])
+    assert np.abs(field).max() <= 0.4 + 1e-6
+    # From one extreme to the other is 0.8, and 4 x 4 points lie 12 rows and 16 columns apart.
+    assert max(np.abs(np.diff(field, axis=axis)).max() for axis in (0, 1)) < 2 * 0.8 / 12
+    assert np.ptp(field) > 0
+
+
+def test_a_dark_border_stays_at_zero_under_field_and_gain():
+    image, label = np.pad(np.ones((8, 8), np.float32), 4), np.zeros((16, 16), np.uint8)
+    changed = augmented(image, label, 1, bias_field=0.5, gain=0.5)[0]
+    assert np.array_equal(changed == 0, image == 0)
+
+
+def test_low_resolution_blurs_half_of_the_slices_and_keeps_their_mean():
+    board = (np.indices((48, 64)).sum(axis=0) % 2).astype(np.float32)
+    label = np.zeros(board.shape, np.uint8)
+    low = [augmented(board, label, seed, low_resolution=0.5)[0] for seed in range(200)]
+    low = [image for image in low if not np.array_equal(image, board)]
+    assert 70 <= len(low) <= 130
+    assert all(abs(image.mean() - 0.5) < 0.01 for image in low)
+    # A pixel-wide pattern is 0.5 everywhere at half the resolution.
+    assert min(image.std() for image in low) < 0.1 and max(image.std() for image in low) < 0.5

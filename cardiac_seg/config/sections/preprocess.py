@@ -52,6 +52,16 @@ class Augment(Section):
     scale: BelowOne = Field(0.0, description="0.2: factors from 0.8 to 1.2")
     shift: Fraction = Field(0.0, description="share of the side, plus or minus")
     elastic: Amount = Field(0.0, description="largest displacement in pixels")
+    low_resolution: BelowOne = Field(
+        0.0,
+        description="0.5: half of the slices go to 0.5 to 1 of their resolution and back",
+    )
+    bias_field: Amount = Field(
+        0.0, description="0.3: factors that vary smoothly over the slice, exp(-0.3) to exp(0.3)"
+    )
+    gain: Amount = Field(
+        0.0, description="0.5: one factor for the whole slice, from exp(-0.5) to exp(0.5)"
+    )
     gamma: BelowOne = Field(0.0, description="0.3: exponents from 0.7 to 1/0.7")
     contrast: BelowOne = Field(0.0, description="0.2: factors from 0.8 to 1.2")
     brightness: Amount = Field(0.0, description="in units of the image's contrast range")
