@@ -36,7 +36,7 @@ LEARNERS = {
 RESERVED_NAMES = frozenset(
     (
         *("mean", "calibrated_mean", "weighted_mean", "ensemble", "reference"),
-        *("image", "label", "about", "format", "test", "development"),
+        *("image", "label", "about", "format", "test", "development", "locator"),
         *("gates", "model", "models", "final_model", "quality", "part", "tempered_mean"),
     )
 )

@@ -42,8 +42,18 @@ def check_config(config: Config) -> None:
             f"data.views: {unknown[0]!r} is no view of {dataset.name}; use "
             f"{' or '.join(modality.views)}"
         )
-    own = {f"networks.{name}.": config.for_member(name).augment for name in config.members}
-    for where, augment in ({"": config.augment} | own).items():
+    for where, settings in _by_member(config).items():
+        augment, field = settings.augment, settings.preprocess.field
+        if field == "heart" and modality.ndim != 3:
+            raise UserError(
+                f"{where}preprocess.field: 'heart' is found in stacks of MRI; use 'sector' or "
+                f"'image' for {dataset.name}"
+            )
+        if field == "sector" and not modality.acoustic:
+            raise UserError(
+                f"{where}preprocess.field: no sector in {modality.images}; use 'heart' or 'image' "
+                f"for {dataset.name}"
+            )
         if modality.upright and augment.symmetry == "dihedral":
             raise UserError(
                 f"{where}augment.symmetry: 'dihedral' turns an {modality.name} upside down; use "
@@ -53,3 +63,8 @@ def check_config(config: Config) -> None:
             raise UserError(
                 f"{where}augment.shadow: acoustic shadows belong to echo; use 0 for {dataset.name}"
             )
+
+
+def _by_member(config: Config) -> dict[str, Config]:
+    """How a key begins -> whose settings it belongs to: the run's and every member's own."""
+    return {"": config} | {f"networks.{m}.": config.for_member(m) for m in config.members}

@@ -9,14 +9,19 @@ from typing import Any, Literal
 import numpy as np
 
 from cardiac_seg.config.sections import Preprocess
-from cardiac_seg.data.case import CaseFile, read_cases
+from cardiac_seg.data.case import Case, CaseFile, read_cases
 from cardiac_seg.grid import resample
+from cardiac_seg.grid.field import Field, bounding_box, field_about, middle
+from cardiac_seg.grid.sector import field_of_sector
 from cardiac_seg.system.atomic import whole_directory
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import bar
 
 ARRAYS = ("images.u8", "labels.u8")
-FORMAT = 2  # raise when what is stored changes
+FORMAT = 3  # raise when what is stored changes
+# What training sees of a plane whose field lies about the heart: so many times the field's sides,
+# so that crops may be off the middle and turned without empty corners.
+TRAINING_SHARE = 1.5
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class CachedCase:
         mean, std: Of its uint8 pixels inside the image.
         grid: The geometry back to the native grid.
         class_pixels: (slices, classes) nested list, label pixels of each slice.
+        label_pixels, beyond: Native label pixels, and how many of them lie outside the grid.
     """
 
     name: str
@@ -39,6 +45,8 @@ class CachedCase:
     std: float
     grid: resample.Grid
     class_pixels: list[list[int]]
+    label_pixels: int
+    beyond: int
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,19 @@ class Cache:
         return [case for case in self.cases.values() if case.patient in patients]
 
 
+@dataclass(frozen=True)
+class CaseSet:
+    """Some of the cases of a cache.
+
+    Attributes:
+        cache: The slices.
+        cases: The cases.
+    """
+
+    cache: Cache
+    cases: list[CachedCase]
+
+
 def class_pixels(cases: list[CachedCase]) -> list[int]:
     """Label pixels of each class over all of the cases, background first."""
     return np.concatenate([case.class_pixels for case in cases]).sum(axis=0).tolist()
@@ -92,7 +113,12 @@ def fingerprint(files: list[CaseFile]) -> str:
 
 
 def open_cache(
-    folder: Path, files: list[CaseFile], num_classes: int, settings: Preprocess, data_print: str
+    folder: Path,
+    files: list[CaseFile],
+    num_classes: int,
+    settings: Preprocess,
+    data_print: str,
+    fields: dict[str, Field] | None = None,
 ) -> Cache:
     """Opens the cache for a dataset and settings, and makes it first where it does not exist.
 
@@ -102,27 +128,39 @@ def open_cache(
         num_classes: Number of label values, background included.
         settings: The `preprocess` section.
         data_print: The dataset's fingerprint.
+        fields: Case name -> the field that its slices show, each of `settings.size`. By default
+            what training sees: about the reference where `settings.field` is `heart`, with what
+            surrounds the field.
 
     Raises:
         UserError: If a case cannot be read, or the folder cannot be written.
     """
     names = [file.name for file in files]
-    key = json.dumps([FORMAT, data_print, names, settings.model_dump(mode="json")])
+    places = None if fields is None else [[*fields[name].window] for name in names]
+    key = json.dumps([FORMAT, data_print, names, settings.model_dump(mode="json"), places])
     folder = folder / hashlib.sha256(key.encode()).hexdigest()[:16]
     if not folder.is_dir():
-        _build(folder, files, num_classes, settings)
+        _build(folder, files, num_classes, settings, fields)
     try:
         entries = json.loads((folder / "cases.json").read_text())
-        cases = {e["name"]: CachedCase(**{**e, "grid": _grid(e["grid"])}) for e in entries}
-        shape = (entries[-1]["stop"], *settings.size)
+        cases = {
+            e["name"]: CachedCase(**{**e, "grid": resample.read_grid(e["grid"])}) for e in entries
+        }
+        shape = (entries[-1]["stop"], *next(iter(cases.values())).grid.size)
         images, pixels = (np.memmap(folder / name, np.uint8, "r") for name in ARRAYS)
         return Cache(images.reshape(shape), pixels.reshape(shape), cases)
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(f"{folder}: damaged ({error}); delete it, it is made again") from None
 
 
-def _build(folder: Path, files: list[CaseFile], num_classes: int, settings: Preprocess) -> None:
-    entries, start = [], 0
+def _build(
+    folder: Path,
+    files: list[CaseFile],
+    num_classes: int,
+    settings: Preprocess,
+    fields: dict[str, Field] | None,
+) -> None:
+    entries: list[dict[str, Any]] = []
     with (
         whole_directory(folder) as partial,
         open(partial / "images.u8", "wb") as images,
@@ -130,27 +168,49 @@ def _build(folder: Path, files: list[CaseFile], num_classes: int, settings: Prep
     ):
         cases = read_cases(files, num_classes)
         for case in bar(cases, "preprocess", total=len(files), unit="case"):
-            on_grid = resample.to_grid(case.image, case.spacing[1:], settings)
-            label = resample.label_to_grid(case.label, on_grid.grid)
+            if fields is None:
+                on_grid = for_training(case, settings)
+            else:
+                field = fields[case.file.name]
+                on_grid = resample.to_grid(case.image, case.spacing[1:], settings, field)
+            label = resample.label_to_grid(case.reference, on_grid.grid)
             images.write(on_grid.pixels.tobytes())
             label_file.write(label.tobytes())
-            counts = [np.bincount(plane.ravel(), minlength=num_classes).tolist() for plane in label]
-            stop = start + len(label)
+            start = entries[-1]["stop"] if entries else 0
             entry = CachedCase(
                 case.file.name,
                 case.file.patient,
                 start,
-                stop,
+                start + len(label),
                 on_grid.mean,
                 on_grid.std,
                 on_grid.grid,
-                counts,
+                [np.bincount(plane.ravel(), minlength=num_classes).tolist() for plane in label],
+                int(np.count_nonzero(case.reference)),
+                resample.label_beyond(case.reference, on_grid.grid),
             )
             entries.append(asdict(entry))
-            start = stop
         (partial / "cases.json").write_text(json.dumps(entries))
 
 
-def _grid(values: dict[str, Any]) -> resample.Grid:
-    stored: dict[str, Any] = {key: tuple(value) for key, value in values.items()}
-    return resample.Grid(**stored)
+def for_training(case: Case, settings: Preprocess) -> resample.GridImage:
+    """What training sees of a case."""
+    spacing = case.spacing[1:]
+    if settings.field == "image":
+        return resample.to_grid(case.image, spacing, settings)
+    if settings.field == "sector":
+        return resample.to_grid(
+            case.image, spacing, settings, field_of_sector(case.image, settings)
+        )
+    box = bounding_box(case.reference)
+    rows, columns = (slice(0, n) for n in case.image.shape[1:])
+    centre = middle(box or (rows, columns))
+    height, width = settings.size
+    wide = (round(TRAINING_SHARE * height), round(TRAINING_SHARE * width))
+    return resample.to_grid(
+        case.image,
+        spacing,
+        settings,
+        field_about(centre, spacing, settings, wide),
+        contrast_of=field_about(centre, spacing, settings),
+    )

@@ -55,9 +55,11 @@ class TrainingBatches(keras.utils.PyDataset):
         # The last, smaller batch is dropped: its slices come in another epoch.
         self.steps = max(1, len(self.rows) // config.train.batch_size)
         self._order = lru_cache(maxsize=2)(self._draw_order)
-        crop = config.train.crop
+        # A field about the heart is a crop too: in use it lies as well as the locator finds it.
+        about_heart = config.preprocess.field == "heart"
+        self.crop = config.train.crop or (config.preprocess.size if about_heart else None)
         self.centres = (
-            {case.name: heart_centre(cache.label(case)) for case in cases} if crop else {}
+            {case.name: heart_centre(cache.label(case)) for case in cases} if self.crop else {}
         )
 
     @property
@@ -83,7 +85,7 @@ class TrainingBatches(keras.utils.PyDataset):
         case = self.case_of_row[row]
         rng = np.random.default_rng([*self.seed, epoch, position])
         image, label = self.cache.images[row], self.cache.labels[row]
-        crop = self.config.train.crop
+        crop = self.crop
         if crop:
             image, label = cut_out(image, label, rng, self.centres[case.name], crop)
         image = image.astype(np.float32) / np.float32(255)

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
 
 Key = TypeVar("Key")
+# Of each network in use: shape of a plane -> the network for it, the first shape's first.
+_BY_SHAPE: WeakKeyDictionary[keras.Model, dict[tuple[int, ...], keras.Model]] = WeakKeyDictionary()
 # The array axes that each mirror image reverses.
 MIRRORED: dict[str, list[tuple[int, ...]]] = {
     "none": [()],
@@ -47,6 +50,10 @@ def predict_cases(
             del maps[:count]
 
     for key, image in cases:
+        if slices and slices[0].shape != image.shape[1:]:  # a field that was grown
+            maps.extend(_predict_batch(model, slices, batch_size, mirror))
+            slices.clear()
+            yield from flush()
         waiting.append((key, len(image)))
         slices.extend(image)
         while len(slices) >= batch_size:
@@ -74,5 +81,20 @@ def _predict_batch(
 
 
 def _maps(model: keras.Model, batch: np.ndarray) -> np.ndarray:
-    outputs: Any = model.predict_on_batch(np.ascontiguousarray(batch))
+    outputs: Any = _of_shape(model, batch.shape[1:]).predict_on_batch(np.ascontiguousarray(batch))
     return np.asarray(outputs[0] if isinstance(outputs, list) else outputs)
+
+
+def _of_shape(model: keras.Model, shape: tuple[int, ...]) -> keras.Model:
+    """The network for planes of one shape, with the same weights.
+
+    TensorFlow compiles a network for any plane when it has seen two shapes, and cannot enlarge
+    planes of a size that it does not know.
+    """
+    known = _BY_SHAPE.setdefault(model, {})
+    if not known:
+        known[shape] = model
+    if shape not in known:
+        inputs = keras.Input(shape)
+        known[shape] = keras.Model(inputs, model(inputs), name=model.name)
+    return known[shape]

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 
 from cardiac_seg.config.sections import Config
-from cardiac_seg.grid.cache import Cache, CachedCase
+from cardiac_seg.grid.cache import CaseSet
 from cardiac_seg.grid.resample import GridImage, normalize
 from cardiac_seg.members.inference import mean_map, predict_cases
 from cardiac_seg.members.maps import FOLD_MEAN, MemberMap, Provenance, TrainedOn
@@ -40,9 +40,7 @@ class KerasMember:
     load_network: Callable[[str], keras.Model]
     trained_on: TrainedOn
 
-    def train(
-        self, fold: str, cache: Cache, training: list[CachedCase], validation: list[CachedCase]
-    ) -> dict[str, object]:
+    def train(self, fold: str, training: CaseSet, validation: CaseSet) -> dict[str, object]:
         """See `members.member.Member`."""
         job = TrainingJob(
             member=self.name,
@@ -54,11 +52,11 @@ class KerasMember:
             train=training,
             validation=validation,
         )
-        state, monitor = train(job, cache, self.config), self.config.train.monitor
+        state, monitor = train(job, self.config), self.config.train.monitor
         return {
             "epochs": state.epoch,
             "best_epoch": state.best_epoch,
-            monitor: round(state.best, 5) if validation else None,
+            monitor: round(state.best, 5) if validation.cases else None,
             "seconds": round(sum(row["seconds"] for row in state.history), 1),
         }
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cardiac_seg.grid.resample import Grid, GridImage
+from cardiac_seg.grid.resample import Grid, GridImage, read_grid
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
 
@@ -165,7 +165,7 @@ def read_maps(
     try:
         with np.load(path, allow_pickle=False) as stored:
             metadata = json.loads(str(stored["about"]))
-            grid = Grid(**{key: tuple(value) for key, value in metadata["grid"].items()})
+            grid = read_grid(metadata["grid"])
             scale = float(metadata["mean"]), float(metadata["std"])
             image = GridImage(stored["image"], *scale, grid)
             made_by = _provenance(metadata, members, trained_on)
@@ -189,6 +189,15 @@ def folds_in(path: Path) -> set[str | None]:
             return {one.fold for one in made_by.values()}
     except Exception:  # zipfile, zlib and numpy let many kinds through
         return {None}
+
+
+def stored_grid(path: Path) -> Grid | None:
+    """The network grid of a file of maps; None where there is none or it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return read_grid(json.loads(str(stored["about"]))["grid"])
+    except Exception:  # zipfile, zlib and numpy let many kinds through; reading will tell
+        return None
 
 
 def stored_members(path: Path, fold: str) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cardiac_seg.config.sections import Config
-from cardiac_seg.grid.cache import Cache, CachedCase
+from cardiac_seg.grid.cache import CaseSet
 from cardiac_seg.grid.resample import GridImage
 from cardiac_seg.members.maps import MemberMap
 
@@ -46,15 +46,14 @@ class Member(Protocol):
     def config(self) -> Config:
         """See above."""
 
-    def train(
-        self, fold: str, cache: Cache, training: list[CachedCase], validation: list[CachedCase]
-    ) -> dict[str, object]:
+    def train(self, fold: str, training: CaseSet, validation: CaseSet) -> dict[str, object]:
         """Trains to the end, from the last finished epoch if there is one.
 
         Args:
             fold: The training's name, `full`, `fold0`, ...
-            cache: The preprocessed slices, on the member's own grid.
-            training, validation: The cases; none to validate on is allowed.
+            training, validation: The cases, on the member's own grid; none to validate on is
+                allowed. A field about the heart lies about the reference in training, with what
+                surrounds it, and where the locator finds it in validation.
 
         Returns:
             What the run's manifest keeps of it, plain values.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cardiac_seg.config.sections import Config
-from cardiac_seg.grid.cache import Cache, CachedCase, class_pixels
+from cardiac_seg.grid.cache import CaseSet, class_pixels
 from cardiac_seg.members.batches import TrainingBatches
 from cardiac_seg.members.inference import predict_cases
 from cardiac_seg.members.networks import build_member
@@ -37,7 +37,7 @@ class TrainingJob:
         history_path: CSV, one row per epoch.
         tensorboard: Folder of the TensorBoard log.
         classes: Number of classes, background included.
-        train, validation: The cases.
+        train, validation: The cases, see `members.member.Member.train`.
     """
 
     member: str
@@ -46,8 +46,8 @@ class TrainingJob:
     history_path: Path
     tensorboard: Path
     classes: int
-    train: list[CachedCase]
-    validation: list[CachedCase]
+    train: CaseSet
+    validation: CaseSet
 
     @property
     def last(self) -> Path:
@@ -60,12 +60,11 @@ class TrainingJob:
         return self.folder / "best.keras"
 
 
-def train(job: TrainingJob, cache: Cache, config: Config) -> TrainingState:
+def train(job: TrainingJob, config: Config) -> TrainingState:
     """Trains to the end, from the last finished epoch if there is one.
 
     Args:
         job: What to train on which cases.
-        cache: The preprocessed slices.
         config: The whole configuration.
 
     Returns:
@@ -88,24 +87,24 @@ def train(job: TrainingJob, cache: Cache, config: Config) -> TrainingState:
     precision = backend.set_precision(config.train.precision)
     model = build_member(job.member, config, job.classes)
     batches = TrainingBatches(
-        cache,
-        job.train,
+        job.train.cache,
+        job.train.cases,
         config,
         seed,
         outputs=len(model.outputs),
         first_epoch=state.epoch,
     )
-    compile_network(model, config.train, batches.steps, class_pixels(job.train))
+    compile_network(model, config.train, batches.steps, class_pixels(job.train.cases))
     if state.epoch:
         restore_training(model, job.last)
         log.info("%s %s: resumed after epoch %d", job.member, job.fold, state.epoch)
     log.info(
         "%s %s: %s parameters, %s, %d training and %d validation slices, epoch %d of %d",
         *(job.member, job.fold, f"{model.count_params():,}", precision, len(batches.rows)),
-        sum(case.stop - case.start for case in job.validation),
+        sum(case.stop - case.start for case in job.validation.cases),
         *(state.epoch + 1, config.train.epochs),
     )
-    callbacks = [_Epochs(job, cache, config, seed, batches, state)]
+    callbacks = [_Epochs(job, config, seed, batches, state)]
     if config.train.tensorboard:
         callbacks += _tensorboard(job)
     with backend.memory_advice(config.train.batch_size, "train.batch_size"):
@@ -129,7 +128,7 @@ def _tensorboard(job: TrainingJob) -> list[keras.callbacks.Callback]:
 
 
 def case_scores(
-    model: keras.Model, cases: list[CachedCase], cache: Cache, config: Config, classes: int
+    model: keras.Model, validation: CaseSet, config: Config, classes: int
 ) -> dict[str, float]:
     """Scores on the network grid, for watching a training.
 
@@ -137,6 +136,7 @@ def case_scores(
         val_dice (mean of cases and foreground structures), val_accuracy (all pixels),
         val_cross_entropy (nats, all pixels); NaN without cases.
     """
+    cache, cases = validation.cache, validation.cases
     if not cases:
         return dict.fromkeys(("val_dice", "val_accuracy", "val_cross_entropy"), np.nan)
     method = config.preprocess.normalize
@@ -164,9 +164,9 @@ class _Epochs(keras.callbacks.Callback):
     killed training is resumed; here all of them live in `TrainingState`, inside the checkpoint.
     """
 
-    def __init__(self, job, cache, config, seed, batches, state):
+    def __init__(self, job, config, seed, batches, state):
         super().__init__()
-        self.job, self.cache, self.config = job, cache, config
+        self.job, self.config = job, config
         self.seed, self.batches, self.state = seed, batches, state
         self.bar = None
 
@@ -200,9 +200,7 @@ class _Epochs(keras.callbacks.Callback):
             )
         learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         weights = self._average_weights()
-        scores = case_scores(
-            self.model, self.job.validation, self.cache, self.config, self.job.classes
-        )
+        scores = case_scores(self.model, self.job.validation, self.config, self.job.classes)
         row = {"epoch": epoch + 1, "loss": loss, **scores, "learning_rate": learning_rate}
         self._judge(row)
         if self.state.best_epoch == epoch + 1:
@@ -235,7 +233,7 @@ class _Epochs(keras.callbacks.Callback):
         state.epoch = row["epoch"]
         state.history.append(row)
         # Without validation patients the latest epoch is the result.
-        if value > state.best or not self.job.validation:
+        if value > state.best or not self.job.validation.cases:
             state.best, state.best_epoch, state.plateau = value, state.epoch, 0
         else:
             state.plateau += 1
@@ -260,7 +258,7 @@ class _Epochs(keras.callbacks.Callback):
         watched = "".join(
             f" {name} {row[name]:.4f}"
             for name in ("val_dice", "val_accuracy")
-            if self.job.validation
+            if self.job.validation.cases
         )
         log.info(
             "%s %s: epoch %d/%d loss %.4f%s lr %.2e, %s%s",
@@ -272,7 +270,9 @@ class _Epochs(keras.callbacks.Callback):
             watched,
             row["learning_rate"],
             f"{clock(row['seconds'])}, {clock(left)} left",
-            " (best)" if self.job.validation and self.state.best_epoch == row["epoch"] else "",
+            " (best)"
+            if self.job.validation.cases and self.state.best_epoch == row["epoch"]
+            else "",
         )
 
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from cardiac_seg.data.case import CaseFile
 from cardiac_seg.data.split import fold_patients, stacking_folds
-from cardiac_seg.grid.cache import Cache, CachedCase
 from cardiac_seg.members.maps import CaseMaps, check_unseen
 from cardiac_seg.meta.fit import Sample, draw_sample
 from cardiac_seg.pipeline.prepare import Prepared
@@ -47,7 +46,8 @@ class UnseenMaps:
 
 def development_files(run: Run, data: Prepared) -> list[CaseFile]:
     """The cases that something may be fitted or chosen on."""
-    return data.files_of([c for cases in unseen_cases(run, data.cache).values() for c in cases])
+    chosen = {f.name for files in unseen_files(run, data).values() for f in files}
+    return [file for file in data.files if file.name in chosen]
 
 
 def folds_of(run: Run, files: list[CaseFile]) -> dict[int, list[CaseFile]]:
@@ -99,10 +99,11 @@ def _check_classes(run: Run, folds: dict[int, list[CaseFile]], seen: dict[str, n
                 )
 
 
-def unseen_cases(run: Run, cache: Cache) -> dict[str, list[CachedCase]]:
+def unseen_files(run: Run, data: Prepared) -> dict[str, list[CaseFile]]:
     """Fold -> the development cases that its networks are not trained on."""
     split, scheme = run.split(), run.config.stacking.scheme
+    folds = {f: fold_patients(split, f, scheme)[1] for f in stacking_folds(run.config)}
     return {
-        fold: cache.of_patients(fold_patients(split, fold, scheme)[1])
-        for fold in stacking_folds(run.config)
+        fold: [file for file in data.files if file.patient in patients]
+        for fold, patients in folds.items()
     }

@@ -37,9 +37,9 @@ def evaluate(run: Run, data: Prepared) -> None:
     with run.stage("evaluate"):
         split, methods = run.split(), methods_of(run)
         combiner, steps = read_combiner(run, methods), read_steps(run)
-        test = data.cache.of_patients(set(split.patient[split.subset == "test"]))
-        map_cases(run, data, test, deployed_folds(run.config))
-        chosen = data.files_of(test)
+        patients = set(split.patient[split.subset == "test"])
+        chosen = [file for file in data.files if file.patient in patients]
+        map_cases(run, data, chosen, deployed_folds(run.config))
         measures = evaluate_patients(run, chosen)
         scores = {
             DEVELOPMENT: cross_fitted_scores(run),

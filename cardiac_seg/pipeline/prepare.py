@@ -7,7 +7,7 @@ from pathlib import Path
 from cardiac_seg.data.case import CaseFile
 from cardiac_seg.data.phantoms.dataset import is_phantom, write_phantoms
 from cardiac_seg.data.split import make_split
-from cardiac_seg.grid.cache import Cache, CachedCase, fingerprint, open_cache
+from cardiac_seg.grid.cache import Cache, fingerprint, open_cache
 from cardiac_seg.run.folder import Run
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
@@ -20,7 +20,7 @@ class Prepared:
 
     Attributes:
         files: Every labelled case.
-        cache: Their slices on the ensemble's network grid.
+        cache: Their slices on the ensemble's network grid, as training sees them.
         member_caches: Member -> the slices on the member's own grid; the same cache where it has
             none of its own.
     """
@@ -28,11 +28,6 @@ class Prepared:
     files: list[CaseFile]
     cache: Cache
     member_caches: dict[str, Cache]
-
-    def files_of(self, cases: list[CachedCase]) -> list[CaseFile]:
-        """The files of some cases, in the order of `files`."""
-        names = {case.name for case in cases}
-        return [file for file in self.files if file.name in names]
 
 
 def find_cases(run: Run) -> list[CaseFile]:
@@ -92,8 +87,27 @@ def prepare(run: Run, files: list[CaseFile]) -> Prepared:
         len(cache.images),
         ", ".join(f"{counts.get(s, 0)} {s}" for s in ("train", "validation", "test")),
     )
+    tell_what_is_beyond(run.root.name, cache)
     member_caches = {
         name: caches[config.for_member(name).preprocess.model_dump_json()]
         for name in config.members
     }
     return Prepared(files, cache, member_caches)
+
+
+def tell_what_is_beyond(name: str, cache: Cache) -> None:
+    """Says what of the reference lies outside the grid that networks are trained on."""
+    cut = [case for case in cache.cases.values() if case.beyond]
+    total = sum(case.label_pixels for case in cache.cases.values())
+    if cut:
+        worst = max(cut, key=lambda case: case.beyond / case.label_pixels)
+        log.warning(
+            "%s: %.2f %% of the reference lies outside the network grid, in %d of %d cases "
+            "(%s loses %.0f %%); preprocess.size or preprocess.field: heart",
+            name,
+            100 * sum(case.beyond for case in cut) / total,
+            len(cut),
+            len(cache.cases),
+            worst.name,
+            100 * worst.beyond / worst.label_pixels,
+        )

@@ -3,8 +3,9 @@
 from contextlib import nullcontext
 
 from cardiac_seg.data.split import fold_patients, stacking_folds, trained_folds
-from cardiac_seg.grid.cache import Cache, CachedCase, class_pixels
+from cardiac_seg.grid.cache import CaseSet, class_pixels
 from cardiac_seg.members.maps import FOLD_MEAN, folds_in
+from cardiac_seg.pipeline.localise import train_locator, validation_cache
 from cardiac_seg.pipeline.prepare import Prepared
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.members import members_of
@@ -41,15 +42,16 @@ def train_members(
     ]
     whole = chosen == wanted and not run.is_done("train")
     with run.stage("train") if whole else nullcontext():
+        for name in dict.fromkeys(name for _, name in chosen):
+            train_locator(run, data.files, name)
         for trained, name in chosen:
-            cache = data.member_caches[trained.name]
-            training, validation = training_cases(run, cache, name)
+            training, validation = training_cases(run, data, trained.name, name)
             folder = run.models(trained.name, name)
             folder.mkdir(parents=True, exist_ok=True)
             with held(folder, "another process trains this network; wait for it"):
                 if not trained.is_trained(name):
                     _forget_maps(run, name)
-                record = trained.train(name, cache, training, validation)
+                record = trained.train(name, training, validation)
             hashes = {
                 path.relative_to(run.folder).as_posix(): file_sha256(path)
                 for path in trained.files(name)
@@ -57,12 +59,13 @@ def train_members(
             run.update_manifest(models=hashes, trainings={f"{trained.name}/{name}": record})
 
 
-def training_cases(run: Run, cache: Cache, fold: str) -> tuple[list[CachedCase], list[CachedCase]]:
-    """The cases that a fold's networks are trained and validated on.
+def training_cases(run: Run, data: Prepared, member: str, fold: str) -> tuple[CaseSet, CaseSet]:
+    """The cases that a fold's network is trained and validated on.
 
     Raises:
         UserError: If a structure is in none of those to train on.
     """
+    cache = data.member_caches[member]
     training, validation = fold_patients(run.split(), fold, run.config.stacking.scheme)
     cases = cache.of_patients(training)
     for structure, count in zip(run.dataset.structures, class_pixels(cases)[1:], strict=True):
@@ -71,7 +74,8 @@ def training_cases(run: Run, cache: Cache, fold: str) -> tuple[list[CachedCase],
                 f"{run.root}: no {structure} in any of the {len(cases)} training cases of {fold}; "
                 "check the labels or the split"
             )
-    return cases, cache.of_patients(validation)
+    as_in_use = validation_cache(run, data.files, fold, cache, member)
+    return CaseSet(cache, cases), CaseSet(as_in_use, as_in_use.of_patients(validation))
 
 
 def _forget_maps(run: Run, fold: str) -> None:
@@ -82,3 +86,5 @@ def _forget_maps(run: Run, fold: str) -> None:
         run.forget_stacking()
     for path in stale:
         path.unlink()
+    if stale:  # where the field was moved, it was for their sake
+        run.fields.unlink(missing_ok=True)

@@ -98,10 +98,12 @@ def _predict_scan(
     run = ensemble.run
     scan = open_scan(files, run.dataset.modality, wanted.spacing)
     members: dict[str, list] = {member: [] for member in run.config.members if wanted.members}
-    masks, predicted_dice = [], []
+    masks, predicted_dice, cuts, field = [], [], [], None
     for k, frame in enumerate(_with_progress(ensemble.frames(scan, wanted.batch_size), scan)):
         masks.append(frame.mask)
         predicted_dice.append(frame.predicted_dice)
+        cuts.append(frame.cut)
+        field = frame.field
         for member, member_masks in members.items():
             member_masks.append(ensemble.member_mask(frame, member))
         write_frame_maps(output, scan, k, frame, wanted)
@@ -109,7 +111,7 @@ def _predict_scan(
         write_mask(path_beside(output, files, f"_{member}.nii.gz"), member_masks, scan.layout)
     rate = wanted.heart_rate or scan.heart_rate
     seconds = round(time.perf_counter() - began, 2)
-    measured = measure(scan, masks, predicted_dice, run.dataset, rate, seconds)
+    measured = measure(scan, masks, predicted_dice, cuts, field, run.dataset, rate, seconds)
     if scan.frames > 1 and measured.lv_ml:
         draw_curve(path_beside(output, files, "_curve.png"), measured, run.dataset.anatomy)
     if wanted.overlay:

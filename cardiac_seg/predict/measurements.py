@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cardiac_seg.data.dataset import Dataset
+from cardiac_seg.grid.field import Cut, Field, from_middle
 from cardiac_seg.metrics.discs import biplane_volume_ml, discs
 from cardiac_seg.metrics.indices import echo_indices, mri_indices, possible_indices
 from cardiac_seg.metrics.volumes import structure_sizes, volume_ml
@@ -34,6 +35,10 @@ class ScanMeasurements:
         times_ms: For each frame, or None.
         heart_rate: Beats per minute, or None.
         seconds: What segmenting took, with the maps that were asked for.
+        heart_mm: (row, column) distance in mm from the middle of the image to where the heart was
+            found; None where it was not looked for.
+        beyond_grid, beyond_image: For each frame, the structures that reach an edge of the network
+            grid inside the image, or the edge of the image itself: they may go on beyond it.
     """
 
     image: str
@@ -51,6 +56,9 @@ class ScanMeasurements:
     times_ms: list[float] | None
     heart_rate: float | None
     seconds: float
+    heart_mm: tuple[float, float] | None
+    beyond_grid: list[list[str]]
+    beyond_image: list[list[str]]
 
     @property
     def shown(self) -> dict[str, int]:
@@ -77,6 +85,8 @@ def measure(
     scan: Scan,
     masks: list[np.ndarray],
     predicted_dice: list[float],
+    cuts: list[Cut],
+    field: Field | None,
     dataset: Dataset,
     heart_rate: float | None,
     seconds: float,
@@ -87,6 +97,8 @@ def measure(
         scan: The scan.
         masks: For each frame, (slices, height, width) uint8.
         predicted_dice: For each frame.
+        cuts: For each frame, what ends where the network grid or the image does.
+        field: Where the network grid lies; None for the middle of the image.
         dataset: Whose labels they are.
         heart_rate: Beats per minute, or None.
         seconds: What the scan took.
@@ -118,7 +130,22 @@ def measure(
         None if times is None else [float(t) for t in times],
         heart_rate,
         seconds,
+        _heart_mm(scan, field, dataset),
+        [_names(cut.by_field, dataset) for cut in cuts],
+        [_names(cut.by_image, dataset) for cut in cuts],
     )
+
+
+def _heart_mm(scan: Scan, field: Field | None, dataset: Dataset) -> tuple[float, float] | None:
+    if field is None or dataset.modality.ndim != 3:
+        return None
+    height, width = scan.shape[1:]
+    down, right = from_middle(field, (height, width), scan.spacing[1:])
+    return round(down, 1), round(right, 1)
+
+
+def _names(labels: frozenset[int], dataset: Dataset) -> list[str]:
+    return [dataset.structures[label - 1] for label in sorted(labels)]
 
 
 def lv_volumes_ml(
@@ -160,6 +187,7 @@ def doubts(
     for name, k in scan.shown.items():
         missing = [s for s, size in scan.sizes[k].items() if not size]
         reasons += [f"no {s} {f'at {name}' if name else ''}".strip() for s in missing]
+    reasons += _ends(scan)
     field = scan.shape[1] * scan.spacing[1], scan.shape[2] * scan.spacing[2]
     if min(field) < FIELD_MM[0] or max(field) > FIELD_MM[1]:
         reasons.append(
@@ -171,6 +199,16 @@ def doubts(
     if method.startswith(CLASH):
         reasons.append(method)
     return tuple(reasons)
+
+
+def _ends(scan: ScanMeasurements) -> list[str]:
+    """Structures that may go on where their masks end."""
+    reasons = []
+    for where, frames in (("network grid", scan.beyond_grid), ("image", scan.beyond_image)):
+        cut = dict.fromkeys(s for k in scan.shown.values() for s in frames[k])
+        if cut:
+            reasons.append(f"{' and '.join(cut)} cut off at the edge of the {where}")
+    return reasons
 
 
 def clinical_indices(

@@ -13,8 +13,11 @@ from cardiac_seg.config.sections import Preprocess
 from cardiac_seg.data.nifti import write_mask
 from cardiac_seg.data.split import deployed_folds
 from cardiac_seg.grid import resample
+from cardiac_seg.grid.field import Cut, Field, content_box, field_like, find_cut, wider_field
 from cardiac_seg.grid.resample import GridImage
+from cardiac_seg.grid.sector import field_of_sector
 from cardiac_seg.masks.native import native_mask
+from cardiac_seg.members.locator import Locator
 from cardiac_seg.members.maps import CaseMaps, MemberMap
 from cardiac_seg.members.member import Mapper
 from cardiac_seg.meta.combine import Combiner
@@ -26,13 +29,15 @@ from cardiac_seg.predict.measurements import (
     doubts,
     measure,
 )
-from cardiac_seg.predict.scans import Scan, find_scans, open_scan
+from cardiac_seg.predict.scans import ArrayScan, Scan, find_scans, open_scan
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.members import members_of
+from cardiac_seg.run.members import load_locator, members_of
 from cardiac_seg.run.meta_folder import final_method, read_combiner, read_predicted_dice, read_steps
 from cardiac_seg.run.open import open_run
 from cardiac_seg.system import backend
 from cardiac_seg.system.errors import UserError
+
+LOOKED_AT = 4  # frames of a cine in which the heart is looked for
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,21 @@ class FrameResult:
         maps: The members' maps and the image on the network grid.
         probabilities: (slices, height, width, classes) float32 of the method in use, there.
         predicted_dice: See `metrics.expected_dice.predicted_dice`.
+        cut: The labels that end where the image or the field does; none are looked for in echo,
+            whose sector always ends.
     """
 
     mask: np.ndarray
     maps: CaseMaps
     probabilities: np.ndarray
     predicted_dice: float
+    cut: Cut = Cut(frozenset(), frozenset())
+
+    @property
+    def field(self) -> Field | None:
+        """Where the network grid lies; None where that is the middle of the image."""
+        grid = self.maps.grid
+        return None if grid.window is None else Field(grid.window, grid.size)
 
 
 @dataclass(frozen=True)
@@ -112,9 +126,12 @@ class Ensemble:
         >>> result.mask.shape, result.indices["lv_ef_percent"]      # doctest: +SKIP
     """
 
-    def __init__(self, run: Run, mappers: dict[str, Mapper], combiner: Combiner):
+    def __init__(
+        self, run: Run, mappers: dict[str, Mapper], combiner: Combiner, locator: Locator | None
+    ):
         self.run = run
         self.mappers = mappers
+        self.locator = locator
         self.combiner = combiner
         self.method = final_method(run)
         self.steps = read_steps(run)
@@ -137,7 +154,9 @@ class Ensemble:
         folds = deployed_folds(run.config)
         # Whom the networks were trained on matters where something is fitted, which is not here.
         members = members_of(run, trained_on=lambda fold: None)
-        return cls(run, {member.name: member.load(folds) for member in members}, combiner)
+        heart = run.config.preprocess.field == "heart"
+        locator = load_locator(run, folds) if heart else None
+        return cls(run, {member.name: member.load(folds) for member in members}, combiner, locator)
 
     def predict(
         self,
@@ -166,6 +185,8 @@ class Ensemble:
             scan,
             [frame.mask for frame in frames],
             [frame.predicted_dice for frame in frames],
+            [frame.cut for frame in frames],
+            frames[0].field,
             self.run.dataset,
             heart_rate or scan.heart_rate,
             round(time.perf_counter() - began, 3),
@@ -183,8 +204,13 @@ class Ensemble:
             doubts(measured, indices, method, self.predicted_dice["review_below"]),
         )
 
-    def frames(self, scan: Scan, batch_size: int | None = None) -> Iterator[FrameResult]:
+    def frames(
+        self, scan: Scan | ArrayScan, batch_size: int | None = None
+    ) -> Iterator[FrameResult]:
         """Segments a scan frame by frame; a few frames at a time are in memory.
+
+        The network grid has one place in all frames. Where a structure reaches an edge of it inside
+        the image, the grid is moved or grown once.
 
         Args:
             scan: From `open_scan`.
@@ -193,47 +219,104 @@ class Ensemble:
         Raises:
             UserError: If a frame cannot be read, or a batch does not fit in memory.
         """
+        looked_at = evenly_spaced(scan.frames, LOOKED_AT)
+        images = [scan.image(k) for k in looked_at]
+        field, content = self._find_field(images, scan.spacing[1:]), content_box(images[0])
+        early: dict[int, FrameResult] = {}
+        if self.locator is not None and field is not None:
+            early = dict(self._segment(scan, looked_at, field, batch_size))
+            masks = [frame.mask for frame in early.values()]
+            settings = self.run.config.preprocess
+            wider = wider_field(masks, field, content, scan.spacing[1:], settings)
+            if wider is not None:
+                field, early = wider, {}
+        rest = [k for k in range(scan.frames) if k not in early]
+        late = self._segment(scan, rest, field, batch_size)
+        for k in range(scan.frames):
+            yield early.pop(k) if k in early else next(late)[1]
+
+    def segment(self, image: np.ndarray, spacing: tuple[float, float, float]) -> FrameResult:
+        """Segments an image that is no file.
+
+        Args:
+            image: (slices, height, width) float32, in the canonical frame.
+            spacing: (slice, row, column) distance in mm.
+        """
+        (frame,) = self.frames(ArrayScan(image[None], spacing))
+        return frame
+
+    def _find_field(self, images: list[np.ndarray], spacing: tuple[float, float]) -> Field | None:
+        """Where the network grid lies in a study, by some of its frames."""
+        settings = self.run.config.preprocess
+        if self.locator is not None:
+            return self.locator.field(images, spacing, settings)
+        if settings.field == "sector":
+            return field_of_sector(np.concatenate(images), settings)
+        return None
+
+    def _segment(
+        self, scan: Scan | ArrayScan, chosen: list[int], field: Field | None, batch_size: int | None
+    ) -> Iterator[tuple[int, FrameResult]]:
+        """Segments some frames of a scan in a field."""
         settings = self.run.config.preprocess
         size = even_batches(
-            scan.frames * scan.shape[0], batch_size or self.run.config.predict.batch_size
+            len(chosen) * scan.shape[0], batch_size or self.run.config.predict.batch_size
         )
-        images, *copies = itertools.tee(_on_grid(scan, settings), len(self.mappers) + 1)
+        images, *copies = itertools.tee(
+            _on_grid(scan, chosen, field, settings, settings), len(self.mappers) + 1
+        )
         streams = []
         for (name, mapper), copy in zip(self.mappers.items(), copies, strict=True):
-            member_grid = self.run.config.for_member(name).preprocess
-            member_images = copy if member_grid == settings else _on_grid(scan, member_grid)
-            seen, kept = itertools.tee(member_images)
+            own = self.run.config.for_member(name).preprocess
+            seen = copy if own == settings else _on_grid(scan, chosen, field, settings, own)
+            seen, kept = itertools.tee(seen)
             streams.append(zip(kept, mapper.softmax(seen, size), strict=True))
         with backend.memory_advice(size, "--batch-size"):
-            for image, *of_members in zip(images, *streams, strict=True):
+            for k, image, *of_members in zip(chosen, images, *streams, strict=True):
                 maps = {
                     name: MemberMap(
                         resample.regrid(made.probabilities, seen.grid, image.grid), made.provenance
                     )
                     for name, (seen, made) in zip(self.mappers, of_members, strict=True)
                 }
-                yield self._combine(CaseMaps(scan.files.name, maps, image))
+                yield k, self._combine(CaseMaps(scan.name, maps, image), scan, k)
 
     def member_mask(self, frame: FrameResult, member: str) -> np.ndarray:
         """One member's own mask, (slices, height, width) uint8 on the native grid."""
         probabilities = frame.maps.probabilities[member].astype(np.float32)
         return native_mask(probabilities, frame.maps.grid, self.steps)
 
-    def _combine(self, maps: CaseMaps) -> FrameResult:
+    def _combine(self, maps: CaseMaps, scan: Scan | ArrayScan, k: int) -> FrameResult:
         """A frame from its maps."""
         ((_, probabilities, _),) = self.combiner.combine(
             maps.probabilities, maps.image, [self.method]
         )
         mask = native_mask(probabilities, maps.grid, self.steps)
-        return FrameResult(
-            mask, maps, probabilities, predicted_dice(probabilities, self.predicted_dice)
-        )
+        cut = Cut(frozenset(), frozenset())
+        if self.run.dataset.modality.ndim == 3:
+            cut = find_cut(mask, content_box(scan.image(k)), resample.shown_window(maps.grid))
+        expected = predicted_dice(probabilities, self.predicted_dice)
+        return FrameResult(mask, maps, probabilities, expected, cut)
 
 
-def _on_grid(scan: Scan, settings: Preprocess) -> Iterator[GridImage]:
-    """The frames of a scan on a network grid, one at a time."""
-    for k in range(scan.frames):
-        yield resample.to_grid(scan.image(k), scan.spacing[1:], settings)
+def _on_grid(
+    scan: Scan | ArrayScan,
+    chosen: list[int],
+    field: Field | None,
+    theirs: Preprocess,
+    own: Preprocess,
+) -> Iterator[GridImage]:
+    """Frames of a scan on the grid of a member, or of the ensemble, one at a time."""
+    spacing = scan.spacing[1:]
+    place = None if field is None else field_like(field, spacing, theirs, own)
+    for k in chosen:
+        yield resample.to_grid(scan.image(k), spacing, own, place)
+
+
+def evenly_spaced(frames: int, most: int) -> list[int]:
+    """At most so many frames at even distances, the first among them."""
+    count = min(frames, most)
+    return [k * frames // count for k in range(count)]
 
 
 def even_batches(slices: int, most: int) -> int:

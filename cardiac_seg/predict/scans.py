@@ -86,6 +86,11 @@ class Scan:
     series: Series | None = None
     _nifti: Nifti | None = field(default=None, repr=False)
 
+    @property
+    def name(self) -> str:
+        """As results call it."""
+        return self.files.name
+
     def image(self, frame: int) -> np.ndarray:
         """The pixels of a frame, (slices, height, width) float32.
 
@@ -100,6 +105,30 @@ class Scan:
         at = f", frame {frame + 1}" if self.frames > 1 else ""
         check_pixels(f"{self.files.paths[0]}{at}", planes)
         return np.ascontiguousarray(planes, np.float32)
+
+
+@dataclass(frozen=True)
+class ArrayScan:
+    """Frames that are no files; see `Scan` for what is alike."""
+
+    pixels: np.ndarray  # (frames, slices, height, width) float32
+    spacing: tuple[float, float, float]
+    name: str = "array"
+
+    @property
+    def frames(self) -> int:
+        """How many."""
+        return len(self.pixels)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(slices, height, width) of one frame."""
+        slices, height, width = self.pixels.shape[1:]
+        return slices, height, width
+
+    def image(self, frame: int) -> np.ndarray:
+        """The pixels of a frame."""
+        return self.pixels[frame]
 
 
 def find_scans(path: Path) -> list[ScanFiles]:

@@ -93,7 +93,7 @@ def _row(
 ) -> dict[str, object]:
     reasons = doubts(measurements, indices, method, limit)
     first = next(iter(measurements.shown.values()))
-    cine = measurements.frames > 1
+    cine, at = measurements.frames > 1, measurements.heart_mm
     return {
         "image": measurements.image,
         "study": measurements.study,
@@ -106,6 +106,8 @@ def _row(
         **{f"{s.lower()}_{unit}": round(size, 2) for s, size in measurements.sizes[first].items()},
         **{k: None if math.isnan(v) else round(v, 2) for k, v in indices.items()},
         "method": method,
+        "heart_down_mm": None if at is None else at[0],
+        "heart_right_mm": None if at is None else at[1],
         "heart_rate": measurements.heart_rate,
         "predicted_dice": round(measurements.worst_predicted_dice, 3),
         "review": "yes" if reasons else "no",
@@ -122,5 +124,6 @@ def _columns(dataset: Dataset) -> list[str]:
         *("image", "study", "view", "phase", "phases", "slices", "ed_phase", "es_phase"),
         *(f"{structure.lower()}_{unit}" for structure in dataset.structures),
         *known,
-        *("method", "heart_rate", "predicted_dice", "review", "reasons", "seconds", "error"),
+        *("method", "heart_down_mm", "heart_right_mm", "heart_rate", "predicted_dice"),
+        *("review", "reasons", "seconds", "error"),
     ]

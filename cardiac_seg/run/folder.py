@@ -107,6 +107,15 @@ class Run:
         """Folder of a training's `best.keras` and `last.keras`."""
         return self.folder / "models" / member / fold
 
+    def locator(self, fold: str) -> Path:
+        """The network that finds the heart, trained on a fold's patients."""
+        return self.models("locator", fold) / "locator.keras"
+
+    @property
+    def fields(self) -> Path:
+        """Table of where in each mapped case the network grid lies."""
+        return self.folder / "fields.csv"
+
     def map(self, case: str) -> Path:
         """A case's softmax maps."""
         return self.folder / "maps" / f"{case}.npz"

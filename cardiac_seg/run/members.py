@@ -5,6 +5,7 @@ from functools import partial
 import keras
 
 from cardiac_seg.members.keras_member import KerasMember
+from cardiac_seg.members.locator import NAME, Locator
 from cardiac_seg.members.maps import TrainedOn
 from cardiac_seg.members.member import Member
 from cardiac_seg.members.network_file import read_network
@@ -33,6 +34,25 @@ def members_of(run: Run, trained_on: TrainedOn) -> list[Member]:
         )
         for name in run.config.members
     ]
+
+
+def load_locator(run: Run, folds: list[str]) -> Locator:
+    """Loads what finds the heart in a run's images; the answers of several folds are averaged.
+
+    Raises:
+        UserError: If a file is missing, damaged or no locator.
+    """
+    networks = []
+    for fold in folds:
+        path = run.locator(fold)
+        if not path.is_file():
+            raise UserError(f"{path}: missing; train_ensemble.py --resume {run.folder} trains it")
+        run.check_hash(path)
+        network = read_network(path)
+        if network.name != NAME or network.output_shape != (None, None, None, 1):
+            raise UserError(f"{path}: holds {network.name}, expected {NAME}; restore the file")
+        networks.append(network)
+    return Locator(tuple(networks))
 
 
 def load_network(run: Run, member: str, fold: str) -> keras.Model:

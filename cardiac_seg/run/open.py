@@ -91,6 +91,7 @@ def join(config: Config, folder: Path) -> Run:
         run.forget_stacking()
         if remap:
             shutil.rmtree(folder / "maps", ignore_errors=True)
+            run.fields.unlink(missing_ok=True)
         if config.stacking.deploy != run.config.stacking.deploy:
             run.update_manifest(stages={"train": {"done": False}})
     # What no result depends on may change: paths, workers, prediction's batch size. And before

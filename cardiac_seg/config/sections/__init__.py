@@ -114,7 +114,14 @@ class Config(Section):
             )
         _check_training(self, "")
         for name in self.members:
-            _check_training(self.for_member(name), f"networks.{name}.")
+            own = self.for_member(name)
+            _check_training(own, f"networks.{name}.")
+            if own.preprocess.field != self.preprocess.field:
+                raise ValueError(
+                    f"networks.{name}.preprocess.field: '{own.preprocess.field}', but the maps are "
+                    f"brought to a grid with preprocess.field: '{self.preprocess.field}'; all "
+                    "members see the same part of the image"
+                )
         return self
 
     def _check_members(self) -> None:

@@ -24,6 +24,12 @@ class Preprocess(Section):
     size: tuple[Side, Side] = Field(
         (192, 192), description="height and width of the network grid, multiples of 32"
     )
+    field: Literal["image", "heart", "sector"] = Field(
+        "image",
+        description="what the grid shows. image: the middle of the image, as all runs did before "
+        "format 3; heart: the heart, which a small network finds (MRI); sector: the ultrasound "
+        "sector, found in the image (echo)",
+    )
     clip: tuple[Percentile, Percentile] = Field(
         (0.5, 99.5),
         description="intensity percentiles that become the darkest and the brightest value",
@@ -36,6 +42,12 @@ class Preprocess(Section):
     def _check(self):
         if self.clip[0] >= self.clip[1]:
             raise ValueError("clip: the first percentile must be below the second")
+        if self.field == "heart" and self.spacing is None:
+            raise ValueError(
+                "field: heart needs a spacing in mm; with null the whole image is shown"
+            )
+        if self.field == "sector" and self.spacing is not None:
+            raise ValueError("field: sector needs spacing: null; the sector is resized to `size`")
         for side in self.size:
             if side % 32:
                 raise ValueError(f"size: {side} is not a multiple of 32 (five halvings)")
