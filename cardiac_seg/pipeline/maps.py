@@ -1,5 +1,7 @@
 """Writes the members' softmax maps of cases, and reads them with their provenance."""
 
+from functools import partial
+
 from cardiac_seg.grid.cache import Cache, CachedCase
 from cardiac_seg.grid.resample import regrid
 from cardiac_seg.members.maps import (
@@ -38,7 +40,7 @@ def map_cases(run: Run, data: Prepared, cases: list[CachedCase], folds: list[str
         folds: Whose networks map them.
     """
     name, batch_size = folds[0] if len(folds) == 1 else FOLD_MEAN, run.config.predict.batch_size
-    for member in members_of(run, trained_on(run)):
+    for member in members_of(run, partial(trained_on, run)):
         missing = [c for c in cases if member.name not in stored_members(run.map(c.name), name)]
         if not missing:
             continue
@@ -59,6 +61,6 @@ def map_cases(run: Run, data: Prepared, cases: list[CachedCase], folds: list[str
 def _add_member(run: Run, cache: Cache, case: CachedCase, member: str, made: MemberMap) -> None:
     path = run.map(case.name)
     stored = stored_members(path, made.provenance.fold)
-    maps = read_maps(path, stored, trained_on(run)).maps if stored else {}
+    maps = read_maps(path, stored, trained_on(run, member)).maps if stored else {}
     maps[member] = made
     write_maps(path, CaseMaps(case.name, maps, cache.grid_image(case), cache.label(case)))
