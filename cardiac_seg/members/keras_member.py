@@ -12,6 +12,7 @@ from cardiac_seg.grid.cache import CaseSet
 from cardiac_seg.grid.resample import GridImage, normalize
 from cardiac_seg.members.inference import mean_map, predict_cases
 from cardiac_seg.members.maps import FOLD_MEAN, MemberMap, Provenance, TrainedOn
+from cardiac_seg.members.starting import Start
 from cardiac_seg.members.training import TrainingJob, train
 from cardiac_seg.members.training_state import read_state
 
@@ -29,6 +30,7 @@ class KerasMember:
         tensorboard: Of the TensorBoard logs.
         load_network: From a fold to its network, checked.
         trained_on: From a fold to the patients it was trained on.
+        start: Tells where the first weights of a training come from; None for random ones.
     """
 
     name: str
@@ -39,6 +41,7 @@ class KerasMember:
     tensorboard: Path
     load_network: Callable[[str], keras.Model]
     trained_on: TrainedOn
+    start: Callable[[], Start | None] = lambda: None
 
     def train(self, fold: str, training: CaseSet, validation: CaseSet) -> dict[str, object]:
         """See `members.member.Member`."""
@@ -51,6 +54,7 @@ class KerasMember:
             classes=self.classes,
             train=training,
             validation=validation,
+            start=self.start(),
         )
         state, monitor = train(job, self.config), self.config.train.monitor
         return {

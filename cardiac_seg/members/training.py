@@ -14,6 +14,7 @@ from cardiac_seg.members.batches import TrainingBatches
 from cardiac_seg.members.inference import predict_cases
 from cardiac_seg.members.networks import build_member
 from cardiac_seg.members.optimizer import compile_network
+from cardiac_seg.members.starting import Start, put_weights, starting_weights
 from cardiac_seg.members.training_state import (
     TrainingState,
     read_state,
@@ -38,6 +39,7 @@ class TrainingJob:
         tensorboard: Folder of the TensorBoard log.
         classes: Number of classes, background included.
         train, validation: The cases, see `members.member.Member.train`.
+        start: Where the first weights come from; None for random ones.
     """
 
     member: str
@@ -48,6 +50,7 @@ class TrainingJob:
     classes: int
     train: CaseSet
     validation: CaseSet
+    start: Start | None = None
 
     @property
     def last(self) -> Path:
@@ -71,7 +74,8 @@ def train(job: TrainingJob, config: Config) -> TrainingState:
         The state after the last epoch.
 
     Raises:
-        UserError: If a checkpoint does not fit, the loss is not finite, or memory runs out.
+        UserError: If a checkpoint or the start does not fit, the loss is not finite, or memory
+            runs out.
     """
     state = read_state(job.last)
     remove_leftovers(job.folder)
@@ -83,9 +87,8 @@ def train(job: TrainingJob, config: Config) -> TrainingState:
         return state
     # One stream of randomness for each training; adding a member or fold changes no other.
     seed = [config.seed, *job.member.encode(), *job.fold.encode()]
-    backend.start_training(int(np.random.default_rng(seed).integers(2**31)))
-    precision = backend.set_precision(config.train.precision)
-    model = build_member(job.member, config, job.classes)
+    # What has an epoch of its own needs the start no more, which may be gone by now.
+    model, precision = _build(job, config, seed, None if state.epoch else job.start)
     batches = TrainingBatches(
         job.train.cache,
         job.train.cases,
@@ -118,6 +121,19 @@ def train(job: TrainingJob, config: Config) -> TrainingState:
             callbacks=callbacks,
         )
     return state
+
+
+def _build(
+    job: TrainingJob, config: Config, seed: list[int], start: Start | None
+) -> tuple[keras.Model, str]:
+    """The network before its first step, and the precision it computes in."""
+    weights = starting_weights(start) if start else {}
+    backend.start_training(int(np.random.default_rng(seed).integers(2**31)))
+    precision = backend.set_precision(config.train.precision)
+    model = build_member(job.member, config, job.classes)
+    if start:
+        put_weights(model, weights, start, f"{job.member} {job.fold}")
+    return model, precision
 
 
 def _tensorboard(job: TrainingJob) -> list[keras.callbacks.Callback]:

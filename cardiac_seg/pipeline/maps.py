@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from cardiac_seg.config.sections import Preprocess
 from cardiac_seg.data.case import Case, CaseFile, read_case
@@ -74,7 +75,7 @@ def _map(run: Run, files: list[CaseFile], places: dict[str, Located], folds: lis
         grid = stored_grid(run.map(file.name))
         if grid is not None and not _shows(places[file.name].field, grid.window, grid.size):
             run.map(file.name).unlink()
-    for member in members_of(run, trained_on(run)):
+    for member in members_of(run, partial(trained_on, run)):
         missing = [f for f in files if member.name not in stored_members(run.map(f.name), name)]
         if not missing:
             continue
@@ -110,7 +111,7 @@ def _shows(field: Field | None, window, size) -> bool:
 def _add_member(run: Run, file: CaseFile, field: Field | None, member, made: MemberMap) -> None:
     path, settings = run.map(file.name), run.config.preprocess
     stored = stored_members(path, made.provenance.fold)
-    maps = read_maps(path, stored, trained_on(run)).maps if stored else {}
+    maps = read_maps(path, stored, trained_on(run, member.name)).maps if stored else {}
     case = read_case(file, run.dataset.num_classes)
     image = to_grid(case.image, case.spacing[1:], settings, field)
     own = member.config.preprocess

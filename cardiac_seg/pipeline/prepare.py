@@ -9,6 +9,7 @@ from cardiac_seg.data.phantoms.dataset import is_phantom, write_phantoms
 from cardiac_seg.data.split import make_split
 from cardiac_seg.grid.cache import Cache, fingerprint, open_cache
 from cardiac_seg.run.folder import Run
+from cardiac_seg.run.start import record_starts
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import log
@@ -77,6 +78,8 @@ def prepare(run: Run, files: list[CaseFile]) -> Prepared:
                 "slices": len(cache.images),
             }
         )
+        if not prepared:
+            record_starts(run)
     split = run.split()
     counts = split.subset.value_counts()
     log.info(

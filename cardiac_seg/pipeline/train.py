@@ -1,6 +1,7 @@
 """Trains the members."""
 
 from contextlib import nullcontext
+from functools import partial
 
 from cardiac_seg.data.split import fold_patients, stacking_folds, trained_folds
 from cardiac_seg.grid.cache import CaseSet, class_pixels
@@ -29,7 +30,7 @@ def train_members(
     Raises:
         UserError: If the run has no such member or fold, or a structure is in no training case.
     """
-    members, folds = members_of(run, trained_on(run)), trained_folds(run.config)
+    members, folds = members_of(run, partial(trained_on, run)), trained_folds(run.config)
     if fold is not None and f"fold{fold}" not in folds:
         raise UserError(f"--fold {fold}: the run has {', '.join(folds)}")
     if member is not None and member not in run.config.members:

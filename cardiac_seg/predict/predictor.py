@@ -153,7 +153,7 @@ class Ensemble:
         combiner = read_combiner(run, [final_method(run)])  # first: what fails, fails at once
         folds = deployed_folds(run.config)
         # Whom the networks were trained on matters where something is fitted, which is not here.
-        members = members_of(run, trained_on=lambda fold: None)
+        members = members_of(run, trained_on=lambda member: lambda fold: None)
         heart = run.config.preprocess.field == "heart"
         locator = load_locator(run, folds) if heart else None
         return cls(run, {member.name: member.load(folds) for member in members}, combiner, locator)

@@ -1,5 +1,7 @@
 """The methods paragraph of a report."""
 
+from pathlib import Path
+
 from cardiac_seg.config.sections import LOSS_TITLES, Config
 from cardiac_seg.metrics.boundary import BAND_MM
 from cardiac_seg.metrics.statistics import LEVEL, RESAMPLES
@@ -7,11 +9,17 @@ from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored
 from cardiac_seg.run.meta_folder import final_method, methods_of, read_choice
 
-TRAINING = ("epochs", "batch", "loss", "optimizer")  # of `_settings`: said once where shared
+TRAINING = (
+    "epochs",
+    "batch",
+    "loss",
+    "optimizer",
+    "start",
+)  # of `_settings`: said once where shared
 TOLD_OTHERWISE = {  # keys that `_settings` puts into words, and those that change no result
     *("train.epochs", "train.early_stopping", "train.batch_size", "train.loss"),
     *("train.optimizer", "train.learning_rate", "train.schedule"),
-    *("train.workers", "train.tensorboard"),
+    *("train.workers", "train.tensorboard", "train.start_from"),
 }
 
 
@@ -77,6 +85,11 @@ def _deployed(deploy: str) -> str:
     return refit if deploy == "refit" else "the mean of the folds' networks"
 
 
+def describe_start(config: Config) -> str:
+    """What the networks' training started from; nothing where it is random or differs."""
+    return _shared_settings(config).get("start", "")
+
+
 def describe_members(config: Config) -> list[str]:
     """Each network's name with its size and the settings in which it differs from another."""
     described, shared = [], _shared_settings(config)
@@ -129,6 +142,8 @@ def _settings(config: Config) -> dict[str, str]:
         "optimizer": f"{train.optimizer} with learning rate {train.learning_rate:g} "
         f"({train.schedule})",
     }
+    if train.start_from:  # its name alone: a report holds no path of a machine
+        texts["start"] = f"training started from the weights of {Path(train.start_from).name}"
     for section in ("augment", "train"):
         for key, value in getattr(config, section).model_dump().items():
             if f"{section}.{key}" not in TOLD_OTHERWISE:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.data.split import deployed_folds, fold_patients
-from cardiac_seg.report.methods import describe_members
+from cardiac_seg.report.methods import describe_members, describe_start
 from cardiac_seg.report.results import results_table
 from cardiac_seg.run.describe import describe_input
 from cardiac_seg.run.folder import Run
@@ -25,6 +25,7 @@ def model_card(run: Run, folder: Path) -> str:
     networks = ", ".join(describe_members(run.config))
     epochs = {run.config.for_member(member).train.epochs for member in run.config.members}
     trained = f", {epochs.pop()} epochs" if len(epochs) == 1 else ""
+    trained += f", {start}" if (start := describe_start(run.config)) else ""
     data = run.config.data
     place = folder.name if folder.is_absolute() else folder  # no path of this machine
     phantom = run.manifest.dataset.phantom

@@ -1,5 +1,6 @@
 """The members of a run: its networks, where their files lie and how they are loaded."""
 
+from collections.abc import Callable
 from functools import partial
 
 import keras
@@ -9,17 +10,23 @@ from cardiac_seg.members.locator import NAME, Locator
 from cardiac_seg.members.maps import TrainedOn
 from cardiac_seg.members.member import Member
 from cardiac_seg.members.network_file import read_network
+from cardiac_seg.members.starting import Start
 from cardiac_seg.run.folder import Run
+from cardiac_seg.run.provenance import start_of
+from cardiac_seg.run.start import start_network, start_run
+from cardiac_seg.run.stored import StartRecord
 from cardiac_seg.system import backend
+from cardiac_seg.system.checked_reads import file_sha256
 from cardiac_seg.system.errors import UserError
 
 
-def members_of(run: Run, trained_on: TrainedOn) -> list[Member]:
+def members_of(run: Run, trained_on: Callable[[str], TrainedOn]) -> list[Member]:
     """The members of a run, in the configuration's order.
 
     Args:
         run: The run.
-        trained_on: From a fold to the patients its networks are trained on; see `trained_on`.
+        trained_on: From a member and a fold to the patients its network is trained on; see
+            `run.provenance.trained_on`.
     """
     return [
         KerasMember(
@@ -30,7 +37,8 @@ def members_of(run: Run, trained_on: TrainedOn) -> list[Member]:
             history=run.folder / "history" / name,
             tensorboard=run.folder / "tensorboard" / name,
             load_network=partial(load_network, run, name),
-            trained_on=trained_on,
+            trained_on=trained_on(name),
+            start=partial(_start, run, name),
         )
         for name in run.config.members
     ]
@@ -76,6 +84,25 @@ def load_network(run: Run, member: str, fold: str) -> keras.Model:
             f"{member} of {run.dataset.num_classes} classes; the file belongs to another run"
         )
     return _for_this_hardware(network, precision)
+
+
+def _start(run: Run, member: str) -> Start | None:
+    record = start_of(run, member)
+    if record is None:
+        return None
+    same_labels = record.labels == list(run.dataset.structures)
+    return Start(record.path, partial(_load_start, record, member), same_labels)
+
+
+def _load_start(record: StartRecord, member: str) -> keras.Model:
+    start = start_run(record.path)
+    network = start_network(start, member)
+    if network.is_file() and file_sha256(network) != record.sha256:
+        raise UserError(
+            f"{network}: not the network that this run was to start from (another SHA-256 in "
+            "manifest.json); restore it, or train in another --run-dir"
+        )
+    return load_network(start, member, "full")
 
 
 def _for_this_hardware(network: keras.Model, precision: str) -> keras.Model:

@@ -3,17 +3,45 @@
 from cardiac_seg.data.split import fold_patients, stacking_folds, trained_folds
 from cardiac_seg.members.maps import FOLD_MEAN, CaseMaps, TrainedOn, read_maps
 from cardiac_seg.run.folder import Run
+from cardiac_seg.run.stored import StartRecord
 from cardiac_seg.system.errors import UserError
 
 
-def trained_on(run: Run) -> TrainedOn:
-    """From a fold of a run to the patients that its networks are trained on."""
-    split, config = run.split(), run.config
+def data_name(run: Run) -> str:
+    """Tells apart datasets whose patients may have the same names."""
+    dataset = run.manifest.dataset
+    name = dataset.name or run.config.data.dataset
+    return f"{name} (phantom)" if dataset.phantom else name
+
+
+def start_of(run: Run, member: str) -> StartRecord | None:
+    """What is recorded of the network that a member's trainings start from; None for random ones.
+
+    Raises:
+        UserError: If the configuration names another.
+    """
+    record = run.manifest.start.get(member)
+    recorded, named = record and record.path, run.config.for_member(member).train.start_from
+    if recorded != named:
+        raise UserError(
+            f"{run.folder}: {member} starts from {named} by config.yaml, from {recorded} by "
+            "manifest.json; restore them, or train in another --run-dir"
+        )
+    return record
+
+
+def trained_on(run: Run, member: str) -> TrainedOn:
+    """From a fold of a run to the patients that a member's network is trained on.
+
+    Those that the network it started from was trained on are among them.
+    """
+    split, config, start = run.split(), run.config, start_of(run, member)
+    before = frozenset(start.trained_on.get(data_name(run), ())) if start else frozenset[str]()
 
     def patients(fold: str) -> frozenset[str]:
         folds = stacking_folds(config) if fold == FOLD_MEAN else [fold]
         scheme = config.stacking.scheme
-        return frozenset().union(*(fold_patients(split, one, scheme)[0] for one in folds))
+        return before.union(*(fold_patients(split, one, scheme)[0] for one in folds))
 
     return patients
 
@@ -25,12 +53,14 @@ def read_case_maps(run: Run, name: str) -> CaseMaps:
         UserError: If the file is missing, damaged or lacks a member, or says of a member's training
             what the run's split does not.
     """
-    path, patients = run.map(name), trained_on(run)
-    maps = read_maps(path, run.config.members, patients)
+    path = run.map(name)
+    patients = {member: trained_on(run, member) for member in run.config.members}
+    # A run that has files of format 1 started from nothing: all members have the same patients.
+    maps = read_maps(path, run.config.members, patients[run.config.members[0]])
     folds = (*trained_folds(run.config), FOLD_MEAN)
     for member, one in maps.maps.items():
         fold, said = one.provenance.fold, one.provenance.trained_on
-        if fold not in folds or said != patients(fold):
+        if fold not in folds or said != patients[member](fold):
             raise UserError(
                 f"{path}: says of {member}, {fold}, what the run's split.csv does not say of its "
                 "training; restore split.csv, or delete the map and resume the run"

@@ -62,6 +62,25 @@ class DatasetRecord(Stored):
     slices: int | None = None
 
 
+class StartRecord(Stored):
+    """`start.<member>` of the manifest: the network that a member's trainings start from.
+
+    All that is needed of it once they have begun, so that its folder may go.
+
+    Attributes:
+        path: Its run, as the configuration names it.
+        labels: Structure names of its classes.
+        sha256: Of its file.
+        trained_on: Dataset, see `run.provenance.data_name` -> the patients it was trained on, and
+            those of what it started from itself.
+    """
+
+    path: str
+    labels: list[str]
+    sha256: str
+    trained_on: dict[str, list[str]]
+
+
 class Manifest(Stored):
     """`manifest.json`: what is recorded about a run.
 
@@ -70,6 +89,7 @@ class Manifest(Stored):
         stages: Stage -> whether it is done, and what it took.
         models: Path of a network or learner in the run -> SHA-256.
         dataset: The data as the prepare stage found it.
+        start: Member -> what its trainings start from, where that is no random network.
         versions: Package -> version.
         combining: Method -> what combining costs.
         device, git_commit: What the run was made with.
@@ -80,6 +100,7 @@ class Manifest(Stored):
     stages: dict[str, StageRecord] = {}
     models: dict[str, str] = {}
     dataset: DatasetRecord = DatasetRecord()
+    start: dict[str, StartRecord] = {}
     versions: dict[str, str] = {}
     combining: dict[str, dict[str, Any]] = {}
     device: str | None = None

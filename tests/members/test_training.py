@@ -23,10 +23,11 @@ from cardiac_seg.members.batches import (
 from cardiac_seg.members.network_file import read_network
 from cardiac_seg.members.networks import build_member
 from cardiac_seg.members.optimizer import build_optimizer
+from cardiac_seg.members.starting import Start
 from cardiac_seg.members.training import TrainingJob, train
 from cardiac_seg.members.training_state import TrainingState, read_state, save_training
 from cardiac_seg.system.errors import UserError
-from tests.support.little_training import small_network
+from tests.support.little_training import eagerly, small_network
 
 
 def tiny_config(root, **train_settings) -> Config:
@@ -172,6 +173,47 @@ def test_a_resumed_training_equals_an_uninterrupted_one(cache, mri_root, tmp_pat
 def weights_of(job) -> bytes:
     with zipfile.ZipFile(job.last) as archive:
         return archive.read("model.weights.h5")
+
+
+@pytest.mark.usefixtures("small")
+def test_a_training_starts_from_another_network_and_is_resumed_without_it(
+    cache, mri_root, tmp_path, monkeypatch
+):
+    asked = []
+
+    def load():
+        asked.append(read_state(whole.last).epoch)
+        keras.utils.set_random_seed(len(asked))  # reading may draw numbers; no result depends on it
+        return source
+
+    def started(cache, folder):
+        job = make_job(cache, folder)
+        start = Start("runs/first", load, same_labels=True)
+        return replace(job, train=job.train[:1], validation=job.validation[:1], start=start)
+
+    keras.backend.clear_session()  # as a training does: the layers' names begin anew
+    source = small_network("unet_advanced", None, 4)
+    kernel = source.layers[1].get_weights()[0]
+    # So small a rate that the kernels are still those of the start.
+    config = tiny_config(mri_root, epochs=2, learning_rate=1e-7, ema=0.9)
+    whole = started(cache, tmp_path / "whole")
+    resumed = started(cache, tmp_path / "resumed")
+    save = save_training
+
+    def save_and_copy_first_epoch(model, last, state):
+        save(model, last, state)
+        if state.epoch == 1 and last == whole.last:
+            shutil.copytree(whole.folder, resumed.folder)
+
+    monkeypatch.setattr(training, "save_training", save_and_copy_first_epoch)
+    with eagerly():
+        train(whole, cache, config)
+        train(resumed, cache, config)
+    assert asked == [0]
+    assert weights_of(whole) == weights_of(resumed)
+    np.testing.assert_allclose(
+        read_network(whole.best).layers[1].get_weights()[0], kernel, atol=1e-5
+    )
 
 
 def plain_network(input_shape, classes, *, layer, **settings) -> keras.Model:

@@ -70,6 +70,11 @@ class Train(Section):
         1, description="threads that prepare batches; the result does not depend on it"
     )
     tensorboard: Switch = Field(False, description="also write a TensorBoard log")
+    start_from: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="folder of a finished run or of exported weights (`pretrained/acdc`) whose "
+        "networks training starts from; null: random weights",
+    )
 
     @model_validator(mode="after")
     def _check(self):
