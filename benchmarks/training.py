@@ -15,6 +15,7 @@ from benchmarks.timing import alternate, filling, ratios
 from benchmarks.worker import Worker, prepared
 from benchmarks.workload import FOLD, network_config, phantom_cache
 from cardiac_seg.config.sections import Config
+from cardiac_seg.grid.cache import CaseSet
 from cardiac_seg.members.batches import TrainingBatches
 from cardiac_seg.members.networks import build_member
 from cardiac_seg.members.training import TrainingJob, train
@@ -105,11 +106,12 @@ def as_trained(member: str, config: Config) -> tuple[keras.Model, TrainingBatche
 
     cache = phantom_cache(config)
     nowhere = Path(config.data.cache) / "nothing_is_written_here"
-    cases = list(cache.cases.values())
-    job = TrainingJob(member, FOLD, nowhere, nowhere, nowhere, CLASSES, cases, [])
+    cases = CaseSet(cache, list(cache.cases.values()))
+    nothing = CaseSet(cache, [])
+    job = TrainingJob(member, FOLD, nowhere, nowhere, nowhere, CLASSES, cases, nothing)
     with patch.object(keras.Model, "fit", catch):
         try:
-            train(job, cache, config)
+            train(job, config)
         except Caught as caught:
             return caught.args
     raise RuntimeError("training.train did not call fit")

@@ -10,7 +10,7 @@ import pytest
 
 from cardiac_seg.config.sections import Config
 from cardiac_seg.data.acdc import ACDC
-from cardiac_seg.grid.cache import fingerprint, open_cache
+from cardiac_seg.grid.cache import CaseSet, fingerprint, open_cache
 from cardiac_seg.members import networks, training
 from cardiac_seg.members.batches import (
     ANYWHERE,
@@ -64,8 +64,8 @@ def make_job(cache, folder, member="unet_advanced") -> TrainingJob:
         history_path=folder / "history.csv",
         tensorboard=folder / "tensorboard",
         classes=4,
-        train=cases[:6],
-        validation=cases[6:],
+        train=CaseSet(cache, cases[:6]),
+        validation=CaseSet(cache, cases[6:]),
     )
 
 
@@ -149,7 +149,7 @@ def trained_whole_and_resumed(cache, config, tmp_path, monkeypatch):
             shutil.copytree(whole.folder, resumed.folder)
 
     monkeypatch.setattr(training, "save_training", save_and_copy_first_epoch)
-    return (whole, train(whole, cache, config)), (resumed, train(resumed, cache, config))
+    return (whole, train(whole, config)), (resumed, train(resumed, config))
 
 
 @pytest.mark.usefixtures("small")
@@ -207,8 +207,8 @@ def test_a_training_starts_from_another_network_and_is_resumed_without_it(
 
     monkeypatch.setattr(training, "save_training", save_and_copy_first_epoch)
     with eagerly():
-        train(whole, cache, config)
-        train(resumed, cache, config)
+        train(whole, config)
+        train(resumed, config)
     assert asked == [0]
     assert weights_of(whole) == weights_of(resumed)
     np.testing.assert_allclose(
@@ -252,7 +252,7 @@ def test_a_network_that_could_not_be_read_again_is_refused_before_it_is_trained(
     )
     job = make_job(cache, tmp_path)
     with pytest.raises(UserError, match=f"unet_advanced: {words}.*BLOCKS of members/network_file"):
-        train(job, cache, tiny_config(mri_root))
+        train(job, tiny_config(mri_root))
     assert not job.last.exists()
 
 
@@ -264,7 +264,7 @@ def test_early_stopping_ends_after_its_patience(cache, mri_root, tmp_path, monke
         lambda *_: {"val_dice": 0.5, "val_accuracy": 0.5, "val_cross_entropy": 1.0},
     )
     config = tiny_config(mri_root, epochs=9, early_stopping=1)
-    state = train(make_job(cache, tmp_path), cache, config)
+    state = train(make_job(cache, tmp_path), config)
     assert (state.epoch, state.best_epoch, state.finished) == (2, 1, True)
 
 
@@ -273,7 +273,7 @@ def test_a_plateau_lowers_the_learning_rate(cache, mri_root, tmp_path, monkeypat
     scores = {"val_dice": 0.5, "val_accuracy": 0.5, "val_cross_entropy": 1.0}
     monkeypatch.setattr(training, "case_scores", lambda *_: scores)
     settings = {"schedule": "constant", "warmup": 0, "reduce_lr": 1, "reduce_lr_factor": 0.5}
-    state = train(make_job(cache, tmp_path), cache, tiny_config(mri_root, epochs=4, **settings))
+    state = train(make_job(cache, tmp_path), tiny_config(mri_root, epochs=4, **settings))
     assert [row["learning_rate"] for row in state.history] == pytest.approx(
         [0.01, 0.01, 0.005, 0.0025]
     )
@@ -289,7 +289,7 @@ def test_a_polynomial_schedule_falls_to_nothing():
 def test_a_loss_that_is_not_finite_stops_with_advice(cache, mri_root, tmp_path):
     config = tiny_config(mri_root, learning_rate=1e30, schedule="constant", optimizer="sgd")
     with pytest.raises(UserError, match=r"loss became .* epoch .*learning_rate"):
-        train(make_job(cache, tmp_path), cache, config)
+        train(make_job(cache, tmp_path), config)
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(cache, mri_root, tmp_path):
@@ -299,7 +299,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(cache, mri_root, tmp_pa
     wider = narrow.model_dump()
     wider["networks"]["unet_advanced"]["filters"] = 8
     with pytest.raises(UserError, match=r"last\.keras: checkpoint of another architecture"):
-        train(job, cache, Config.model_validate(wider))
+        train(job, Config.model_validate(wider))
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
