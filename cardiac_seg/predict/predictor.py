@@ -138,8 +138,12 @@ class Ensemble:
         self.predicted_dice = read_predicted_dice(run)
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Ensemble":
+    def load(cls, folder: str | Path, folds: list[str] | None = None) -> "Ensemble":
         """Loads a run directory.
+
+        Args:
+            folder: A run whose stage `stack` is done.
+            folds: Whose networks are loaded, instead of those in use.
 
         Raises:
             UserError: If the run has not reached the end of its `stack` stage, or is damaged.
@@ -151,7 +155,7 @@ class Ensemble:
                 f"train_ensemble.py --resume {run.folder}"
             )
         combiner = read_combiner(run, [final_method(run)])  # first: what fails, fails at once
-        folds = deployed_folds(run.config)
+        folds = folds or deployed_folds(run.config)
         # Whom the networks were trained on matters where something is fitted, which is not here.
         members = members_of(run, trained_on=lambda member: lambda fold: None)
         heart = run.config.preprocess.field == "heart"
@@ -280,6 +284,24 @@ class Ensemble:
                     for name, (seen, made) in zip(self.mappers, of_members, strict=True)
                 }
                 yield k, self._combine(CaseMaps(scan.name, maps, image), scan, k)
+
+    def segment(self, image: np.ndarray, spacing: tuple[float, float, float]) -> FrameResult:
+        """Segments an image that is no file.
+
+        Args:
+            image: (slices, height, width) float32, in the canonical frame.
+            spacing: (slice, row, column) distance in mm.
+        """
+        settings = self.run.config.preprocess
+        size = even_batches(len(image), self.run.config.predict.batch_size)
+        on_grid, maps = resample.to_grid(image, spacing[1:], settings), {}
+        for name, mapper in self.mappers.items():
+            own = self.run.config.for_member(name).preprocess
+            seen = on_grid if own == settings else resample.to_grid(image, spacing[1:], own)
+            (made,) = mapper.softmax([seen], size)
+            probabilities = resample.regrid(made.probabilities, seen.grid, on_grid.grid)
+            maps[name] = MemberMap(probabilities, made.provenance)
+        return self._combine(CaseMaps("image", maps, on_grid))
 
     def member_mask(self, frame: FrameResult, member: str) -> np.ndarray:
         """One member's own mask, (slices, height, width) uint8 on the native grid."""
