@@ -285,24 +285,6 @@ class Ensemble:
                 }
                 yield k, self._combine(CaseMaps(scan.name, maps, image), scan, k)
 
-    def segment(self, image: np.ndarray, spacing: tuple[float, float, float]) -> FrameResult:
-        """Segments an image that is no file.
-
-        Args:
-            image: (slices, height, width) float32, in the canonical frame.
-            spacing: (slice, row, column) distance in mm.
-        """
-        settings = self.run.config.preprocess
-        size = even_batches(len(image), self.run.config.predict.batch_size)
-        on_grid, maps = resample.to_grid(image, spacing[1:], settings), {}
-        for name, mapper in self.mappers.items():
-            own = self.run.config.for_member(name).preprocess
-            seen = on_grid if own == settings else resample.to_grid(image, spacing[1:], own)
-            (made,) = mapper.softmax([seen], size)
-            probabilities = resample.regrid(made.probabilities, seen.grid, on_grid.grid)
-            maps[name] = MemberMap(probabilities, made.provenance)
-        return self._combine(CaseMaps("image", maps, on_grid))
-
     def member_mask(self, frame: FrameResult, member: str) -> np.ndarray:
         """One member's own mask, (slices, height, width) uint8 on the native grid."""
         probabilities = frame.maps.probabilities[member].astype(np.float32)

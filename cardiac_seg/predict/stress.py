@@ -111,6 +111,7 @@ def stress_case(
     for step in steps:
         image, label, spacing = step.changed(case, ensemble.run.config.seed)
         result = ensemble.segment(image, spacing)
+        doubtful = result.cut.by_field or result.cut.by_image
         counted = label != NOT_COUNTED
         counts = confusion(label[counted], result.mask[counted], dataset.num_classes)
         dice = pd.Series(dice_from_confusion(counts)[1:], dataset.structures)
@@ -124,7 +125,7 @@ def stress_case(
                 **dice.add_prefix("dice_"),
                 "dice": dice.mean(),  # of the structures in reference or mask
                 "predicted_dice": result.predicted_dice,
-                "review": "yes" if result.predicted_dice < review_below else "no",
+                "review": "yes" if doubtful or result.predicted_dice < review_below else "no",
             }
         )
         after()
