@@ -9,7 +9,7 @@ from cardiac_seg.grid.field import Box, Field, bounding_box
 SMOOTH, THIN = 0.01, 0.03  # shares of the frame's shorter side: blur, and what counts as a line
 DARK = 0.02  # of the range of intensities: what a frame shows outside the sector
 MIN_AREA = 0.02  # of the frame; a smaller part is no sector
-WHOLE = 0.92  # of both sides: a sector that fills the frame is not cut out
+WHOLE = 0.88  # of both sides: a sector that fills the frame is not cut out
 
 
 def find_sector(image: np.ndarray) -> Box | None:

@@ -122,7 +122,7 @@ def _add_member(run: Run, file: CaseFile, field: Field | None, member, made: Mem
 
 
 def _looked_at(run: Run, file: CaseFile, place: Located) -> Located:
-    """A case's place after its maps were seen: another one where a structure is cut off."""
+    """A case's place after its maps were seen: another if a structure is cut off."""
     assert place.field is not None  # others are final from the start
     maps = read_maps(run.map(file.name), run.config.members)
     mean = mean_map(list(maps.probabilities.values())).astype("float32")

@@ -13,7 +13,7 @@ from cardiac_seg.config.sections import Preprocess
 from cardiac_seg.data.nifti import write_mask
 from cardiac_seg.data.split import deployed_folds
 from cardiac_seg.grid import resample
-from cardiac_seg.grid.field import Cut, Field, content_box, field_like, find_cut, wider_field
+from cardiac_seg.grid.field import Box, Cut, Field, content_box, field_like, find_cut, wider_field
 from cardiac_seg.grid.resample import GridImage
 from cardiac_seg.grid.sector import field_of_sector
 from cardiac_seg.masks.native import native_mask
@@ -228,14 +228,14 @@ class Ensemble:
         field, content = self._find_field(images, scan.spacing[1:]), content_box(images[0])
         early: dict[int, FrameResult] = {}
         if self.locator is not None and field is not None:
-            early = dict(self._segment(scan, looked_at, field, batch_size))
+            early = dict(self._segment(scan, looked_at, field, content, batch_size))
             masks = [frame.mask for frame in early.values()]
             settings = self.run.config.preprocess
             wider = wider_field(masks, field, content, scan.spacing[1:], settings)
             if wider is not None:
                 field, early = wider, {}
         rest = [k for k in range(scan.frames) if k not in early]
-        late = self._segment(scan, rest, field, batch_size)
+        late = self._segment(scan, rest, field, content, batch_size)
         for k in range(scan.frames):
             yield early.pop(k) if k in early else next(late)[1]
 
@@ -259,7 +259,12 @@ class Ensemble:
         return None
 
     def _segment(
-        self, scan: Scan | ArrayScan, chosen: list[int], field: Field | None, batch_size: int | None
+        self,
+        scan: Scan | ArrayScan,
+        chosen: list[int],
+        field: Field | None,
+        content: Box,
+        batch_size: int | None,
     ) -> Iterator[tuple[int, FrameResult]]:
         """Segments some frames of a scan in a field."""
         settings = self.run.config.preprocess
@@ -283,14 +288,14 @@ class Ensemble:
                     )
                     for name, (seen, made) in zip(self.mappers, of_members, strict=True)
                 }
-                yield k, self._combine(CaseMaps(scan.name, maps, image), scan, k)
+                yield k, self._combine(CaseMaps(scan.name, maps, image), content)
 
     def member_mask(self, frame: FrameResult, member: str) -> np.ndarray:
         """One member's own mask, (slices, height, width) uint8 on the native grid."""
         probabilities = frame.maps.probabilities[member].astype(np.float32)
         return native_mask(probabilities, frame.maps.grid, self.steps)
 
-    def _combine(self, maps: CaseMaps, scan: Scan | ArrayScan, k: int) -> FrameResult:
+    def _combine(self, maps: CaseMaps, content: Box) -> FrameResult:
         """A frame from its maps."""
         ((_, probabilities, _),) = self.combiner.combine(
             maps.probabilities, maps.image, [self.method]
@@ -298,7 +303,7 @@ class Ensemble:
         mask = native_mask(probabilities, maps.grid, self.steps)
         cut = Cut(frozenset(), frozenset())
         if self.run.dataset.modality.ndim == 3:
-            cut = find_cut(mask, content_box(scan.image(k)), resample.shown_window(maps.grid))
+            cut = find_cut(mask, content, resample.shown_window(maps.grid))
         expected = predicted_dice(probabilities, self.predicted_dice)
         return FrameResult(mask, maps, probabilities, expected, cut)
 

@@ -9,13 +9,12 @@ from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored
 from cardiac_seg.run.meta_folder import final_method, methods_of, read_choice
 
-TRAINING = (
-    "epochs",
-    "batch",
-    "loss",
-    "optimizer",
-    "start",
-)  # of `_settings`: said once where shared
+TRAINING = ("epochs", "batch", "loss", "optimizer", "start")  # of `_settings`: said once if shared
+SHOWN = {  # by the network grid, by `preprocess.field`
+    "image": "the whole image",
+    "heart": "the heart, which a locator network finds",
+    "sector": "the ultrasound sector",
+}
 TOLD_OTHERWISE = {  # keys that `_settings` puts into words, and those that change no result
     *("train.epochs", "train.early_stopping", "train.batch_size", "train.loss"),
     *("train.optimizer", "train.learning_rate", "train.schedule"),
@@ -153,9 +152,10 @@ def _settings(config: Config) -> dict[str, str]:
 
 def _grid(config: Config) -> str:
     height, width = config.preprocess.size
-    spacing = config.preprocess.spacing
-    resampled = f"at {spacing:g} mm" if spacing else "by resizing the whole image"
-    return f"{height} x {width} pixels {resampled}"
+    spacing, field = config.preprocess.spacing, config.preprocess.field
+    resampled = f"at {spacing:g} mm" if spacing else f"by resizing {SHOWN[field]}"
+    about = f" about {SHOWN[field]}" if spacing and field == "heart" else ""
+    return f"{height} x {width} pixels {resampled}{about}"
 
 
 def _dimensions(run: Run) -> str:

@@ -24,6 +24,7 @@ from cardiac_seg.report.sections import case_rows, run_sections
 from cardiac_seg.report.shown import Shown, methods_shown
 from cardiac_seg.report.stress import stress_summary
 from cardiac_seg.report.tables.build import build_tables
+from cardiac_seg.report.tables.localisation import localisation_table
 from cardiac_seg.run.environment import package_versions
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored
@@ -57,6 +58,8 @@ def analyze_run(folder: Path, output: Path | None = None, overrides: Sequence[st
     tables["headline"] = headline_table(
         tables["summary"], tables["clinical"], run.dataset.anatomy, run.config.seed
     )
+    if len(located := localisation_table(run)):
+        tables["localisation"] = located
     if len(stressed := stress_summary(run)):
         tables["stress"] = stressed
     verdicts, missing = text.verdicts(run, tables, shown), text.missing(run, tables, shown)

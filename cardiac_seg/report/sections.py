@@ -41,7 +41,11 @@ def run_sections(
         )
     by_section = {
         "overlap": overlap,
-        "cases": [],
+        "cases": [
+            table("localisation", "Where the heart was found, and what the network grid cuts")
+        ]
+        if "localisation" in tables
+        else [],
         "stacking": _stacking_tables(tables, table) if len(shown.members) > 1 else [],
         "calibration": [table("calibration", "Calibration, network grid")],
         "uncertainty": [

@@ -65,11 +65,13 @@ def describe_input(run: Run) -> str:
     mirrored = {"none": "", "horizontal": "; twice, mirrored", "both": "; four times, mirrored"}
     times = mirrored[run.config.predict.mirror]
     if settings.spacing is None:
-        return f"the whole image, resized to {height} x {width}{times}"
+        shown = "the sector" if settings.field == "sector" else "the whole image"
+        return f"{shown}, resized to {height} x {width}{times}"
     seen = f"{height * settings.spacing:g} x {width * settings.spacing:g} mm"
-    return (
-        f"the central {seen} are seen, {height} x {width} pixels of {settings.spacing:g} mm{times}"
-    )
+    place = f"the central {seen}"
+    if settings.field == "heart":
+        place = f"{seen} about the heart, which is found in the whole image,"
+    return f"{place} are seen, {height} x {width} pixels of {settings.spacing:g} mm{times}"
 
 
 def _review_limit(run: Run) -> str:
