@@ -4,19 +4,24 @@ The same code serves the watching of a training, the maps of development and of 
 scans, in `predict`) new images.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from cardiac_seg.config.sections import Preprocess
 from cardiac_seg.data.case import Case, CaseFile, read_case, read_cases
 from cardiac_seg.data.split import fold_patients
 from cardiac_seg.grid.cache import Cache, open_cache
-from cardiac_seg.grid.field import Field, bounding_box, from_middle, middle
+from cardiac_seg.grid.field import Box, Field, bounding_box, from_middle, middle, wider_field
 from cardiac_seg.grid.resample import label_beyond, make_grid
 from cardiac_seg.grid.sector import field_of_sector
+from cardiac_seg.masks.native import native_mask
 from cardiac_seg.members import locator
+from cardiac_seg.members.inference import mean_map
+from cardiac_seg.members.maps import CaseMaps
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.members import load_locator
 from cardiac_seg.system.atomic import whole_file
@@ -92,6 +97,28 @@ def find_fields(run: Run, files: list[CaseFile], folds: list[str]) -> dict[str, 
             field = finder.field([case.image], case.spacing[1:], settings)
             fields[file.name] = Located(field, name)
     return fields
+
+
+def field_of_whole_heart(
+    maps: Sequence[CaseMaps],
+    field: Field,
+    content: Box,
+    spacing: tuple[float, float],
+    settings: Preprocess,
+) -> Field | None:
+    """Another field where the mean of the members' maps reaches an edge of this one, else None.
+
+    Args:
+        maps: Of one or several phases of a study, in the field.
+        field: The field.
+        content: Of the image, from `grid.field.content_box`.
+        spacing: (row, column) distance in mm on the native grid.
+        settings: The ensemble's `preprocess` section.
+    """
+    means = [mean_map(list(one.probabilities.values())).astype(np.float32) for one in maps]
+    masks = [native_mask(mean, one.grid) for mean, one in zip(means, maps, strict=True)]
+    wider = wider_field(masks, field, content, spacing, settings)
+    return None if wider == field else wider
 
 
 def validation_cache(

@@ -6,10 +6,8 @@ from functools import partial
 
 from cardiac_seg.config.sections import Preprocess
 from cardiac_seg.data.case import Case, CaseFile, read_case
-from cardiac_seg.grid.field import Field, content_box, field_like, wider_field
+from cardiac_seg.grid.field import Field, content_box, field_like
 from cardiac_seg.grid.resample import GridImage, label_to_grid, make_grid, regrid, to_grid
-from cardiac_seg.masks.native import native_mask
-from cardiac_seg.members.inference import mean_map
 from cardiac_seg.members.maps import (
     FOLD_MEAN,
     CaseMaps,
@@ -20,7 +18,13 @@ from cardiac_seg.members.maps import (
     write_maps,
 )
 from cardiac_seg.pipeline.development import unseen_files
-from cardiac_seg.pipeline.localise import Located, find_fields, read_fields, write_fields
+from cardiac_seg.pipeline.localise import (
+    Located,
+    field_of_whole_heart,
+    find_fields,
+    read_fields,
+    write_fields,
+)
 from cardiac_seg.pipeline.prepare import Prepared
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.members import members_of
@@ -125,15 +129,9 @@ def _looked_at(run: Run, file: CaseFile, place: Located) -> Located:
     """A case's place after its maps were seen: another if a structure is cut off."""
     assert place.field is not None  # others are final from the start
     maps = read_maps(run.map(file.name), run.config.members)
-    mean = mean_map(list(maps.probabilities.values())).astype("float32")
     case = read_case(file, run.dataset.num_classes, with_label=False)
-    field = wider_field(
-        [native_mask(mean, maps.grid)],
-        place.field,
-        content_box(case.image),
-        case.spacing[1:],
-        run.config.preprocess,
-    )
-    if field is None or field == place.field:
+    content, settings = content_box(case.image), run.config.preprocess
+    field = field_of_whole_heart([maps], place.field, content, case.spacing[1:], settings)
+    if field is None:
         return replace(place, final=True)
     return replace(place, field=field, final=True, moved=True)

@@ -13,7 +13,7 @@ from cardiac_seg.config.sections import Preprocess
 from cardiac_seg.data.nifti import write_mask
 from cardiac_seg.data.split import deployed_folds
 from cardiac_seg.grid import resample
-from cardiac_seg.grid.field import Box, Cut, Field, content_box, field_like, find_cut, wider_field
+from cardiac_seg.grid.field import Box, Cut, Field, content_box, field_like, find_cut
 from cardiac_seg.grid.resample import GridImage
 from cardiac_seg.grid.sector import field_of_sector
 from cardiac_seg.masks.native import native_mask
@@ -23,6 +23,7 @@ from cardiac_seg.members.member import Mapper
 from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.metrics.calibration import relative_entropy
 from cardiac_seg.metrics.expected_dice import predicted_dice
+from cardiac_seg.pipeline.localise import field_of_whole_heart
 from cardiac_seg.predict.measurements import (
     ScanMeasurements,
     clinical_indices,
@@ -229,9 +230,8 @@ class Ensemble:
         early: dict[int, FrameResult] = {}
         if self.locator is not None and field is not None:
             early = dict(self._segment(scan, looked_at, field, content, batch_size))
-            masks = [frame.mask for frame in early.values()]
-            settings = self.run.config.preprocess
-            wider = wider_field(masks, field, content, scan.spacing[1:], settings)
+            maps, settings = [frame.maps for frame in early.values()], self.run.config.preprocess
+            wider = field_of_whole_heart(maps, field, content, scan.spacing[1:], settings)
             if wider is not None:
                 field, early = wider, {}
         rest = [k for k in range(scan.frames) if k not in early]
