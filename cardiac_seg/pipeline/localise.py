@@ -116,9 +116,17 @@ def field_of_whole_heart(
         settings: The ensemble's `preprocess` section.
     """
     means = [mean_map(list(one.probabilities.values())).astype(np.float32) for one in maps]
+    if not any(_reaches_edge(mean.argmax(-1)) for mean in means):
+        return None  # as nearly always: no native mask is needed
     masks = [native_mask(mean, one.grid) for mean, one in zip(means, maps, strict=True)]
     wider = wider_field(masks, field, content, spacing, settings)
     return None if wider == field else wider
+
+
+def _reaches_edge(labels: np.ndarray) -> bool:
+    """Whether a mask on the network grid has a label in its outermost rows and columns."""
+    edges = (labels[:, [0, -1]], labels[:, :, [0, -1]])
+    return any(bool(edge.any()) for edge in edges)
 
 
 def validation_cache(
