@@ -14,5 +14,6 @@ COMMANDS = (
     "compare",
     "errors",
     "ablate",
+    "stress",
     "export",
 )

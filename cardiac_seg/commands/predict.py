@@ -41,13 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     images.add_argument(
         "--heart-rate",
-        type=_positive(float),
+        type=positive(float),
         metavar="BPM",
         help="beats per minute, for the cardiac output, instead of what the headers say",
     )
     images.add_argument(
         "--batch-size",
-        type=_positive(int),
+        type=positive(int),
         metavar="N",
         help="slices at a time; fewer take less memory",
     )
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predicts; returns the exit code."""
     start_log()
-    _choose_backend()
+    choose_backend()
     import cardiac_seg.system.backend  # noqa: F401  before Keras, see there
     from cardiac_seg.predict.folder import predict_folder
     from cardiac_seg.predict.outputs import Wanted
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if predict_folder(args.run, args.input, args.output, wanted) else 0
 
 
-def _choose_backend() -> None:
+def choose_backend() -> None:
     """Takes OpenVINO for prediction where it is installed and there is no GPU.
 
     It gives the same masks and starts in half the time; see `benchmarks/`.
@@ -76,7 +76,7 @@ def _choose_backend() -> None:
         os.environ["KERAS_BACKEND"] = "openvino"
 
 
-def _positive(kind: type):
+def positive(kind: type):
     """An argument type: a positive number."""
 
     def read(text: str):
@@ -91,7 +91,7 @@ def _positive(kind: type):
 
 def _spacing(text: str) -> tuple[float, float, float]:
     """(slice, row, column) distance in mm from the switch; 0 for a slice distance not given."""
-    row, column, *rest = map(_positive(float), text.split(","))
+    row, column, *rest = map(positive(float), text.split(","))
     if len(rest) > 1:
         raise argparse.ArgumentTypeError(f"{text!r} has {len(rest) + 2} numbers; expected 2 or 3")
     return (rest[0] if rest else 0.0, row, column)

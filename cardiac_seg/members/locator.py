@@ -24,7 +24,9 @@ from cardiac_seg.system.log import bar
 NAME = "locator"
 FILTERS = (12, 24, 48, 48, 48)
 CROP = 64  # pixels of a training square, 384 mm
-STEPS, BATCH = 600, 16
+BATCH = 16
+MIN_STEPS, MAX_STEPS = 300, 1200  # between them, one for each slice to train on
+TURNS = 4  # quarter turns of an overview that are averaged
 LEARNING_RATE = 3e-3
 # Of the augmentation: shares of samples, and largest changes.
 TURN, ZOOM, PLACE = 25.0, 0.3, 0.25  # degrees; on a log scale; share of the square, each way
@@ -80,15 +82,17 @@ class Locator:
 
     def probabilities(self, view: Overview) -> np.ndarray:
         """How likely each pixel of an overview is heart, (slices, SIDE, SIDE) float32."""
-        slices = len(view.pixels)
-        batch = np.zeros((-(-slices // BATCH) * BATCH, SIDE, SIDE, 1), np.float32)
-        batch[:slices, ..., 0] = view.pixels
+        turned = np.concatenate([np.rot90(view.pixels, k, (1, 2)) for k in range(TURNS)])
+        batch = np.zeros((-(-len(turned) // BATCH) * BATCH, SIDE, SIDE, 1), np.float32)
+        batch[: len(turned), ..., 0] = turned
         steps = range(0, len(batch), BATCH)  # one shape: a compiled network sees no other
         maps = [
             np.concatenate([np.asarray(n.predict_on_batch(batch[i : i + BATCH])) for i in steps])
             for n in self.networks
         ]
-        return np.mean(maps, axis=0)[:slices, ..., 0]
+        by_turn = np.split(np.mean(maps, axis=0)[: len(turned), ..., 0], TURNS)
+        back = [np.rot90(heart, -k, (1, 2)) for k, heart in enumerate(by_turn)]
+        return np.asarray(np.mean(back, axis=0), np.float32)
 
 
 def train_locator(
@@ -113,14 +117,16 @@ def train_locator(
         rows, columns = view.shown
         share = overview_label(label, view)
         samples += list(zip(view.pixels[:, rows, columns], share[:, rows, columns], strict=True))
-    network = locator()
-    rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, STEPS)
+    network, steps = locator(), min(max(len(samples), MIN_STEPS), MAX_STEPS)
+    rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
     network.compile(keras.optimizers.AdamW(rate), _loss, jit_compile=False)
-    with bar(total=STEPS, description=f"{NAME} {path.parent.name}", unit="step") as progress:
+    with bar(total=steps, description=f"{NAME} {path.parent.name}", unit="step") as progress:
         shown = keras.callbacks.LambdaCallback(
             on_train_batch_end=lambda *_, **__: progress.update()
         )
-        network.fit(_Batches(samples, seed), epochs=1, verbose=0, shuffle=False, callbacks=[shown])
+        network.fit(
+            _Batches(samples, steps, seed), epochs=1, verbose=0, shuffle=False, callbacks=[shown]
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as partial:
         network.save(partial)
@@ -136,12 +142,12 @@ def _loss(label, heart):
 class _Batches(keras.utils.PyDataset):
     """Augmented squares; a sample's randomness comes from (seed, step, position)."""
 
-    def __init__(self, samples: list[tuple[np.ndarray, np.ndarray]], seed: list[int]):
+    def __init__(self, samples: list[tuple[np.ndarray, np.ndarray]], steps: int, seed: list[int]):
         super().__init__(workers=1)
-        self.samples, self.seed = samples, seed
+        self.samples, self.steps, self.seed = samples, steps, seed
 
     def __len__(self) -> int:
-        return STEPS
+        return self.steps
 
     def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         pairs = []

@@ -21,7 +21,7 @@ class Journal:
         self.path, self.output = output / JOURNAL, output
         self.measured: dict[str, ScanMeasurements] = {}
         self._stamps: dict[str, list] = {}
-        key = [__version__, str(source.resolve()), _fingerprint(ensemble.run), asdict(wanted)]
+        key = [__version__, str(source.resolve()), fingerprint(ensemble.run), asdict(wanted)]
         head = hashlib.sha256(json.dumps(key).encode()).hexdigest()
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
         for line in lines[1:] if lines[:1] == [head] else []:
@@ -65,7 +65,7 @@ def _stamp(files: ScanFiles) -> list:
     ]
 
 
-def _fingerprint(run: Run) -> str:
+def fingerprint(run: Run) -> str:
     """SHA-256 of all that masks depend on: hashes of networks and learners, and what was chosen."""
     chosen = [path.read_text(encoding="utf-8") for path in sorted(run.meta.glob("*.json"))]
     made_of = [run.manifest.models, *chosen]

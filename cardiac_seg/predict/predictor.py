@@ -138,8 +138,12 @@ class Ensemble:
         self.predicted_dice = read_predicted_dice(run)
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Ensemble":
+    def load(cls, folder: str | Path, folds: list[str] | None = None) -> "Ensemble":
         """Loads a run directory.
+
+        Args:
+            folder: A run whose stage `stack` is done.
+            folds: Whose networks are loaded, instead of those in use.
 
         Raises:
             UserError: If the run has not reached the end of its `stack` stage, or is damaged.
@@ -151,7 +155,7 @@ class Ensemble:
                 f"train_ensemble.py --resume {run.folder}"
             )
         combiner = read_combiner(run, [final_method(run)])  # first: what fails, fails at once
-        folds = deployed_folds(run.config)
+        folds = folds or deployed_folds(run.config)
         # Whom the networks were trained on matters where something is fitted, which is not here.
         members = members_of(run, trained_on=lambda member: lambda fold: None)
         heart = run.config.preprocess.field == "heart"

@@ -11,6 +11,11 @@ NOT_INDEPENDENT = (
     "spread between folds understates the uncertainty; intervals and tests here are over test "
     "patients."
 )
+ON_DEVELOPMENT = (
+    "Development patients that the networks were not trained on; what combines the networks was "
+    "fitted on them. Lost: share of the cases that lost more than 0.05 Dice against themselves as "
+    "they are; noticed: share of these that the predicted Dice puts up for review."
+)
 NATIVE = "Per patient, native grid, after postprocessing."
 POOLED = "Pooled over all test pixels, network grid, before postprocessing, as published."
 BAND = f"Band: within {BAND_MM:g} mm of a reference boundary"
@@ -49,6 +54,7 @@ def sections(dataset: Dataset) -> dict[str, tuple[str, str]]:
         "stacking": ("Stacking against averaging", NOT_INDEPENDENT),
         "calibration": ("Calibration", ""),
         "uncertainty": ("Uncertainty and review", ""),
+        "stress": ("Perturbed images", ON_DEVELOPMENT),
         "clinical": ("Clinical indices", _words(dataset)["clinical"]),
         "training": ("Training", ""),
     }
@@ -71,6 +77,13 @@ def captions(dataset: Dataset, shown: Shown) -> dict[str, tuple[str, str, str]]:
         **STACKING,
         **CALIBRATION,
         **UNCERTAINTY,
+        "stress": (
+            "stress",
+            "Dice and predicted Dice by strength",
+            "Means over cases, native grid; the images as they are stand at the left, or in the "
+            "middle where the strength has a sign. Predicted Dice below the grey line asks for a "
+            "review.",
+        ),
         "bland_altman_ensemble": (
             "clinical",
             "Agreement of clinical indices",

@@ -25,12 +25,14 @@ from cardiac_seg.report.figures.overlap import (
     surface_distances,
 )
 from cardiac_seg.report.figures.stacking import change_bars, forest_plot, importance_dots
+from cardiac_seg.report.figures.stress import stress_curves
 from cardiac_seg.report.figures.training import training_curves
 from cardiac_seg.report.figures.uncertainty import quality_scatter, risk_coverage_curves
 from cardiac_seg.report.page import page
 from cardiac_seg.report.shown import Shown
 from cardiac_seg.report.tables.columns import RECORDED_EF
 from cardiac_seg.run.folder import Run
+from cardiac_seg.run.meta_folder import read_predicted_dice
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import bar
 
@@ -123,7 +125,9 @@ def _probability_figures(t: dict[str, pd.DataFrame], shown: Shown) -> dict[str, 
 def _other_figures(run: Run, t: dict[str, pd.DataFrame], shown: Shown) -> dict[str, Callable]:
     against_masks = t["agreement"][t["agreement"].against != RECORDED_EF]
     indices, anatomy = list(INDICES), run.dataset.anatomy
+    stressed = t.get("stress", pd.DataFrame())
     return {
+        "stress": lambda: stress_curves(stressed, read_predicted_dice(run)["review_below"]),
         "bland_altman_ensemble": lambda: bland_altman(
             t["clinical"], against_masks, shown.ensemble, indices, anatomy
         ),

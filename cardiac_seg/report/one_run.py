@@ -22,6 +22,7 @@ from cardiac_seg.report.published import (
 )
 from cardiac_seg.report.sections import case_rows, run_sections
 from cardiac_seg.report.shown import Shown, methods_shown
+from cardiac_seg.report.stress import stress_summary
 from cardiac_seg.report.tables.build import build_tables
 from cardiac_seg.run.environment import package_versions
 from cardiac_seg.run.folder import Run
@@ -56,6 +57,8 @@ def analyze_run(folder: Path, output: Path | None = None, overrides: Sequence[st
     tables["headline"] = headline_table(
         tables["summary"], tables["clinical"], run.dataset.anatomy, run.config.seed
     )
+    if len(stressed := stress_summary(run)):
+        tables["stress"] = stressed
     verdicts, missing = text.verdicts(run, tables, shown), text.missing(run, tables, shown)
     methods = methods_paragraph(run)
     summary = _summary(run, verdicts, missing, methods)

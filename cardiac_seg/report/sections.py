@@ -48,6 +48,7 @@ def run_sections(
             table("quality_agreement", "Predicted Dice against true Dice"),
             table("quality", "Cases to review first", tables["quality"][review].head(20)),
         ],
+        "stress": [table("stress", "Dice of perturbed images")] if "stress" in tables else [],
         "clinical": [table("agreement", "Agreement", agreement[compared])],
         "training": [],
     }

@@ -182,7 +182,7 @@ class Run:
         )
         for name in RESULTS:
             (self.folder / name).unlink(missing_ok=True)
-        for name in ("meta", "masks", "measures", "analysis", "ablation"):
+        for name in ("meta", "masks", "measures", "analysis", "ablation", "stress"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
     @contextmanager

@@ -1,7 +1,8 @@
 """The format of a run directory's files, and how those of earlier formats are read.
 
 `manifest.json` records the format that a run was written with; one without is of format 1. Format 2
-took the field's words for what is stored, as `_RENAMED` lists; CHANGELOG.md tells more. A run of
+took the field's words for what is stored, as `_RENAMED` lists; format 3 gave the network grid a
+place of its own in the plane. CHANGELOG.md tells more. A run of
 an earlier format is read as if it had been written with today's words, and is never rewritten
 for that alone.
 """
@@ -13,7 +14,7 @@ import pandas as pd
 
 from cardiac_seg.system.checked_reads import read_json, read_table
 
-FORMAT = 2
+FORMAT = 3
 THRESHOLDS_1 = "gates.json"  # what format 1 called meta/thresholds.json
 _RENAMED = {
     "gates": "thresholds",

@@ -1,0 +1,1 @@
+"""What happens to images elsewhere: each perturbation is a pure function of a case's arrays."""
