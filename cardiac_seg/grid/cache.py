@@ -128,8 +128,8 @@ def open_cache(
         num_classes: Number of label values, background included.
         settings: The `preprocess` section.
         data_print: The dataset's fingerprint.
-        fields: Case name -> the field that its slices show, each of `settings.size`. By default
-            what training sees: about the reference where `settings.field` is `heart`, with what
+        fields: Case name -> the field that its slices show, each of `preprocess.size`. By default
+            what training sees: about the reference where `preprocess.field` is `heart`, with what
             surrounds the field.
 
     Raises:
