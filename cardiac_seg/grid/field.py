@@ -112,9 +112,17 @@ def content_box(image: np.ndarray) -> Box:
     Returns:
         Rows and columns; all of them where the image is constant.
     """
-    rows = _without_border(image.min(axis=(0, 2)), image.max(axis=(0, 2)))
-    part = image[:, rows]
-    return rows, _without_border(part.min(axis=(0, 1)), part.max(axis=(0, 1)))
+    rows, columns = (slice(0, n) for n in image.shape[1:])
+    for _ in range(2):  # rows of one border may end in columns of another, of another value
+        part = image[:, rows, columns]
+        rows = _within(rows, _without_border(part.min(axis=(0, 2)), part.max(axis=(0, 2))))
+        part = image[:, rows, columns]
+        columns = _within(columns, _without_border(part.min(axis=(0, 1)), part.max(axis=(0, 1))))
+    return rows, columns
+
+
+def _within(whole: slice, part: slice) -> slice:
+    return slice(whole.start + part.start, whole.start + part.stop)
 
 
 def _without_border(lowest: np.ndarray, highest: np.ndarray) -> slice:

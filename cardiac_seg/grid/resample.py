@@ -97,7 +97,7 @@ def shown_window(grid: Grid) -> tuple[int, int, int, int]:
     starts, sides = [], []
     for native, resampled, size in zip(grid.native, grid.resampled, grid.size, strict=True):
         step = native / resampled
-        starts.append(round((resampled - size) // 2 * step))
+        starts.append(round(int((resampled - size) / 2) * step))  # towards 0, as `_fit` does
         sides.append(round(size * step))
     return starts[0], starts[1], sides[0], sides[1]
 
@@ -131,7 +131,7 @@ def to_grid(
     low, high = np.percentile(shown, settings.clip)
     if high <= low:  # nearly constant: the percentiles meet, the extremes do not
         low, high = shown.min(), shown.max()
-    part = image if field is None else cut_window(image, field.window, fill=low)
+    part = image if field is None else _cut_content(image, field, fill=low)
     scaled = np.clip((part - low) * (255.0 / max(high - low, 1e-12)), 0, 255)
     resampled = np.stack([resize_plane(plane, grid.resampled) for plane in scaled])
     pixels = np.clip(np.rint(resampled), 0, 255).astype(np.uint8)
@@ -144,13 +144,22 @@ def to_grid(
 
 def _in_image(image: np.ndarray, field: Field) -> np.ndarray:
     """What a field shows of the image itself; all of the image where it shows none of it."""
-    boxes = zip(content_box(image), field.window[:2], field.window[2:], strict=True)
+    content = content_box(image)
+    boxes = zip(content, field.window[:2], field.window[2:], strict=True)
     rows, columns = (
         slice(max(box.start, start), max(box.start, min(box.stop, start + side)))
         for box, start, side in boxes
     )
     part = image[:, rows, columns]
-    return part if part.size else image
+    return part if part.size else image[:, *content]
+
+
+def _cut_content(image: np.ndarray, field: Field, fill: float) -> np.ndarray:
+    """What a field shows; a border of one value gets the value that lies beyond the image."""
+    rows, columns = content_box(image)
+    top, left, height, width = field.window
+    inner = (top - rows.start, left - columns.start, height, width)
+    return cut_window(image[:, rows, columns], inner, fill)
 
 
 def _inside(image: np.ndarray, grid: Grid) -> np.ndarray:

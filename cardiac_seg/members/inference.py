@@ -1,15 +1,13 @@
 """Softmax maps from a network, slice by slice, in bounded memory."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
 
 Key = TypeVar("Key")
-# Of each network in use: shape of a plane -> the network for it, the first shape's first.
-_BY_SHAPE: WeakKeyDictionary[keras.Model, dict[tuple[int, ...], keras.Model]] = WeakKeyDictionary()
 # The array axes that each mirror image reverses.
 MIRRORED: dict[str, list[tuple[int, ...]]] = {
     "none": [()],
@@ -91,10 +89,19 @@ def _of_shape(model: keras.Model, shape: tuple[int, ...]) -> keras.Model:
     TensorFlow compiles a network for any plane when it has seen two shapes, and cannot enlarge
     planes of a size that it does not know.
     """
-    known = _BY_SHAPE.setdefault(model, {})
-    if not known:
-        known[shape] = model
-    if shape not in known:
+    # Kept by the network itself, past Keras's own tracking: gone when the network is.
+    shapes = model.__dict__.setdefault("planes_of_prediction", _Shapes(shape))
+    if shape == shapes.first:
+        return model
+    if shape not in shapes.others:
         inputs = keras.Input(shape)
-        known[shape] = keras.Model(inputs, model(inputs), name=model.name)
-    return known[shape]
+        shapes.others[shape] = keras.Model(inputs, model(inputs), name=model.name)
+    return shapes.others[shape]
+
+
+@dataclass
+class _Shapes:
+    """The shapes of planes that a network has seen: the first, and networks for the others."""
+
+    first: tuple[int, ...]
+    others: dict[tuple[int, ...], keras.Model] = field(default_factory=dict)

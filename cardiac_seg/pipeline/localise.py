@@ -200,12 +200,14 @@ def write_fields(run: Run, places: dict[str, Located], files: list[CaseFile]) ->
             | {"case": file.name, "patient": file.patient, "folds": place.folds}
             | {"final": place.final, "moved": place.moved}
         )
+    if not rows:  # the middle of every image
+        return
     with whole_file(run.fields) as partial:
         pd.DataFrame(rows).to_csv(partial, index=False)
 
 
 def _rows(run: Run) -> dict[str, dict]:
-    table = pd.read_csv(run.fields)
+    table = pd.read_csv(run.fields, dtype={"case": str})
     return {row["case"]: row for row in table.to_dict("records")}
 
 

@@ -182,6 +182,21 @@ def test_a_wrong_value_is_answered_with_its_key_and_what_was_found(tmp_path, ove
         (["data.dataset=my_hearts"], ["data.dataset", "'my_hearts' is not known; use acdc or"]),
         (["preprocess.size=[64, 100]"], ["preprocess.size", "100", "multiple of 32"]),
         (["preprocess.clip=[90, 10]"], ["preprocess.clip", "below"]),
+        (["preprocess.field=heart", "preprocess.spacing=null"], ["preprocess.field", "in mm"]),
+        (["preprocess.field=sector"], ["preprocess.field", "needs spacing: null"]),
+        (
+            ["preprocess.field=heart", "data.dataset=camus"],
+            ["preprocess.field: 'heart' is found in stacks of MRI", "'sector'", "camus"],
+        ),
+        (
+            ["preprocess.field=sector", "preprocess.spacing=null"],
+            ["preprocess.field: no sector in", "'heart'", "acdc"],
+        ),
+        (
+            ["networks.unet_advanced.preprocess.field=heart"],
+            ["networks.unet_advanced.preprocess.field: 'heart'", "'image'", "same part"],
+        ),
+        (["preprocess.field=middle"], ["preprocess.field", "'middle'", "sector"]),
         (["split.validation=0.5", "split.test=0.5"], ["split.validation + test"]),
         (["split.folds=1"], ["split.folds"]),
         (["split.test=0"], ["split.test", "no patients to test on"]),
@@ -200,6 +215,19 @@ def test_a_wrong_value_is_answered_with_its_key_and_what_was_found(tmp_path, ove
 def test_an_impossible_combination_is_refused(tmp_path, overrides, words):
     message = refusal(tmp_path, ACDC, *overrides)
     assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["preprocess.field=heart"],
+        ["data.dataset=camus", "preprocess.field=sector", "preprocess.spacing=null"],
+    ],
+)
+def test_a_heart_is_found_in_mri_and_a_sector_in_echo(tmp_path, overrides):
+    config = load(tmp_path, ACDC, *overrides)
+    check_config(config)
+    assert config.for_member("unet_advanced").preprocess == config.preprocess
 
 
 @pytest.mark.parametrize("override", ["train.schedule=constant", "train.reduce_lr=0"])

@@ -7,6 +7,7 @@ from cardiac_seg.config.sections import Preprocess
 from cardiac_seg.data.case import read_case
 from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.grid.cache import fingerprint, open_cache
+from cardiac_seg.grid.field import Field, bounding_box, field_about, middle
 from cardiac_seg.grid.resample import label_to_grid, normalize, to_grid
 from cardiac_seg.system.errors import UserError
 
@@ -105,3 +106,35 @@ def test_a_failure_in_the_middle_leaves_no_folder(mri_copy, tmp_path):
     assert list((tmp_path / "cache").iterdir()) == []
     files[2].image_path.write_bytes(content)
     assert len(open_cache(tmp_path / "cache", files, 4, SETTINGS, "print").cases) == 4
+
+
+def test_training_sees_more_than_the_field_about_the_reference_in_its_contrast(mri_root, tmp_path):
+    files = listed(mri_root)[:2]
+    settings = SETTINGS.model_copy(update={"field": "heart"})
+    cache = open_cache(tmp_path, files, 4, settings, "print")
+    assert cache.images.shape[1:] == (96, 144)  # half as much again
+    for file in files:
+        case, cached = read_case(file, 4), cache.cases[file.name]
+        centre = middle(bounding_box(case.reference))
+        field = field_about(centre, case.spacing[1:], settings)
+        alone = to_grid(case.image, case.spacing[1:], settings, field)
+        assert (cached.mean, cached.std) == (alone.mean, alone.std)
+        wide = field_about(centre, case.spacing[1:], settings, (96, 144))
+        assert cached.grid.window == wide.window
+        assert cached.beyond == 0 and cached.label_pixels == np.count_nonzero(case.reference)
+
+
+def test_given_fields_have_a_cache_of_their_own(mri_root, tmp_path):
+    files = listed(mri_root)[:2]
+    settings = SETTINGS.model_copy(update={"field": "heart"})
+    fields = {file.name: Field((k, 5, 60, 70), (64, 96)) for k, file in enumerate(files)}
+    cache = open_cache(tmp_path, files, 4, settings, "print", fields)
+    for file in files:
+        case, cached = read_case(file, 4), cache.cases[file.name]
+        assert cached.grid.window == fields[file.name].window
+        seen = to_grid(case.image, case.spacing[1:], settings, fields[file.name])
+        assert np.array_equal(cache.pixels(cached), seen.pixels)
+    moved = fields | {files[0].name: Field((9, 5, 60, 70), (64, 96))}
+    for others in (None, moved):
+        open_cache(tmp_path, files, 4, settings, "print", others)
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 3

@@ -20,8 +20,13 @@ SIZE, SPACING = 64, 1.5
 SURE = 60.0  # logits of a class and its neighbour differ by a ninth of it
 
 
-def write_stub_run(folder: Path, dataset: str, review_below: float = 0.5) -> Path:
-    """Writes the run; `dataset` is acdc or camus. Images of 64 x 64 pixels of 1.5 mm fit it."""
+def write_stub_run(
+    folder: Path, dataset: str, review_below: float = 0.5, field: str = "image"
+) -> Path:
+    """Writes the run; `dataset` is acdc or camus. Images of 64 x 64 pixels of 1.5 mm fit it.
+
+    With `field: heart`, what is bright in an overview is heart.
+    """
     config = folder / "stub.yaml"
     settings = {
         "data": {"dataset": dataset, "root": str(folder)},
@@ -30,6 +35,7 @@ def write_stub_run(folder: Path, dataset: str, review_below: float = 0.5) -> Pat
             "size": [SIZE, SIZE],
             "clip": [0, 100],
             "normalize": "minmax",
+            "field": field,
         },
         "stacking": {"learners": []},
     }
@@ -41,6 +47,10 @@ def write_stub_run(folder: Path, dataset: str, review_below: float = 0.5) -> Pat
         path = run.models(member, "full") / f"{run.config.predict.checkpoint}.keras"
         path.parent.mkdir(parents=True)
         _reader(member).save(path)
+    if field == "heart":
+        path = run.locator("full")
+        path.parent.mkdir(parents=True)
+        _bright().save(path)
     run.meta.mkdir()
     choice = {"method": "mean", "predicted_dice": {"optimism": 0.0, "review_below": review_below}}
     files = {
@@ -68,6 +78,15 @@ def _reader(name: str) -> keras.Model:
     if name == MEMBERS[1]:
         bias[1:3] += -SURE / 9, 0.2
     layer.set_weights([2 * SURE * levels.reshape(1, 1, 1, 4), bias])
+    return network
+
+
+def _bright() -> keras.Model:
+    """A locator: heart is what is a standard deviation above the mean of an overview."""
+    image = keras.Input((None, None, 1))
+    layer = keras.layers.Conv2D(1, 1, activation="sigmoid")
+    network = keras.Model(image, layer(image), name="locator")
+    layer.set_weights([np.full((1, 1, 1, 1), 20.0), np.array([-20.0])])
     return network
 
 

@@ -1,0 +1,61 @@
+"""The table of where network grids lie."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from cardiac_seg.config.sections import Preprocess
+from cardiac_seg.data.registry import DATASETS
+from cardiac_seg.grid.field import Field
+from cardiac_seg.pipeline.localise import Located, read_fields, write_fields
+
+
+def run_at(folder):
+    settings = Preprocess(spacing=2.0, size=(64, 64), field="heart")
+    return SimpleNamespace(
+        fields=folder / "fields.csv",
+        config=SimpleNamespace(preprocess=settings),
+        dataset=SimpleNamespace(num_classes=4),
+    )
+
+
+def test_grids_in_the_middle_of_the_image_need_no_table(tmp_path):
+    run = run_at(tmp_path)
+    files = [SimpleNamespace(name="a", patient="a")]
+    for _ in range(2):
+        write_fields(run, {"a": Located(None, "full", final=True)}, files)
+        assert read_fields(run) == {}
+
+
+def test_places_are_read_as_they_were_written(mri_root, tmp_path, monkeypatch):
+    run, files = run_at(tmp_path), DATASETS["acdc"].find(mri_root, [], ["ED", "ES"])[:3]
+    first = Located(Field((3, -4, 80, 90), (64, 64)), "fold0+fold1")
+    places = {files[0].name: first}
+    write_fields(run, places, files)
+    assert read_fields(run) == places
+    moved = Located(Field((9, 9, 80, 90), (96, 64)), "full", final=True, moved=True)
+    places |= {files[2].name: moved}
+    write_fields(run, places, files)
+    assert read_fields(run) == places
+    # What is known of a place is not looked up again.
+    monkeypatch.setattr("cardiac_seg.pipeline.localise.read_case", None)
+    write_fields(run, places, files)
+    assert read_fields(run) == places
+
+
+def test_the_table_says_how_far_the_field_is_from_the_heart(mri_root, tmp_path, monkeypatch):
+    label = np.zeros((1, 100, 120), np.uint8)
+    label[:, 40:60, 40:60] = 1
+    case = SimpleNamespace(reference=label, spacing=(8.0, 1.0, 2.0))
+    monkeypatch.setattr("cardiac_seg.pipeline.localise.read_case", lambda *_: case)
+    run = run_at(tmp_path)
+    place = Located(Field((45, 14, 64, 64), (64, 64)), "full")  # middle: row 77, column 46
+    write_fields(run, {"1": place}, [SimpleNamespace(name="1", patient="1")])
+    (row,) = (run.fields.read_text().splitlines())[1:]
+    names = run.fields.read_text().splitlines()[0].split(",")
+    found = dict(zip(names, row.split(","), strict=True))
+    assert (float(found["heart_row_mm"]), float(found["heart_column_mm"])) == (27.0, -28.0)
+    assert float(found["error_mm"]) == round(float(np.hypot(27, 8)), 2)
+    assert float(found["reference_beyond_percent"]) == 25.0  # rows 40 to 44 of 40 to 59
+    monkeypatch.setattr("cardiac_seg.pipeline.localise.read_case", None)
+    write_fields(run, {"1": place}, [SimpleNamespace(name="1", patient="1")])  # a number as name
