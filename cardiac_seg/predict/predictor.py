@@ -225,8 +225,7 @@ class Ensemble:
             UserError: If a frame cannot be read, or a batch does not fit in memory.
         """
         looked_at = evenly_spaced(scan.frames, LOOKED_AT)
-        images = [scan.image(k) for k in looked_at]
-        field, content = self._find_field(images, scan.spacing[1:]), content_box(images[0])
+        field, content = self._find_field(scan, looked_at), content_box(scan.image(0))
         early: dict[int, FrameResult] = {}
         if self.locator is not None and field is not None:
             early = dict(self._segment(scan, looked_at, field, content, batch_size))
@@ -249,14 +248,15 @@ class Ensemble:
         (frame,) = self.frames(ArrayScan(image[None], spacing))
         return frame
 
-    def _find_field(self, images: list[np.ndarray], spacing: tuple[float, float]) -> Field | None:
+    def _find_field(self, scan: Scan | ArrayScan, looked_at: list[int]) -> Field | None:
         """Where the network grid lies in a study, by some of its frames."""
         settings = self.run.config.preprocess
+        if settings.field == "image":
+            return None
+        images = [scan.image(k) for k in looked_at]
         if self.locator is not None:
-            return self.locator.field(images, spacing, settings)
-        if settings.field == "sector":
-            return field_of_sector(np.concatenate(images), settings)
-        return None
+            return self.locator.field(images, scan.spacing[1:], settings)
+        return field_of_sector(np.concatenate(images), settings)
 
     def _segment(
         self,

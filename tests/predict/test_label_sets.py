@@ -34,7 +34,7 @@ def test_structures_without_roles_have_sizes_and_no_indices(run, tmp_path):
     sizes = {f"{n}_ml": (frames[0] == k).sum() * voxel_ml for k, n in enumerate(NAMES, start=1)}
     assert result.indices == pytest.approx(sizes)
     assert (result.measured.ed, result.measured.es, result.measured.lv_ml) == (None, None, [])
-    assert result.review == ()
+    assert result.review == ("spleen and liver cut off at the edge of the image",)
     assert (
         main(["predict", str(run), str(tmp_path / "a.nii.gz"), "--output", str(tmp_path / "out")])
         == 0
@@ -42,5 +42,5 @@ def test_structures_without_roles_have_sizes_and_no_indices(run, tmp_path):
     table = pd.read_csv(tmp_path / "out" / "summary.csv")
     assert table.loc[0, list(sizes)].tolist() == pytest.approx([*sizes.values()], abs=0.01)
     assert not [column for column in table if column.startswith(("lv_", "rv_", "cardiac"))]
-    assert table.loc[0, "review"] == "no"
+    assert table.loc[0, "review"] == "yes"
     assert not (tmp_path / "out" / "a_curve.png").exists()

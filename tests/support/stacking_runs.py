@@ -32,9 +32,10 @@ class StandIn:
 
     name, input_shape = "stand-in", (None, None, None, 1)
 
-    def __init__(self, run, cache, member, fold, asked):
+    def __init__(self, run, data, member, fold, asked):
         # What a training is really given, not what the split says it should be.
-        trained_on = {c.patient for c in training_cases(run, cache, fold)[0]}
+        trained_on = {c.patient for c in training_cases(run, data, member, fold)[0].cases}
+        cache = data.cache
         self.fold, self.asked, self.known = fold, asked, {}
         self.strength = {"unet_advanced": 2.0, "deep_unet_improved": 1.5}[member]
         for case in cache.cases.values():
@@ -69,7 +70,7 @@ def set_up(folder, mri_root, cache, patch, **overrides):
     patch.setattr(
         members,
         "load_network",
-        lambda run, member, fold: StandIn(run, data.cache, member, fold, asked),
+        lambda run, member, fold: StandIn(run, data, member, fold, asked),
     )
     return run, data, asked
 
