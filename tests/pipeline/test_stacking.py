@@ -46,12 +46,11 @@ def test_the_canary_sings(prepared):
     # The same check fails where a network's own training images are let in.
     run, data, _ = prepared()
     trained_on, _ = fold_patients(run.split(), "full", "holdout")
-    cases = data.cache.of_patients(trained_on)
-    map_cases(run, data, cases, ["full"])
-    maps = read_case_maps(run, cases[0].name)
+    known = [file for file in data.files if file.patient in trained_on]
+    map_cases(run, data, known, ["full"])
+    maps = read_case_maps(run, known[0].name)
     assert (maps.probabilities["unet_advanced"] == MEMORISED).any()
     assert maps.maps["unet_advanced"].provenance == Provenance("full", frozenset(trained_on))
-    known = [file for file in data.files if file.patient in trained_on]
     with pytest.raises(UserError, match=f"trained on {known[0].patient}"):
         draw_samples(run, known)
 
@@ -268,8 +267,8 @@ def test_no_choice_is_made_on_a_map_of_a_training_image(prepared):
     # Postprocessing and scores go through the same rule as the learners.
     run, data, _ = prepared()
     trained_on, _ = fold_patients(run.split(), "full", "holdout")
-    map_cases(run, data, data.cache.of_patients(trained_on), ["full"])
     known = [file for file in data.files if file.patient in trained_on]
+    map_cases(run, data, known, ["full"])
     with pytest.raises(UserError, match=f"trained on {known[0].patient}"):
         next(cases_with_maps(run, known, "look"))
 
@@ -280,7 +279,7 @@ def test_a_map_that_says_of_its_training_what_the_split_does_not_is_refused(
 ):
     run, data, _ = prepared()
     file = development_files(run, data)[0]
-    map_cases(run, data, [data.cache.cases[file.name]], ["full"])
+    map_cases(run, data, [file], ["full"])
     maps = read_case_maps(run, file.name)
     seen = maps.maps["unet_advanced"].provenance.trained_on if patients is None else patients
     strange = dataclasses.replace(

@@ -42,9 +42,9 @@ def finder(heart_run, monkeypatch):
     ensemble = Ensemble.load(heart_run)
     asked, segment = [], ensemble._segment
 
-    def spy(scan, chosen, field, batch_size):
+    def spy(scan, chosen, field, *others):
         asked.extend([(field, chosen)] if chosen else [])
-        return segment(scan, chosen, field, batch_size)
+        return segment(scan, chosen, field, *others)
 
     monkeypatch.setattr(ensemble, "_segment", spy)
 
