@@ -12,7 +12,7 @@ from cardiac_seg.data.split import deployed_folds
 from cardiac_seg.report.model_card import model_card
 from cardiac_seg.report.one_run import open_finished
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.members import load_network
+from cardiac_seg.run.members import load_locator, load_network
 from cardiac_seg.run.meta_folder import final_method
 from cardiac_seg.system.atomic import whole_directory, write_json, write_text
 from cardiac_seg.system.checked_reads import file_sha256
@@ -49,6 +49,11 @@ def export_run(folder: Path, output: Path) -> None:
                 to = partial / path.relative_to(folder)
                 to.parent.mkdir(parents=True)
                 _write_network(load_network(run, member, fold), to)
+        if run.config.preprocess.field == "heart":
+            for fold in deployed_folds(run.config):
+                to = partial / run.locator(fold).relative_to(folder)
+                to.parent.mkdir(parents=True)
+                _write_network(load_locator(run, [fold]).networks[0], to)
         (partial / "meta").mkdir()
         for path in sorted(run.meta.iterdir()):
             if path.suffix == ".json" or path.stem == final_method(run):
