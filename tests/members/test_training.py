@@ -189,7 +189,9 @@ def test_a_training_starts_from_another_network_and_is_resumed_without_it(
     def started(cache, folder):
         job = make_job(cache, folder)
         start = Start("runs/first", load, same_labels=True)
-        return replace(job, train=job.train[:1], validation=job.validation[:1], start=start)
+        few = {"train": CaseSet(cache, job.train.cases[:1])}
+        few["validation"] = CaseSet(cache, job.validation.cases[:1])
+        return replace(job, **few, start=start)
 
     keras.backend.clear_session()  # as a training does: the layers' names begin anew
     source = small_network("unet_advanced", None, 4)
