@@ -43,14 +43,17 @@ def find_sector(image: np.ndarray) -> Box | None:
     return None if min(sides) >= WHOLE else box
 
 
-def field_of_sector(image: np.ndarray, settings: Preprocess) -> Field:
-    """The field that shows the sector; the whole frame where it fills it.
+def field_of_sector(image: np.ndarray, settings: Preprocess) -> Field | None:
+    """The field that shows the sector; None, the whole frame, where it fills that.
 
     Args:
         image: As for `find_sector`.
         settings: The `preprocess` section.
     """
-    rows, columns = find_sector(image) or (slice(0, n) for n in image.shape[1:])
+    box = find_sector(image)
+    if box is None:
+        return None
+    rows, columns = box
     window = (rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start)
     return Field(window, settings.size)
 

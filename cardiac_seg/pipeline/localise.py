@@ -51,7 +51,11 @@ class Located:
 
 
 def train_locator(run: Run, files: list[CaseFile], fold: str) -> None:
-    """Trains a fold's locator where the run needs one and has none; others wait for it."""
+    """Trains a fold's locator where the run needs one and has none; others wait for it.
+
+    Raises:
+        UserError: If the one that is there is not what the run wrote.
+    """
     if run.config.preprocess.field != "heart":
         return
     path, patients = run.locator(fold), training_patients(run, fold)
@@ -63,9 +67,11 @@ def train_locator(run: Run, files: list[CaseFile], fold: str) -> None:
             yield case.image, case.reference, case.spacing[1:]
 
     with locked(path.parent):
+        if path.is_file():
+            run.check_hash(path)
         seed = [run.config.seed, *locator.NAME.encode(), *fold.encode()]
         locator.train_locator(path, stacks, seed)
-    run.update_manifest(models={path.relative_to(run.folder).as_posix(): file_sha256(path)})
+        run.update_manifest(models={path.relative_to(run.folder).as_posix(): file_sha256(path)})
 
 
 def training_patients(run: Run, fold: str) -> set[str]:

@@ -106,7 +106,8 @@ def tell_what_is_beyond(name: str, cache: Cache) -> None:
         worst = max(cut, key=lambda case: case.beyond / case.label_pixels)
         log.warning(
             "%s: %.2f %% of the reference lies outside the network grid, in %d of %d cases "
-            "(%s loses %.0f %%); preprocess.size or preprocess.field: heart",
+            "(%s loses %.0f %%); a larger preprocess.size shows more, and so may another "
+            "preprocess.field",
             name,
             100 * sum(case.beyond for case in cut) / total,
             len(cut),

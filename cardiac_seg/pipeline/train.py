@@ -44,6 +44,8 @@ def train_members(
     whole = chosen == wanted and not run.is_done("train")
     with run.stage("train") if whole else nullcontext():
         for name in dict.fromkeys(name for _, name in chosen):
+            if run.config.preprocess.field == "heart" and not run.locator(name).is_file():
+                _forget_maps(run, name)  # another locator may look elsewhere
             train_locator(run, data.files, name)
         for trained, name in chosen:
             training, validation = training_cases(run, data, trained.name, name)
@@ -87,5 +89,4 @@ def _forget_maps(run: Run, fold: str) -> None:
         run.forget_stacking()
     for path in stale:
         path.unlink()
-    if stale:  # where the field was moved, it was for their sake
-        run.fields.unlink(missing_ok=True)
+    run.fields.unlink(missing_ok=True)  # where a field was moved, it was for the sake of the maps

@@ -51,8 +51,7 @@ def test_the_frames_of_a_clip_are_looked_at_together():
 
 def test_a_sector_that_fills_the_frame_is_not_cut_out():
     assert find_sector(fan((300, 424), (0, 212), 300)) is None
-    whole = field_of_sector(fan((300, 424), (0, 212), 300), SETTINGS)
-    assert (whole.window, whole.size) == ((0, 0, 300, 424), (64, 96))
+    assert field_of_sector(fan((300, 424), (0, 212), 300), SETTINGS) is None
 
 
 def test_the_field_is_the_sectors_box():
@@ -78,4 +77,4 @@ def test_the_field_is_the_sectors_box():
 )
 def test_where_no_sector_can_be_told_the_whole_frame_is_shown(frame):
     assert find_sector(frame) is None
-    assert field_of_sector(frame, SETTINGS).window == (0, 0, *frame.shape[1:])
+    assert field_of_sector(frame, SETTINGS) is None

@@ -3,11 +3,15 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from cardiac_seg.config.sections import Preprocess
 from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.grid.field import Field
-from cardiac_seg.pipeline.localise import Located, read_fields, write_fields
+from cardiac_seg.pipeline.localise import Located, read_fields, train_locator, write_fields
+from cardiac_seg.pipeline.train import train_members
+from cardiac_seg.system.errors import UserError
+from tests.support.stacking_runs import cache_of_small, set_up  # noqa: F401  a fixture
 
 
 def run_at(folder):
@@ -59,3 +63,66 @@ def test_the_table_says_how_far_the_field_is_from_the_heart(mri_root, tmp_path, 
     assert float(found["reference_beyond_percent"]) == 25.0  # rows 40 to 44 of 40 to 59
     monkeypatch.setattr("cardiac_seg.pipeline.localise.read_case", None)
     write_fields(run, {"1": place}, [SimpleNamespace(name="1", patient="1")])  # a number as name
+
+
+@pytest.fixture
+def heart_run(mri_root, cache_of_small, tmp_path, monkeypatch):  # noqa: F811
+    """A run whose locators are files, and the patients that each was trained on."""
+    run, data, _ = set_up(
+        tmp_path, mri_root, cache_of_small, monkeypatch, preprocess__field="heart"
+    )
+    seen = {}
+
+    def train(path, stacks, seed):
+        if not path.is_file():
+            seen[path.parent.name] = len(list(stacks()))
+            path.write_bytes(b"a locator")
+
+    monkeypatch.setattr("cardiac_seg.members.locator.train_locator", train)
+    return run, data, seen
+
+
+def test_a_locator_is_trained_on_its_folds_patients_alone(heart_run):
+    run, data, seen = heart_run
+    for fold in ("full", "fold0"):
+        train_locator(run, data.files, fold)
+    split = run.split()
+    assert seen["full"] == 2 * (split.subset == "train").sum()  # ED and ES
+    assert seen["fold0"] == 2 * ((split.subset != "test") & (split.fold != 0)).sum()
+
+
+def test_a_damaged_locator_is_refused(heart_run):
+    run, data, _ = heart_run
+    train_locator(run, data.files, "full")
+    run.locator("full").write_bytes(b"another")
+    with pytest.raises(UserError, match=r"locator\.keras: damaged or of another run"):
+        train_locator(run, data.files, "full")
+
+
+def test_another_locator_makes_new_maps(heart_run, monkeypatch):
+    run, data, _ = heart_run
+    run.map("x").parent.mkdir()
+    run.map("x").write_bytes(b"a map of nobody knows which fold")
+    run.fields.write_text("case")
+    train_locator(run, data.files, "full")
+
+    class Trained:
+        name = "unet_advanced"
+
+        def is_trained(self, fold):
+            return True
+
+        def train(self, fold, training, validation):
+            return {}
+
+        def files(self, fold):
+            return []
+
+    monkeypatch.setattr("cardiac_seg.pipeline.train.members_of", lambda *_: [Trained()])
+    monkeypatch.setattr("cardiac_seg.pipeline.train.training_cases", lambda *_: (None, None))
+    train_members(run, data)
+    assert run.map("x").is_file()  # the locator is there: nothing is forgotten
+    run.locator("full").unlink()
+    train_members(run, data)
+    assert not run.map("x").exists() and not run.fields.exists()
+    assert run.locator("full").is_file()
