@@ -172,18 +172,20 @@ def _inside(image: np.ndarray, grid: Grid) -> np.ndarray:
     return inside if inside.any() else np.ones_like(inside)
 
 
-def cut_window(planes: np.ndarray, window: tuple[int, int, int, int], fill: float) -> np.ndarray:
+def cut_window(
+    planes: np.ndarray, window: tuple[int, int, int, int], fill: float | np.ndarray
+) -> np.ndarray:
     """A part of some planes, which may reach beyond them.
 
     Args:
-        planes: (slices, height, width).
+        planes: (slices, height, width[, channels]).
         window: (top, left, height, width) in pixels.
-        fill: The value beyond the planes.
+        fill: The value beyond the planes, or one for each channel.
 
     Returns:
-        (slices, *window[2:]) of the same dtype.
+        (slices, *window[2:][, channels]) of the same dtype.
     """
-    part = np.full((len(planes), *window[2:]), fill, planes.dtype)
+    part = np.full((len(planes), *window[2:], *planes.shape[3:]), fill, planes.dtype)
     here, there = _overlap(planes.shape[1:3], window)
     part[:, *there] = planes[:, *here]
     return part
@@ -296,21 +298,12 @@ def regrid(probabilities: np.ndarray, here: Grid, there: Grid) -> np.ndarray:
     for plane in probabilities:
         native = from_grid(plane[None], here)
         if there.window is not None:
-            native = _cut_maps(native, there.window)
+            native = cut_window(native, there.window, np.eye(native.shape[-1])[0])
         resampled = resize_plane(native[0], there.resampled)
         fitted = _fit(resampled[None], there.size, fill=np.nan)[0]
         fitted[np.isnan(fitted[..., 0])] = np.eye(plane.shape[-1], dtype=np.float32)[0]
         planes.append(fitted.astype(probabilities.dtype))
     return np.stack(planes)
-
-
-def _cut_maps(maps: np.ndarray, window: tuple[int, int, int, int]) -> np.ndarray:
-    """`cut_window` of softmax maps, background beyond the plane."""
-    part = np.zeros((len(maps), *window[2:], maps.shape[-1]), maps.dtype)
-    part[..., 0] = 1
-    here, there = _overlap(maps.shape[1:3], window)
-    part[:, *there] = maps[:, *here]
-    return part
 
 
 def resize_plane(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:

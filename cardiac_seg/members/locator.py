@@ -35,11 +35,10 @@ GAIN, OFFSET, BIAS = 0.5, 0.5, 0.7
 NOISY, NOISE, BLURRED, BLUR = 0.3, 0.5, 0.3, 1.0
 
 
-def locator(classes: int = 1) -> keras.Model:
-    """A U-Net of five levels, from (batch, height, width, 1) overviews to the probability of heart.
+def locator() -> keras.Model:
+    """A U-Net of five levels, from (batch, height, width, 1) overviews to the chance of heart.
 
-    Args:
-        classes: Channels of the output; one, the probability of any structure.
+    Height and width are multiples of 16; the output is (batch, height, width, 1) float32, 0 to 1.
     """
     inputs = keras.Input((None, None, 1), name="overview")
     x, skips = inputs, []
@@ -51,7 +50,7 @@ def locator(classes: int = 1) -> keras.Model:
     for width, skip in zip(reversed(FILTERS[:-1]), reversed(skips), strict=True):
         x = layers.UpSampling2D(2, interpolation="bilinear")(x)
         x = conv_bn_relu(layers.Concatenate()([x, skip]), width)
-    outputs = layers.Conv2D(classes, 1, activation="sigmoid", dtype="float32", name="heart")(x)
+    outputs = layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="heart")(x)
     return keras.Model(inputs, outputs, name=NAME)
 
 
