@@ -19,7 +19,8 @@ def make_split(config: Config, dataset: Dataset, root: Path, files: list[CaseFil
 
     A fold's patients are scored by learners fitted on the other folds. With `out_of_fold` the
     development patients (train and validation together) are divided, and the networks of
-    `fold<k>` never see fold k; with `holdout` the validation patients are.
+    `fold<k>` never see fold k; with `holdout` the validation patients are. With `both` all
+    development patients are divided, and only training patients train.
 
     Args:
         config: The configuration; its `split` and `stacking` sections.
@@ -41,10 +42,10 @@ def make_split(config: Config, dataset: Dataset, root: Path, files: list[CaseFil
     shuffled = _shuffled(patients, strata if settings.stratify else {}, rng)
 
     subsets = _subsets(config, dataset, root, patients, shuffled)
-    if scheme == "out_of_fold":
-        stacked, kind = [p for p in shuffled if subsets[p] != "test"], "development"
-    else:
+    if scheme == "holdout":
         stacked, kind = [p for p in shuffled if subsets[p] == "validation"], "validation"
+    else:
+        stacked, kind = [p for p in shuffled if subsets[p] != "test"], "development"
     for subset in SUBSETS:
         # Folds validate each other, so they need no validation patients of their own.
         spare = scheme == "out_of_fold" and subset == "validation"
@@ -53,7 +54,7 @@ def make_split(config: Config, dataset: Dataset, root: Path, files: list[CaseFil
                 f"split: no {subset} patient among the {len(patients)} in {root}; "
                 "add patients or change split.validation and split.test"
             )
-    if settings.folds > len(stacked) and (config.stacking.learners or scheme == "out_of_fold"):
+    if settings.folds > len(stacked) and (config.stacking.learners or scheme != "holdout"):
         raise UserError(
             f"split.folds: {settings.folds} folds, but only {len(stacked)} {kind} patients to "
             "divide; use fewer folds or more patients"
@@ -71,9 +72,10 @@ def make_split(config: Config, dataset: Dataset, root: Path, files: list[CaseFil
 
 def stacking_folds(config: Config) -> list[str]:
     """The folds whose networks make the maps that learners are fitted on."""
-    if config.stacking.scheme == "holdout":
-        return ["full"]
-    return [f"fold{k}" for k in range(config.split.folds)]
+    folds = [f"fold{k}" for k in range(config.split.folds)]
+    return {"holdout": ["full"], "out_of_fold": folds, "both": ["full", *folds]}[
+        config.stacking.scheme
+    ]
 
 
 def deployed_folds(config: Config) -> list[str]:
@@ -94,17 +96,18 @@ def fold_patients(split: pd.DataFrame, fold: str, scheme: str) -> tuple[set[str]
     Args:
         split: The table of `make_split`.
         fold: `full`, or `fold0`, `fold1`, ...
-        scheme: `holdout` or `out_of_fold`; there, `full` has all development patients to train
-            on and none to validate on.
+        scheme: `holdout`, `out_of_fold` or `both`. With `out_of_fold`, `full` has all development
+            patients to train on and none to validate on; with `both` a fold's networks have the
+            training patients of the other folds and of their own.
     """
-    development = split.subset != "test"
+    trainable = (split.subset == "train") | (
+        (split.subset == "validation") & (scheme == "out_of_fold")
+    )
     if fold != "full":
-        validation = split.fold == int(fold.removeprefix("fold"))
-    elif scheme == "holdout":
-        validation = split.subset == "validation"
+        validation = trainable & (split.fold == int(fold.removeprefix("fold")))
     else:
-        validation = np.zeros(len(split), bool)
-    train = development & ~validation
+        validation = (split.subset == "validation") & (scheme != "out_of_fold")
+    train = trainable & ~validation
     return set(split.patient[train]), set(split.patient[validation])
 
 

@@ -45,6 +45,7 @@ class KerasMember:
 
     def train(self, fold: str, training: CaseSet, validation: CaseSet) -> dict[str, object]:
         """See `members.member.Member`."""
+        config = self.config.of_fold(fold)
         job = TrainingJob(
             member=self.name,
             fold=fold,
@@ -54,9 +55,9 @@ class KerasMember:
             classes=self.classes,
             train=training,
             validation=validation,
-            start=self.start(),
+            start=self.start() if config.train.start_from else None,
         )
-        state, monitor = train(job, self.config), self.config.train.monitor
+        state, monitor = train(job, config), config.train.monitor
         return {
             "epochs": state.epoch,
             "best_epoch": state.best_epoch,

@@ -89,6 +89,8 @@ def train(job: TrainingJob, config: Config) -> TrainingState:
     seed = [config.seed, *job.member.encode(), *job.fold.encode()]
     # What has an epoch of its own needs the start no more, which may be gone by now.
     model, precision = _build(job, config, seed, None if state.epoch else job.start)
+    if not config.train.epochs:
+        return _take_start(job, config, model)
     batches = TrainingBatches(
         job.train.cache,
         job.train.cases,
@@ -134,6 +136,23 @@ def _build(
     if start:
         put_weights(model, weights, start, f"{job.member} {job.fold}")
     return model, precision
+
+
+def _take_start(job: TrainingJob, config: Config, model: keras.Model) -> TrainingState:
+    """Keeps the network that was started from, as after epoch 0."""
+    scores = case_scores(model, job.validation, config, job.classes)
+    row = {"epoch": 0, "loss": np.nan, **scores, "learning_rate": 0.0, "seconds": 0.0}
+    state = TrainingState(finished=True, best=scores[config.train.monitor], history=[row])
+    _save_best(job, model)
+    save_training(model, job.last, state)
+    _write_history(job, state)
+    return state
+
+
+def _save_best(job: TrainingJob, model: keras.Model) -> None:
+    """The network alone: one output, built-in layers, so that plain Keras loads it."""
+    with whole_file(job.best) as partial:
+        keras.Model(model.inputs, model.outputs[0], name=model.name).save(partial)
 
 
 def _tensorboard(job: TrainingJob) -> list[keras.callbacks.Callback]:
@@ -220,7 +239,7 @@ class _Epochs(keras.callbacks.Callback):
         row = {"epoch": epoch + 1, "loss": loss, **scores, "learning_rate": learning_rate}
         self._judge(row)
         if self.state.best_epoch == epoch + 1:
-            self._save_best()
+            _save_best(self.job, self.model)
         if self.state.finished and weights is not None:
             weights = None  # the averaged weights are the result
         if weights is not None:
@@ -259,13 +278,6 @@ class _Epochs(keras.callbacks.Callback):
         waited = state.epoch - state.best_epoch
         stopped_early = bool(settings.early_stopping) and waited >= settings.early_stopping
         state.finished = state.epoch == settings.epochs or stopped_early
-
-    def _save_best(self) -> None:
-        """The network alone: one output, built-in layers, so that plain Keras loads it."""
-        with whole_file(self.job.best) as partial:
-            keras.Model(self.model.inputs, self.model.outputs[0], name=self.model.name).save(
-                partial
-            )
 
     def _report(self, row: dict) -> None:
         left = (self.config.train.epochs - row["epoch"]) * np.median(

@@ -4,6 +4,7 @@ The same code serves the watching of a training, the maps of development and of 
 scans, in `predict`) new images.
 """
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from cardiac_seg.members.inference import mean_map
 from cardiac_seg.members.maps import CaseMaps
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.members import load_locator
+from cardiac_seg.run.start import start_run
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.checked_reads import file_sha256, read_table
 from cardiac_seg.system.locks import locked
@@ -53,6 +55,8 @@ class Located:
 def train_locator(run: Run, files: list[CaseFile], fold: str) -> None:
     """Trains a fold's locator where the run needs one and has none; others wait for it.
 
+    Where the networks are taken as they are (`train.epochs: 0`), so is theirs.
+
     Raises:
         UserError: If the one that is there is not what the run wrote.
     """
@@ -69,9 +73,25 @@ def train_locator(run: Run, files: list[CaseFile], fold: str) -> None:
     with locked(path.parent):
         if path.is_file():
             run.check_hash(path)
+        elif (taken := _locator_to_take(run, fold)) is not None:
+            with whole_file(path) as partial:
+                shutil.copyfile(taken, partial)
         seed = [run.config.seed, *locator.NAME.encode(), *fold.encode()]
         locator.train_locator(path, stacks, seed)
         run.update_manifest(models={path.relative_to(run.folder).as_posix(): file_sha256(path)})
+
+
+def _locator_to_take(run: Run, fold: str) -> Path | None:
+    """The locator of the run whose networks a fold takes as they are, if that has one."""
+    train = run.config.for_member(run.config.members[0]).of_fold(fold).train
+    if train.epochs or train.start_from is None:
+        return None
+    start = start_run(train.start_from)
+    path = start.locator("full")
+    if not path.is_file():
+        return None
+    start.check_hash(path)
+    return path
 
 
 def training_patients(run: Run, fold: str) -> set[str]:

@@ -156,7 +156,10 @@ def shared_settings(config: Config) -> dict:
 def _shared(config: Config) -> dict:
     """The part of the configuration that networks depend on."""
     values = shared_settings(config)
-    values["stacking"] = {"scheme": values["stacking"]["scheme"]}
+    stacking = values["stacking"]
+    values["stacking"] = {"scheme": stacking["scheme"]}
+    if stacking["scheme"] != "holdout":  # else there are no networks of folds
+        values["stacking"]["fold_train"] = stacking["fold_train"]
     del values["predict"]["mirror"]
     return values
 
@@ -164,7 +167,8 @@ def _shared(config: Config) -> dict:
 def _restackable(config: Config) -> dict:
     """The part that a run may change without training again: learners are fitted anew."""
     values = yaml.safe_load(dump_config(config))["stacking"]
-    del values["scheme"]  # says which patients a network is trained on
+    for key in ("scheme", "fold_train"):  # what networks are trained on, and how
+        del values[key]
     return values
 
 

@@ -38,10 +38,14 @@ def trained_on(run: Run, member: str) -> TrainedOn:
     split, config, start = run.split(), run.config, start_of(run, member)
     before = frozenset(start.trained_on.get(data_name(run), ())) if start else frozenset[str]()
 
+    def of_training(fold: str) -> frozenset[str]:
+        own = fold_patients(split, fold, config.stacking.scheme)[0]
+        started = config.for_member(member).of_fold(fold).train.start_from is not None
+        return before.union(own) if started else frozenset(own)
+
     def patients(fold: str) -> frozenset[str]:
         folds = stacking_folds(config) if fold == FOLD_MEAN else [fold]
-        scheme = config.stacking.scheme
-        return before.union(*(fold_patients(split, one, scheme)[0] for one in folds))
+        return frozenset().union(*(of_training(one) for one in folds))
 
     return patients
 

@@ -24,7 +24,7 @@ def record_starts(run: Run) -> None:
         path = run.config.for_member(member).train.start_from
         if path is not None:
             records[member] = record_of(path, member)
-            _check_unseen(run, records[member])
+            _check_unseen(run, member, records[member])
     before = run.manifest.start
     if before or records:
         plain = {member: record.model_dump() for member, record in records.items()}
@@ -90,15 +90,16 @@ def _before(start: Run, member: str) -> dict[str, list[str]]:
     return record.trained_on if record else {}
 
 
-def _check_unseen(run: Run, record: StartRecord) -> None:
+def _check_unseen(run: Run, member: str, record: StartRecord) -> None:
     """Refuses a start that knows patients by whom this run judges or stacks."""
     split, scheme = run.split(), run.config.stacking.scheme
     held_out = set(split.patient[split.subset == "test"])
     for fold in trained_folds(run.config):
-        held_out |= fold_patients(split, fold, scheme)[1]
+        if run.config.for_member(member).of_fold(fold).train.start_from is not None:
+            held_out |= fold_patients(split, fold, scheme)[1]
     if seen := sorted(held_out.intersection(record.trained_on.get(data_name(run), ()))):
         raise UserError(
             f"{KEY}: {record.path} was trained on {len(seen)} of the patients that this run holds "
             f"out for validation or test, the first is {seen[0]}; use its split with "
-            "stacking.scheme: holdout, or another start"
+            "stacking.scheme: holdout (or stacking.fold_train.start_from: null), or another start"
         )

@@ -74,7 +74,11 @@ class Config(Section):
     @property
     def chosen_by_validation(self) -> bool:
         """Whether validation patients decide anything about the networks in use."""
-        trainings = [self.for_member(name).train for name in self.members]
+        trainings = [
+            self.for_member(name).of_fold(fold).train
+            for name in self.members
+            for fold in ("full", "fold0")
+        ]
         return self.predict.checkpoint == "best" or any(
             bool(train.early_stopping or train.reduce_lr) for train in trainings
         )
@@ -86,6 +90,20 @@ class Config(Section):
         (data, split, stacking, prediction) is the run's.
         """
         return self.model_copy(update=self._own_sections(name))
+
+    def of_fold(self, fold: str) -> "Config":
+        """The configuration of a fold's training: `stacking.fold_train` overrides `train`.
+
+        Args:
+            fold: `full`, the networks in use, which nothing is overridden of; or `fold0`, ...
+        """
+        if fold == "full" or not self.stacking.fold_train:
+            return self
+        try:
+            own = Train.model_validate(self.train.model_dump() | self.stacking.fold_train)
+        except ValidationError as error:
+            raise ValueError(f"stacking.fold_train.{first_problem(error, Train)}") from None
+        return self.model_copy(update={"train": own})
 
     def _own_sections(self, name: str) -> dict[str, Section]:
         sections, network = {}, self.networks[name]
@@ -101,21 +119,30 @@ class Config(Section):
     @model_validator(mode="after")
     def _check(self):
         self._check_members()
-        holdout, drawn = self.stacking.scheme == "holdout", self.split.scheme == "random"
-        if holdout and drawn and not self.split.validation:
+        scheme, drawn = self.stacking.scheme, self.split.scheme == "random"
+        if scheme != "out_of_fold" and drawn and not self.split.validation:
             raise ValueError(
-                "split.validation: 0 leaves no patients for stacking.scheme: holdout; set a share "
+                f"split.validation: 0 leaves no patients for stacking.scheme: {scheme}; set a share "
                 "above 0 or use out_of_fold"
             )
-        if self.stacking.scheme == "out_of_fold" and self.chosen_by_validation:
+        if scheme != "holdout" and self.chosen_by_validation:
             raise ValueError(
-                "stacking.scheme: out_of_fold needs a fixed schedule; use predict.checkpoint: "
+                f"stacking.scheme: {scheme} needs a fixed schedule; use predict.checkpoint: "
                 "last, train.early_stopping: 0 and train.reduce_lr: 0"
             )
         _check_training(self, "")
         for name in self.members:
             own = self.for_member(name)
             _check_training(own, f"networks.{name}.")
+            if not self.stacking.fold_train:
+                continue
+            of_folds = own.of_fold("fold0")
+            _check_training(of_folds, "stacking.fold_")
+            if of_folds.train.start_from not in (None, own.train.start_from):
+                raise ValueError(
+                    "stacking.fold_train.start_from: the folds' networks start from what "
+                    "train.start_from names, or from random weights (null)"
+                )
             if own.preprocess.field != self.preprocess.field:
                 raise ValueError(
                     f"networks.{name}.preprocess.field: '{own.preprocess.field}', but the maps are "

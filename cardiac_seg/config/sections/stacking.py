@@ -40,10 +40,17 @@ class GradientBoosting(Section):
 class Stacking(Section):
     """How the learners that combine the members' maps are fitted, and which one is used."""
 
-    scheme: Literal["holdout", "out_of_fold"] = Field(
+    scheme: Literal["holdout", "out_of_fold", "both"] = Field(
         "holdout",
         description="holdout: learners are fitted on the validation patients; out_of_fold: on all "
-        "development patients, by networks trained on the other folds",
+        "development patients, by networks trained on the other folds; both: the networks in use "
+        "are trained as with holdout, and the learners are fitted on the validation patients' maps "
+        "by them and the training patients' maps by networks of the folds",
+    )
+    fold_train: dict = Field(
+        {},
+        description="keys of `train` that the folds' networks override (out_of_fold, both), as "
+        "fewer epochs",
     )
     deploy: Literal["refit", "fold_mean"] = Field(
         "refit",

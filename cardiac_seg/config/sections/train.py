@@ -28,7 +28,11 @@ LOSS_TITLES = {  # of the losses of members/losses.py, as reports print them
 class Train(Section):
     """How each network is fitted."""
 
-    epochs: Count = Field(150, description="number of epochs; with early stopping, at most")
+    epochs: Whole = Field(
+        150,
+        description="number of epochs; with early stopping, at most; 0: the networks of "
+        "`start_from` as they are",
+    )
     batch_size: Count = Field(8, description="slices per step")
     loss: Literal["dice_ce", "dice", "tversky", "focal", "ce", "weighted_ce"] = Field(
         "dice_ce",
@@ -83,7 +87,9 @@ class Train(Section):
                 f"reduce_lr: ReduceLROnPlateau cannot work with schedule '{self.schedule}', "
                 "which sets the learning rate itself; use schedule: constant or reduce_lr: 0"
             )
-        if self.schedule == "cosine" and self.warmup >= self.epochs:
+        if not self.epochs and self.start_from is None:
+            raise ValueError("epochs: 0 trains nothing; set 1 at least, or a start_from to take")
+        if self.schedule == "cosine" and self.warmup >= self.epochs > 0:
             raise ValueError(
                 f"warmup: {self.warmup} epochs leave none of the {self.epochs} epochs to train; "
                 "shorten it"
