@@ -134,15 +134,6 @@ class Config(Section):
         for name in self.members:
             own = self.for_member(name)
             _check_training(own, f"networks.{name}.")
-            if not self.stacking.fold_train:
-                continue
-            of_folds = own.of_fold("fold0")
-            _check_training(of_folds, "stacking.fold_")
-            if of_folds.train.start_from not in (None, own.train.start_from):
-                raise ValueError(
-                    "stacking.fold_train.start_from: the folds' networks start from what "
-                    "train.start_from names, or from random weights (null)"
-                )
             if own.preprocess.field != self.preprocess.field:
                 raise ValueError(
                     f"networks.{name}.preprocess.field: '{own.preprocess.field}', but the maps are "
@@ -150,6 +141,8 @@ class Config(Section):
                     "members see the same part of the image"
                 )
         return self
+            if self.stacking.fold_train:
+                _check_fold_training(own)
 
     def _check_members(self) -> None:
         if unknown := [name for name in self.members if name not in self.networks]:
@@ -189,4 +182,15 @@ def _check_training(config: Config, where: str) -> None:
         raise ValueError(
             f"{where}train.crop: {list(crop)} must be multiples of 32 within preprocess.size "
             f"{list(size)}"
+        )
+
+
+def _check_fold_training(config: Config) -> None:
+    """The same of the folds' trainings of a member."""
+    of_folds = config.of_fold("fold0")
+    _check_training(of_folds, "stacking.fold_")
+    if of_folds.train.start_from not in (None, config.train.start_from):
+        raise ValueError(
+            "stacking.fold_train.start_from: the folds' networks start from what "
+            "train.start_from names, or from random weights (null)"
         )
