@@ -122,8 +122,8 @@ class Config(Section):
         scheme, drawn = self.stacking.scheme, self.split.scheme == "random"
         if scheme != "out_of_fold" and drawn and not self.split.validation:
             raise ValueError(
-                f"split.validation: 0 leaves no patients for stacking.scheme: {scheme}; set a share "
-                "above 0 or use out_of_fold"
+                f"split.validation: 0 leaves no patients for stacking.scheme: {scheme}; set a "
+                "share above 0 or use out_of_fold"
             )
         if scheme != "holdout" and self.chosen_by_validation:
             raise ValueError(
@@ -140,9 +140,9 @@ class Config(Section):
                     f"brought to a grid with preprocess.field: '{self.preprocess.field}'; all "
                     "members see the same part of the image"
                 )
-        return self
             if self.stacking.fold_train:
                 _check_fold_training(own)
+        return self
 
     def _check_members(self) -> None:
         if unknown := [name for name in self.members if name not in self.networks]:
