@@ -322,7 +322,7 @@ def test_a_member_may_differ_and_mistakes_name_whose_they_are(tmp_path):
     assert own.stacking == config.stacking
     for text, words in {
         "train: {epoch: 7}": "networks.unet_advanced.train.epoch: unknown key",
-        "train: {epochs: 0}": "networks.unet_advanced.train.epochs: 0 is not allowed",
+        "train: {epochs: 0}": "networks.unet_advanced.train.epochs: 0 trains nothing",
         "train: {crop: [48, 48]}": "networks.unet_advanced.train.crop: ",
         "filter: 8": "networks.unet_advanced.filter: unknown key; allowed here: filters",
     }.items():
