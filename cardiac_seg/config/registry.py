@@ -23,6 +23,11 @@ FEATURES = {
     "distance": "cardiac_seg.meta.features.distance",
     "slices": "cardiac_seg.meta.features.slices",
     "intensity": "cardiac_seg.meta.features.intensity",
+    "neighbours": "cardiac_seg.meta.features.neighbours",
+    "profile": "cardiac_seg.meta.features.profile",
+    "phase": "cardiac_seg.meta.features.phase",
+    "sizes": "cardiac_seg.meta.features.sizes",
+    "position": "cardiac_seg.meta.features.position",
 }
 CORE_FEATURES = ("probability", "entropy", "confidence")  # what every learner gets, in this order
 # Name -> module with `estimator(settings, pixels, seed)` and `check(estimator, features, classes)`,

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from cardiac_seg.grid.companions import ALONE, Companions, OtherMaps
 from cardiac_seg.grid.resample import Grid, GridImage, read_grid
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
@@ -58,12 +59,14 @@ class CaseMaps:
         image: The slices on the ensemble's network grid, 8 bit, and the geometry back to the native
             grid.
         label: (slices, height, width) uint8; None for an image without a reference.
+        companions: The patient's other images, where they are asked for; no file holds them.
     """
 
     name: str
     maps: dict[str, MemberMap]
     image: GridImage
     label: np.ndarray | None = None
+    companions: Companions = ALONE
 
     @property
     def probabilities(self) -> dict[str, np.ndarray]:
@@ -90,6 +93,11 @@ class CaseMaps:
     def grid(self) -> Grid:
         """The geometry back to the native grid."""
         return self.image.grid
+
+
+def as_companion(maps: CaseMaps) -> OtherMaps:
+    """A case's maps as another image of the patient sees them."""
+    return OtherMaps(maps.probabilities, maps.grid)
 
 
 TrainedOn = Callable[[str], frozenset[str] | None]

@@ -4,13 +4,14 @@ Prediction and evaluation both end here, so that a mask scored is the mask a use
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from cardiac_seg.grid.companions import ALONE, Companions, OtherMaps
 from cardiac_seg.grid.resample import GridImage
-from cardiac_seg.meta.features.feature_set import FeatureSet, pixel_features
+from cardiac_seg.meta.features.feature_set import Beside, FeatureSet, MeanMap, pixel_features
 from cardiac_seg.meta.learners.learner import Learner
 from cardiac_seg.meta.methods import CALIBRATED_MEAN, MEAN, WEIGHTED_MEAN
 from cardiac_seg.meta.temperature import temper
@@ -40,7 +41,11 @@ class Combiner:
     thresholds: dict[str, float] = field(default_factory=dict)
 
     def combine(
-        self, maps: dict[str, np.ndarray], image: GridImage, methods: list[str]
+        self,
+        maps: Mapping[str, np.ndarray],
+        image: GridImage,
+        methods: list[str],
+        companions: Companions = ALONE,
     ) -> Iterator[tuple[str, np.ndarray, float]]:
         """The probabilities of some methods for one case.
 
@@ -48,6 +53,7 @@ class Combiner:
             maps: Member -> (slices, height, width, classes) probabilities of the case.
             image: Its slices on the network grid, for the features.
             methods: Names of some of `meta.methods.list_methods`.
+            companions: The other images of the patient, for the features.
 
         Yields:
             Method, (slices, height, width, classes) float32, and the seconds it would take alone,
@@ -72,7 +78,9 @@ class Combiner:
             if method in stacked and core not in features:
                 wanted = self.features.core() if core else self.features
                 began = time.perf_counter()
-                features[core] = pixel_features(tempered, image, pixels, wanted)
+                features[core] = pixel_features(
+                    tempered, image, pixels, wanted, self.beside(companions, wanted)
+                )
                 to_features[core] = time.perf_counter() - began
             began = time.perf_counter()
             if method in self.members:
@@ -97,6 +105,30 @@ class Combiner:
 
     def _is_core(self, learner: str) -> bool:
         return self.learners[learner].features == self.features.core().names
+
+    def looks_beside(self, method: str) -> bool:
+        """Whether a method looks at other images of the patient."""
+        if method not in self.learners or self._is_core(method):
+            return False
+        return self.features.uses_companions
+
+    def calibrated_mean(self, maps: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(slices, height, width, classes) float32; the mean where there are no temperatures."""
+        return self.temper(np.stack([maps[m] for m in self.members]).astype(np.float32)).mean(0)
+
+    def beside(self, companions: Companions, features: FeatureSet) -> Beside:
+        """The calibrated means of the other images, as the features want them."""
+        if not features.uses_companions:
+            return Beside()
+
+        def mean_of(other: OtherMaps | None) -> MeanMap | None:
+            if other is None:
+                return None
+            return MeanMap(self.calibrated_mean(other.probabilities), other.grid)
+
+        return Beside(
+            companions.phase, mean_of(companions.other_phase), mean_of(companions.other_view)
+        )
 
     def temper(self, raw: np.ndarray) -> np.ndarray:
         """Calibrated maps, (members, ..., classes) float32."""

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from cardiac_seg.config.sections import Stacking
+from cardiac_seg.grid.companions import Companions
 from cardiac_seg.grid.resample import GridImage
 from cardiac_seg.meta.combine import Combiner, below
 from cardiac_seg.meta.convex_weights import fit_weights
@@ -32,6 +33,7 @@ class LabelledCase(Protocol):
         probabilities: Member -> (slices, height, width, classes) float16.
         image: The slices on the network grid.
         reference: (slices, height, width) uint8, the true classes.
+        companions: The patient's other images.
     """
 
     @property
@@ -50,6 +52,10 @@ class LabelledCase(Protocol):
     def probabilities(self) -> Mapping[str, np.ndarray]:
         """See above."""
 
+    @property
+    def companions(self) -> Companions:
+        """See above."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -60,12 +66,17 @@ class Sample:
         weights: (n,) float32, how many pixels each stands for.
         labels: (n,) uint8 true classes.
         probabilities: (members, n, classes) float16, as the members gave them.
+        patient: Whose they are.
+        alone: (n,) bool, those whose features are to be as if the image had no companions, so
+            that learners know single images too.
     """
 
     index: np.ndarray
     weights: np.ndarray
     labels: np.ndarray
     probabilities: np.ndarray
+    patient: str
+    alone: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -97,13 +108,17 @@ class LearnerStore:
 
 
 NOT_KEPT = LearnerStore()
+ALONE_SHARE = 0.2  # of the pixels
 
 
-def draw_sample(case: LabelledCase, plain: Combiner, pixels: int, seed: int) -> Sample:
+def draw_sample(
+    case: LabelledCase, patient: str, plain: Combiner, pixels: int, seed: int
+) -> Sample:
     """Draws the pixels of a case; the same for a seed whatever the other cases are.
 
     Args:
         case: The case.
+        patient: Whose it is.
         plain: Says which members, and below which confidence learners act.
         pixels: How many.
         seed: Of the run.
@@ -117,6 +132,8 @@ def draw_sample(case: LabelledCase, plain: Combiner, pixels: int, seed: int) -> 
         weights,
         case.reference.ravel()[index],
         raw.reshape(len(raw), -1, raw.shape[-1])[:, index],
+        patient,
+        rng.random(len(index)) < ALONE_SHARE,
     )
 
 
@@ -194,6 +211,8 @@ def collect_pixels(
                 case.image,
                 pixels.reshape(case.reference.shape),
                 combiner.features,
+                combiner.beside(case.companions, combiner.features),
+                sample.alone[acted_on],
             )
         )
         labels.append(sample.labels[acted_on])

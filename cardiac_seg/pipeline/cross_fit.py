@@ -110,10 +110,11 @@ def fit_on(
         learners: Which.
         store: See `meta.fit.fit`.
     """
+    plain = plain_combiner(run)
     return fit(
-        plain_combiner(run),
+        plain,
         run.config.stacking,
-        UnseenMaps(run, files),
+        UnseenMaps(run, files, plain.features.uses_companions),
         {file.name: samples[file.name] for file in files},
         learners,
         run.config.seed,
@@ -188,7 +189,8 @@ def _importance(
     if not learners:
         return {}
     held_out = {file.name: samples[file.name] for file in files}
-    pixels = collect_pixels(combiner, UnseenMaps(run, files), held_out)
+    cases = UnseenMaps(run, files, combiner.features.uses_companions)
+    pixels = collect_pixels(combiner, cases, held_out)
     return {
         name: permutation_importance(
             *(learner, combiner.features, pixels.features, pixels.labels, pixels.weights),

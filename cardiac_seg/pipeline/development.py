@@ -4,7 +4,8 @@ Whatever is fitted or chosen is fitted or chosen on these, and through here.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from cardiac_seg.data.case import CaseFile
 from cardiac_seg.data.split import fold_patients, stacking_folds
 from cardiac_seg.members.maps import CaseMaps, check_unseen
 from cardiac_seg.meta.fit import Sample, draw_sample
+from cardiac_seg.pipeline.companions import KEPT, companions_of
 from cardiac_seg.pipeline.prepare import Prepared
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import plain_combiner
@@ -26,11 +28,13 @@ class UnseenMaps:
 
     Attributes:
         run: A run with maps of the cases.
-        files: The cases.
+        files: The cases, both phases and all views of a patient among them.
+        companions: Whether each case comes with the patient's other images.
     """
 
     run: Run
     files: list[CaseFile]
+    companions: bool = False
 
     def __iter__(self) -> Iterator[CaseMaps]:
         """Each case's maps.
@@ -38,10 +42,19 @@ class UnseenMaps:
         Raises:
             UserError: If a map is missing or damaged, or a member was trained on its patient.
         """
+        read = lru_cache(maxsize=KEPT)(lambda k: self._read(self.files[k]))
+        number = {file.name: k for k, file in enumerate(self.files)}
         for file in self.files:
-            maps = read_case_maps(self.run, file.name)
-            check_unseen(maps, file.patient, self.run.map(file.name))
+            maps = read(number[file.name])
+            if self.companions:
+                others = companions_of(file, self.files, lambda o: read(number[o.name]))
+                maps = replace(maps, companions=others)
             yield maps
+
+    def _read(self, file: CaseFile) -> CaseMaps:
+        maps = read_case_maps(self.run, file.name)
+        check_unseen(maps, file.patient, self.run.map(file.name))
+        return maps
 
 
 def development_files(run: Run, data: Prepared) -> list[CaseFile]:
@@ -78,8 +91,9 @@ def draw_samples(run: Run, files: list[CaseFile]) -> dict[str, Sample]:
     """
     plain, samples, seen = plain_combiner(run), {}, {}
     pixels, seed = run.config.stacking.pixels_per_case, run.config.seed
+    patient_of = {file.name: file.patient for file in files}
     for maps in bar(UnseenMaps(run, files), "draw pixels", total=len(files), unit="case"):
-        samples[maps.name] = draw_sample(maps, plain, pixels, seed)
+        samples[maps.name] = draw_sample(maps, patient_of[maps.name], plain, pixels, seed)
         seen[maps.name] = np.bincount(maps.reference.ravel(), minlength=run.dataset.num_classes) > 0
     if run.config.stacking.learners:
         _check_classes(run, folds_of(run, files), seen)

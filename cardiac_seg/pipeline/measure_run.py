@@ -6,7 +6,8 @@ masks that it holds.
 """
 
 import shutil
-from functools import cache
+from collections.abc import Iterator
+from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pandas as pd
 
 from cardiac_seg.data.case import CaseFile, read_case, read_mask
 from cardiac_seg.data.nifti import write_mask
+from cardiac_seg.grid.companions import ALONE
 from cardiac_seg.masks.native import native_mask
 from cardiac_seg.masks.postprocessing import Postprocessing
 from cardiac_seg.members.maps import CaseMaps, read_maps
@@ -22,6 +24,7 @@ from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.meta.methods import list_methods, names_of
 from cardiac_seg.metrics.boundary import BAND_MM
 from cardiac_seg.metrics.roc import ROC_BINS
+from cardiac_seg.pipeline.companions import KEPT, Image, companions_of
 from cardiac_seg.pipeline.measure import CaseArrays, Study, measure_patient
 from cardiac_seg.pipeline.patient_measures import (
     PatientMeasures,
@@ -48,6 +51,8 @@ from cardiac_seg.system.parallel import for_each_patient
 
 VERSION = 4  # of what is measured; another number measures anew
 SCORES = "scores.json"  # the hashes of the scores that measures belong to
+# A case's maps, and every method's probabilities with the seconds that they took.
+Combined = tuple[CaseMaps, dict[str, np.ndarray], dict[str, float]]
 BUSY = "another process measures there; wait for it"
 
 
@@ -164,15 +169,19 @@ def _evaluated(run: Run, combiner: Combiner, study: Study, files: list[CaseFile]
     heart_rate = pd.to_numeric(files[0].metadata.get("HeartRate"), errors="coerce")
     heart_rate = np.nan if heart_rate is None else float(heart_rate)
     steps = read_steps(run)
-    arrays = (_written_case(run, combiner, study, file, steps) for file in files)
+    combined = _combined_cases(run, combiner, study, [(f.name, f) for f in files])
+    arrays = (
+        _written_case(run, study, file, steps, of_case)
+        for file, of_case in zip(files, combined, strict=True)
+    )
     return measure_patient(study, arrays, heart_rate)
 
 
 def _written_case(
-    run: Run, combiner: Combiner, study: Study, file: CaseFile, steps: Postprocessing
+    run: Run, study: Study, file: CaseFile, steps: Postprocessing, combined: Combined
 ) -> CaseArrays:
     case = read_case(file, run.dataset.num_classes)
-    maps, probabilities, seconds = _combined(run, combiner, study, file.name)
+    maps, probabilities, seconds = combined
     masks = {REFERENCE_MASKS: case.reference}
     masks |= {m: native_mask(p, maps.grid, steps) for m, p in probabilities.items()}
     for name, mask in (*masks.items(), (FINAL_MASKS, masks[study.final])):
@@ -184,28 +193,43 @@ def _written_case(
 
 def _measured(run: Run, combiner: Combiner, study: Study, cases: pd.DataFrame):
     """Measures a patient from the masks that the run holds."""
-    arrays = (_stored_case(run, combiner, study, row) for row in cases.itertuples())
+    rows = list(cases.itertuples())
+    combined = _combined_cases(run, combiner, study, [(row.case, row) for row in rows])
+    arrays = (
+        _stored_case(run, study, row, of_case) for row, of_case in zip(rows, combined, strict=True)
+    )
     return measure_patient(study, arrays, cases.heart_rate.iloc[0])
 
 
-def _stored_case(run: Run, combiner: Combiner, study: Study, row) -> CaseArrays:
+def _stored_case(run: Run, study: Study, row, combined: Combined) -> CaseArrays:
     masks, spacing = _read_masks(run, row.path, [FINAL_MASKS, *study.methods])
-    maps, probabilities, seconds = _combined(run, combiner, study, row.case)
+    maps, probabilities, seconds = combined
     tags = {"case": row.case, "patient": row.patient, "view": row.view}
     tags |= {"phase": row.phase, "group": row.group}
     return _arrays(tags, maps, probabilities, seconds, masks, spacing)
 
 
-def _combined(
-    run: Run, combiner: Combiner, study: Study, case: str
-) -> tuple[CaseMaps, dict[str, np.ndarray], dict[str, float]]:
-    """A case's maps, and every method's probabilities with the seconds that they took."""
-    maps, probabilities, spent = read_maps(run.map(case), list(study.members)), {}, {}
-    for method, values, seconds in combiner.combine(
-        maps.probabilities, maps.image, list(study.methods)
-    ):
-        probabilities[method], spent[method] = values, seconds
-    return maps, probabilities, spent
+def _combined_cases(
+    run: Run, combiner: Combiner, study: Study, images: list[tuple[str, Image]]
+) -> Iterator[Combined]:
+    """A patient's cases, one after the other, each beside the others.
+
+    Args:
+        run, combiner, study: What they are combined by.
+        images: Case name, and what tells which case belongs beside which.
+    """
+    names = {id(image): name for name, image in images}
+    read = lru_cache(maxsize=KEPT)(lambda name: read_maps(run.map(name), list(study.members)))
+    for name, image in images:
+        maps, probabilities, spent, companions = read(name), {}, {}, ALONE
+        if combiner.features.uses_companions:
+            others = [other for _, other in images]
+            companions = companions_of(image, others, lambda other: read(names[id(other)]))
+        for method, values, seconds in combiner.combine(
+            maps.probabilities, maps.image, list(study.methods), companions
+        ):
+            probabilities[method], spent[method] = values, seconds
+        yield maps, probabilities, spent
 
 
 def _arrays(

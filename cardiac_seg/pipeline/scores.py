@@ -63,10 +63,11 @@ def score(
     labels = run.dataset.num_classes
     pooled = {method: np.zeros((labels, labels), np.int64) for method in methods}
     spent, rows = dict.fromkeys(methods, 0.0), []
-    for case, maps in cases_with_maps(run, files, f"score {subset}"):
+    beside = combiner.features.uses_companions
+    for case, maps in cases_with_maps(run, files, f"score {subset}", beside):
         by_method = {}
         for method, probabilities, seconds in combiner.combine(
-            maps.probabilities, maps.image, methods
+            maps.probabilities, maps.image, methods, maps.companions
         ):
             by_method[method] = probabilities
             spent[method] += seconds
@@ -212,15 +213,21 @@ def summarize(scores: Scores, structures: tuple[str, ...], control: str, seed: i
 
 
 def cases_with_maps(
-    run: Run, files: list[CaseFile], description: str
+    run: Run, files: list[CaseFile], description: str, companions: bool = False
 ) -> Iterator[tuple[Case, CaseMaps]]:
     """Reads each development case with its maps, under a progress bar.
+
+    Args:
+        run: A run with maps of the cases.
+        files: The cases.
+        description: Of the progress bar.
+        companions: See `pipeline.development.UnseenMaps`.
 
     Raises:
         UserError: See `pipeline.development.UnseenMaps`.
     """
     shown = bar(files, description, unit="case")
-    for file, maps in zip(shown, UnseenMaps(run, files), strict=True):
+    for file, maps in zip(shown, UnseenMaps(run, files, companions), strict=True):
         yield read_case(file, run.dataset.num_classes), maps
 
 

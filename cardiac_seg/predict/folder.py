@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cardiac_seg.data.nifti import write_mask
 from cardiac_seg.drawing.overlays import overlay
+from cardiac_seg.predict.beside import Studies
 from cardiac_seg.predict.journal import Journal
 from cardiac_seg.predict.measurements import ScanMeasurements, measure
 from cardiac_seg.predict.outputs import (
@@ -55,12 +56,13 @@ def predict_folder(run_folder: Path, source: Path, output: Path, wanted: Wanted)
     ensemble = Ensemble.load(run_folder)
     done, failed = Journal(output, source, ensemble, wanted), {}
     remove_leftovers(output)
+    studies = Studies(ensemble, scans, wanted.spacing, wanted.batch_size)
     for files in bar(scans, "predict", unit="scan"):
         if files in done:
             continue
         remove_results(output, files, ensemble.run)  # of another call: they would not fit together
         try:
-            done.add(files, _predict_scan(ensemble, files, output, wanted))
+            done.add(files, _predict_scan(studies, files, output, wanted))
         except Exception as error:  # whatever is wrong with one scan, the others are done
             line = _one_line(error, files)
             log.error("%s", line)
@@ -91,15 +93,16 @@ def _one_line(error: Exception, files: ScanFiles) -> str:
 
 
 def _predict_scan(
-    ensemble: Ensemble, files: ScanFiles, output: Path, wanted: Wanted
+    studies: Studies, files: ScanFiles, output: Path, wanted: Wanted
 ) -> ScanMeasurements:
     """Segments one scan and writes all that is wanted of it."""
     began = time.perf_counter()
+    ensemble = studies.ensemble
     run = ensemble.run
     scan = open_scan(files, run.dataset.modality, wanted.spacing)
     members: dict[str, list] = {member: [] for member in run.config.members if wanted.members}
     masks, predicted_dice, cuts, field = [], [], [], None
-    for k, frame in enumerate(_with_progress(ensemble.frames(scan, wanted.batch_size), scan)):
+    for k, frame in enumerate(_with_progress(studies.frames(scan), scan)):
         masks.append(frame.mask)
         predicted_dice.append(frame.predicted_dice)
         cuts.append(frame.cut)

@@ -13,12 +13,13 @@ from cardiac_seg.config.sections import Preprocess
 from cardiac_seg.data.nifti import write_mask
 from cardiac_seg.data.split import deployed_folds
 from cardiac_seg.grid import resample
+from cardiac_seg.grid.companions import ALONE, Companions
 from cardiac_seg.grid.field import Box, Cut, Field, content_box, field_like, find_cut
 from cardiac_seg.grid.resample import GridImage
 from cardiac_seg.grid.sector import field_of_sector
 from cardiac_seg.masks.native import native_mask
 from cardiac_seg.members.locator import Locator
-from cardiac_seg.members.maps import CaseMaps, MemberMap
+from cardiac_seg.members.maps import CaseMaps, MemberMap, as_companion
 from cardiac_seg.members.member import Mapper
 from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.metrics.calibration import relative_entropy
@@ -210,9 +211,35 @@ class Ensemble:
         )
 
     def frames(
-        self, scan: Scan | ArrayScan, batch_size: int | None = None
+        self,
+        scan: Scan | ArrayScan,
+        batch_size: int | None = None,
+        companions: Companions = ALONE,
     ) -> Iterator[FrameResult]:
         """Segments a scan frame by frame; a few frames at a time are in memory.
+
+        Where the method in use looks at the other phase, the maps of all frames of a cine are in
+        memory: each frame is seen beside the opposite extreme, end-diastole or end-systole.
+
+        Args:
+            scan: From `open_scan`.
+            batch_size: Slices per step, instead of the configured one.
+            companions: The patient's other images, of a scan of one frame.
+
+        Raises:
+            UserError: If a frame cannot be read, or a batch does not fit in memory.
+        """
+        content, maps = content_box(scan.image(0)), self.maps(scan, batch_size)
+        if not self.uses_companions or scan.frames == 1:
+            for one in maps:
+                yield self._combine(one, content, companions)
+            return
+        every = list(maps)
+        for one, beside in zip(every, self._opposite_extremes(every), strict=True):
+            yield self._combine(one, content, beside)
+
+    def maps(self, scan: Scan | ArrayScan, batch_size: int | None = None) -> Iterator[CaseMaps]:
+        """The members' maps of a scan, frame by frame.
 
         The network grid has one place in all frames. Where a structure reaches an edge of it inside
         the image, the grid is moved or grown once.
@@ -222,21 +249,48 @@ class Ensemble:
             batch_size: Slices per step, instead of the configured one.
 
         Raises:
-            UserError: If a frame cannot be read, or a batch does not fit in memory.
+            UserError: See `frames`.
         """
         looked_at = evenly_spaced(scan.frames, LOOKED_AT)
-        field, content = self._find_field(scan, looked_at), content_box(scan.image(0))
-        early: dict[int, FrameResult] = {}
+        field = self._find_field(scan, looked_at)
+        early: dict[int, CaseMaps] = {}
         if self.locator is not None and field is not None:
-            early = dict(self._segment(scan, looked_at, field, content, batch_size))
-            maps, settings = [frame.maps for frame in early.values()], self.run.config.preprocess
-            wider = field_of_whole_heart(maps, field, content, scan.spacing[1:], settings)
+            early = dict(self._map(scan, looked_at, field, batch_size))
+            settings, content = self.run.config.preprocess, content_box(scan.image(0))
+            wider = field_of_whole_heart(
+                list(early.values()), field, content, scan.spacing[1:], settings
+            )
             if wider is not None:
                 field, early = wider, {}
         rest = [k for k in range(scan.frames) if k not in early]
-        late = self._segment(scan, rest, field, content, batch_size)
+        late = self._map(scan, rest, field, batch_size)
         for k in range(scan.frames):
             yield early.pop(k) if k in early else next(late)[1]
+
+    @property
+    def uses_companions(self) -> bool:
+        """Whether the method in use looks at the patient's other images."""
+        return self.combiner.looks_beside(self.method)
+
+    def _opposite_extremes(self, frames: list[CaseMaps]) -> list[Companions]:
+        """For each frame of a cine the extreme phase that it is farther from, by LV area."""
+        lv = self.combiner.features.lv
+        sizes = [
+            0
+            if lv is None
+            else int((self.combiner.calibrated_mean(f.probabilities).argmax(-1) == lv).sum())
+            for f in frames
+        ]
+        ed, es = int(np.argmax(sizes)), int(np.argmin(sizes))
+        if sizes[ed] == sizes[es]:
+            return [ALONE] * len(frames)
+        middle = (sizes[ed] + sizes[es]) / 2
+        return [
+            Companions("ED", as_companion(frames[es]))
+            if size > middle
+            else Companions("ES", as_companion(frames[ed]))
+            for size in sizes
+        ]
 
     def segment(self, image: np.ndarray, spacing: tuple[float, float, float]) -> FrameResult:
         """Segments an image that is no file.
@@ -258,15 +312,14 @@ class Ensemble:
             return self.locator.field(images, scan.spacing[1:], settings)
         return field_of_sector(np.concatenate(images), settings)
 
-    def _segment(
+    def _map(
         self,
         scan: Scan | ArrayScan,
         chosen: list[int],
         field: Field | None,
-        content: Box,
         batch_size: int | None,
-    ) -> Iterator[tuple[int, FrameResult]]:
-        """Segments some frames of a scan in a field."""
+    ) -> Iterator[tuple[int, CaseMaps]]:
+        """Maps some frames of a scan in a field."""
         settings = self.run.config.preprocess
         size = even_batches(
             len(chosen) * scan.shape[0], batch_size or self.run.config.predict.batch_size
@@ -288,17 +341,20 @@ class Ensemble:
                     )
                     for name, (seen, made) in zip(self.mappers, of_members, strict=True)
                 }
-                yield k, self._combine(CaseMaps(scan.name, maps, image), content)
+                yield k, CaseMaps(scan.name, maps, image)
 
     def member_mask(self, frame: FrameResult, member: str) -> np.ndarray:
         """One member's own mask, (slices, height, width) uint8 on the native grid."""
         probabilities = frame.maps.probabilities[member].astype(np.float32)
         return native_mask(probabilities, frame.maps.grid, self.steps)
 
-    def _combine(self, maps: CaseMaps, content: Box) -> FrameResult:
-        """A frame from its maps."""
+    def finish(self, maps: CaseMaps, scan: Scan | ArrayScan, companions: Companions) -> FrameResult:
+        """A frame of a scan from its maps, see `maps` and `frames`."""
+        return self._combine(maps, content_box(scan.image(0)), companions)
+
+    def _combine(self, maps: CaseMaps, content: Box, companions: Companions) -> FrameResult:
         ((_, probabilities, _),) = self.combiner.combine(
-            maps.probabilities, maps.image, [self.method]
+            maps.probabilities, maps.image, [self.method], companions
         )
         mask = native_mask(probabilities, maps.grid, self.steps)
         cut = Cut(frozenset(), frozenset())

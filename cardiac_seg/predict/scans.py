@@ -49,6 +49,11 @@ class ScanFiles:
     phase: str = ""
 
     @property
+    def patient(self) -> str:
+        """Whose images belong together: the study's."""
+        return self.study
+
+    @property
     def is_dicom(self) -> bool:
         """Whether the files are DICOM."""
         return not self.paths[0].name.lower().endswith(SUFFIXES)

@@ -1,9 +1,9 @@
 """The mean's probabilities around the pixel, smoothed in the plane."""
 
-import cv2
 import numpy as np
 
 from cardiac_seg.meta.features.feature_set import FeatureCase, FeatureSet
+from cardiac_seg.meta.features.smoothing import smoothed
 
 
 def names(features: FeatureSet) -> list[str]:
@@ -13,12 +13,6 @@ def names(features: FeatureSet) -> list[str]:
 
 def values(case: FeatureCase) -> np.ndarray:
     """(pixels, Gaussians * classes); the Gaussians' sigmas are in mm."""
-    blocks = []
-    for sigma in case.features.context_mm:
-        rows, columns = (sigma / step for step in case.image.grid.spacing)
-        smooth = [
-            cv2.GaussianBlur(plane, (0, 0), columns, sigmaY=rows, borderType=cv2.BORDER_REPLICATE)
-            for plane in case.mean
-        ]
-        blocks.append(np.stack(smooth)[case.pixels])
+    spacing = case.image.grid.spacing
+    blocks = [smoothed(case.mean, s, spacing)[case.pixels] for s in case.features.context_mm]
     return np.concatenate(blocks, axis=1)
