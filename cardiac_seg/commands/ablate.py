@@ -10,12 +10,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.add_argument("run", type=Path, help="a stacked run")
     parser.add_argument("--learner", help="the one to vary; default: the best of the run")
+    parser.add_argument(
+        "--curve",
+        action="store_true",
+        help="instead, fit the learner on fewer and fewer patients",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; returns the exit code."""
     start_log()
-    from cardiac_seg.report.ablation import ablate
+    from cardiac_seg.report.ablation import ablate, learning_curve
 
-    print(ablate(args.run, args.learner))
+    print((learning_curve if args.curve else ablate)(args.run, args.learner))
     return 0

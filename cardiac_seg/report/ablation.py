@@ -1,9 +1,11 @@
 """What the parts of the stacking are worth: variants, cross-fitted on the saved maps."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cardiac_seg.config.sections import Section, Stacking
@@ -30,6 +32,8 @@ LEARNER_KEYS = {  # of a learner's own settings: the factors that vary them, the
     "trees": ((0.5, 2), "{} trees"),
     "iterations": ((0.5, 2), "{} iterations"),
 }
+QUARTERS = 4
+CURVE = (8, 12, 16, 24, 32, 48, 64, 96)  # fitting patients
 WHAT = (
     "Dice per patient on the native grid, cross-fitted on the development patients, each learner "
     "acting wherever it is fitted to; differences are paired over patients, [95 % interval]"
@@ -52,6 +56,59 @@ def ablate(folder: Path, learner: str | None = None) -> str:
     Raises:
         UserError: If the run is not stacked, or has no such learner.
     """
+    run, tables, learner, files = _stacked(folder, learner)
+    for name, settings in bar(
+        list(variants(run.config.stacking, learner)), "variants", unit="variant"
+    ):
+        varied = replace(run, config=run.config.model_copy(update={"stacking": settings}))
+        tables[name] = _kept(run, learner, name, partial(_cross_fitted, varied, files, learner))
+    return _markdown(run, tables, calibrated_control(run), learner)
+
+
+def learning_curve(folder: Path, learner: str | None = None) -> str:
+    """Cross-fits a learner on fewer and fewer patients: what it gains, by how many it is fitted on.
+
+    The development patients are divided in four, whatever the run's folds are; each quarter is
+    scored by learners fitted on the first patients, in random order, of the others. Kept and
+    continued as in `ablate`.
+
+    Args:
+        folder: See `ablate`.
+        learner: See `ablate`.
+
+    Returns:
+        Markdown: one row per number of fitting patients.
+
+    Raises:
+        UserError: See `ablate`.
+    """
+    run, tables, learner, files = _stacked(folder, learner)
+    control = calibrated_control(run)
+    patients = sorted({file.patient for file in files})
+    drawn = [patients[i] for i in np.random.default_rng(run.config.seed).permutation(len(patients))]
+    quarters = {k: drawn[k::QUARTERS] for k in range(QUARTERS)}
+    folds = {k: [file for file in files if file.patient in quarters[k]] for k in quarters}
+    most = len(drawn) - max(map(len, quarters.values()))
+    counts = [n for n in CURVE if n < most] + [most]
+    shown = {control: tables[control]}
+    for count in bar(counts, "learning curve", unit="fit"):
+        name, first = f"{count} fitting patients", partial(_of_first, drawn, count)
+        fits = partial(_cross_fitted, run, files, learner, folds, first)
+        shown[name] = _kept(run, learner, name, fits)
+    return _markdown(run, shown, control, learner)
+
+
+def _of_first(patients: list[str], count: int, files: list[CaseFile]) -> list[CaseFile]:
+    """The cases of the first patients, of those that have any."""
+    known = {file.patient for file in files}
+    first = [patient for patient in patients if patient in known][:count]
+    return [file for file in files if file.patient in first]
+
+
+def _stacked(
+    folder: Path, learner: str | None
+) -> tuple[Run, dict[str, pd.DataFrame], str, list[CaseFile]]:
+    """A run, its methods' development scores, the learner to look at, and the cases."""
     run = open_run(folder)
     stacked = development_scores(run)
     tables = {method: wide(run, rows) for method, rows in stacked.groupby("method", sort=False)}
@@ -61,13 +118,7 @@ def ablate(folder: Path, learner: str | None = None) -> str:
     learner = learner or max(fitted, key=lambda name: _mean(tables[name]).mean())
     if learner not in fitted:
         raise UserError(f"{folder}: has no learner {learner!r}, it has {', '.join(fitted)}")
-    control = calibrated_control(run)
-    files = _development_files(run, tables[control])
-    for name, settings in bar(
-        list(variants(run.config.stacking, learner)), "variants", unit="variant"
-    ):
-        tables[name] = _variant(run, files, learner, name, settings)
-    return _markdown(run, tables, control, learner)
+    return run, tables, learner, _development_files(run, tables[calibrated_control(run)])
 
 
 def _development_files(run: Run, table: pd.DataFrame) -> list[CaseFile]:
@@ -80,15 +131,14 @@ def _development_files(run: Run, table: pd.DataFrame) -> list[CaseFile]:
     return files
 
 
-def _variant(
-    run: Run, files: list[CaseFile], learner: str, name: str, settings: Stacking
+def _kept(
+    run: Run, learner: str, name: str, cross_fitted: Callable[[], pd.DataFrame]
 ) -> pd.DataFrame:
-    """Dice of a learner with other settings, cross-fitted where it is not kept from before."""
+    """Dice of a variant of a learner, cross-fitted where it is not kept from before."""
     path = run.folder / ABLATION / learner / f"{name}.csv"
     if not path.is_file():
-        config = run.config.model_copy(update={"stacking": settings})
         log.info("%s: %s", learner, name)
-        rows = _cross_fitted(replace(run, config=config), files, learner)
+        rows = cross_fitted()
         with whole_file(path) as partial:
             rows.to_csv(partial, index=False)
     columns: dict[str, type | None] = dict.fromkeys(("patient", "case", "structure"), str)
@@ -98,19 +148,19 @@ def _variant(
 
 def _markdown(run: Run, tables: dict[str, pd.DataFrame], control: str, learner: str) -> str:
     """One row per method and variant, with its differences from the control and the learner."""
-    base = tables[learner]
+    base, others = tables[control], [name for name in (control, learner) if name in tables]
     lines = [
         f"{run.folder}: {base.index.get_level_values('patient').nunique()} patients, {len(base)} "
         f"images. {WHAT}.",
         "",
-        "| | " + " | ".join(base) + f" | mean | minus {control} | minus {learner} |",
-        "|---" * (len(base.columns) + 4) + "|",
+        "| | " + " | ".join([*base, "mean", *(f"minus {name}" for name in others)]) + " |",
+        "|---" * (len(base.columns) + 2 + len(others)) + "|",
     ]
     for name, table in tables.items():
         means = _mean(table)
         values = [*means, means.mean()]
         cells = [plain_number(value, 4) for value in values]
-        for other in (control, learner):
+        for other in others:
             same = table is tables[other]
             cells.append("" if same else _difference(table, tables[other], run.config.seed))
         lines.append(
@@ -158,13 +208,27 @@ def _with(settings: Stacking, **changes) -> Stacking:
     return settings.model_copy(update=changes)
 
 
-def _cross_fitted(run: Run, files: list[CaseFile], learner: str) -> pd.DataFrame:
-    """The scores of a learner on each fold, fitted on the others."""
+def _cross_fitted(
+    run: Run,
+    files: list[CaseFile],
+    learner: str,
+    folds: dict[int, list[CaseFile]] | None = None,
+    fitted_on: Callable[[list[CaseFile]], list[CaseFile]] = lambda others: others,
+) -> pd.DataFrame:
+    """The scores of a learner on each fold, fitted on the others.
+
+    Args:
+        run: The run.
+        files: Its development cases.
+        learner: Which.
+        folds: Of patients; default the run's.
+        fitted_on: Which cases of the other folds it is fitted on.
+    """
     samples, steps = draw_samples(run, files), read_steps(run)
     methods = [m for m in list_learners(run.config.stacking) if m.name == learner]
     tables = cross_fit(
-        folds_of(run, files),
-        lambda others: fit_on(run, others, samples, methods),
+        folds or folds_of(run, files),
+        lambda others: fit_on(run, fitted_on(others), samples, methods),
         lambda combiner, cases: score(run, cases, combiner, [learner], DEVELOPMENT, steps).cases,
     )
     return pd.concat([table for _, table in tables])

@@ -60,6 +60,13 @@ def methods_paragraph(run: Run) -> str:
     return " ".join(lines)
 
 
+def _of_folds(run: Run) -> str:
+    """How the folds' networks were trained otherwise than those in use."""
+    own = run.config.stacking.fold_train
+    told = ", ".join(f"{key} {'none' if v is None else v}" for key, v in own.items())
+    return f" (the folds' networks: {told})" if told else ""
+
+
 def _stacking_methods(run: Run, stacking) -> str:
     learners = [m for m in methods_of(run) if m not in run.config.members]
     scheme = {
@@ -67,7 +74,11 @@ def _stacking_methods(run: Run, stacking) -> str:
         "was trained on",
         "out_of_fold": f"Each network was trained in {run.config.split.folds} folds of the "
         "development patients; learners were fitted on the maps of patients that their network had "
-        f"not seen, and the networks in use are {_deployed(stacking.deploy)}",
+        f"not seen, and the networks in use are {_deployed(stacking.deploy)}{_of_folds(run)}",
+        "both": "Learners were fitted on the validation patients' maps by the networks in use and "
+        "on the training patients' maps by networks trained in "
+        f"{run.config.split.folds} folds of them, each on patients that its network had not seen"
+        f"{_of_folds(run)}",
     }[stacking.scheme]
     chosen = read_choice(run).by
     how = "by the configuration" if chosen == "config" else "by cross-fitted development Dice"
@@ -135,7 +146,7 @@ def _settings(config: Config) -> dict[str, str]:
         "grid": _grid(config),
         "clip": f"clipped at percentiles {low:g} and {high:g}",
         "normalize": f"normalised ({preprocess.normalize})",
-        "epochs": f"at most {train.epochs} epochs{stop}",
+        "epochs": f"at most {train.epochs} epochs{stop}" if train.epochs else "taken as they are",
         "batch": f"batch {train.batch_size}",
         "loss": LOSS_TITLES[train.loss],
         "optimizer": f"{train.optimizer} with learning rate {train.learning_rate:g} "

@@ -78,6 +78,11 @@ def _patients(run: Run) -> str:
         how = (
             f"what combines them was fitted on maps of the same {fitted} by networks of other folds"
         )
+    elif scheme == "both":
+        how = (
+            f"what combines them was fitted on {fitted - trained} others, and on the same by "
+            "networks of folds that had not seen them"
+        )
     else:
         how = f"what combines them was fitted on {fitted} others"
     return (

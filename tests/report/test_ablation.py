@@ -75,3 +75,28 @@ def test_bad_requests_are_one_line(stacked, capsys):
     stacked.forget_stacking()
     assert main(["ablate", str(stacked.folder)]) == 2
     assert "not stacked" in capsys.readouterr().err
+
+
+def test_the_learning_curve_fits_on_the_first_patients_of_the_other_quarters(
+    stacked, monkeypatch, capsys
+):
+    fitted, fit_on = [], ablation.fit_on
+
+    def noting(run, files, *others):
+        fitted.append({file.patient for file in files})
+        return fit_on(run, files, *others)
+
+    monkeypatch.setattr(ablation, "fit_on", noting)
+    monkeypatch.setattr(ablation, "CURVE", (2, 3, 1000))
+    monkeypatch.setattr(ablation, "QUARTERS", 3)
+    assert main(["ablate", str(stacked.folder), "--curve"]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if "fitting patients" in line]
+    development = set(ablation.development_scores(stacked).patient)
+    most = len(development) - -(-len(development) // 3)
+    counts = sorted({n for n in (2, 3) if n < most} | {most})
+    assert [int(row.split()[1]) for row in rows] == counts
+    assert [len(patients) for patients in fitted] == [n for n in counts for _ in range(3)]
+    for fewer, more in zip(fitted, fitted[3:], strict=False):
+        assert fewer < more  # each is fitted on those of before and others
+    scored = pd.read_csv(stacked.folder / f"ablation/random_forest/{most} fitting patients.csv")
+    assert set(scored.patient) == development
