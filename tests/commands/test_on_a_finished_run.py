@@ -64,14 +64,18 @@ def test_a_run_compared_with_its_copy_on_development_patients_is_no_better(
     copy = shutil.copytree(finished, tmp_path / "copy")
     assert cardiac_seg_main(["compare", str(finished), str(copy), "--method", "mean"]) == 0
     title, _, first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{finished} (mean) ") and second.startswith(f"{copy} (mean) ")
     assert title.startswith("2 patients, 4 images")
     assert "+0.0000 [+0.0000, +0.0000]" in second and "+" not in first
+    chosen = json.loads((finished / "meta" / "choice.json").read_text())["method"]
+    assert chosen != "mean"
     for path in (copy / "meta" / "cross_fit").glob("*.csv"):
         scores = pd.read_csv(path)
-        scores.loc[(scores.method == "mean") & (scores.structure == "RV"), "dice"] += 0.03
+        scores.loc[(scores.method == chosen) & (scores.structure == "RV"), "dice"] += 0.03
         scores.to_csv(path, index=False)
     assert cardiac_seg_main(["compare", str(finished), str(copy)]) == 0
-    assert "+0.0100 [+0.0100, +0.0100]" in capsys.readouterr().out.splitlines()[-1]
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert f"({chosen})" in line and "+0.0100 [+0.0100, +0.0100]" in line
     assert cardiac_seg_main(["compare", str(finished), "--method", "nobody"]) == 2
     assert "no method 'nobody'" in capsys.readouterr().err
 
