@@ -21,6 +21,7 @@ from cardiac_seg.run.meta_folder import (
     read_steps,
 )
 from cardiac_seg.run.metrics_file import score_table
+from cardiac_seg.run.provenance import check_networks
 from cardiac_seg.system.atomic import whole_file, write_json
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import log
@@ -30,10 +31,12 @@ def evaluate(run: Run, data: Prepared) -> None:
     """Maps the test cases, writes their masks and measures, and scores every method.
 
     Raises:
-        UserError: If the meta-learner has not been fitted.
+        UserError: If the meta-learner has not been fitted, or a network was trained on a patient
+            that the split holds out.
     """
     if not run.is_done("stack"):
         raise UserError(f"{run.folder}: stage evaluate needs stage stack; run it first")
+    check_networks(run)
     with run.stage("evaluate"):
         split, methods = run.split(), methods_of(run)
         combiner, steps = read_combiner(run, methods), read_steps(run)

@@ -5,7 +5,7 @@ from pathlib import Path
 from cardiac_seg.data.split import deployed_folds, fold_patients, trained_folds
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.open import open_run
-from cardiac_seg.run.provenance import data_name, trained_on
+from cardiac_seg.run.provenance import data_name, patients_by_data
 from cardiac_seg.run.stored import StartRecord
 from cardiac_seg.system.checked_reads import file_sha256
 from cardiac_seg.system.errors import UserError
@@ -57,8 +57,7 @@ def record_of(path: str, member: str) -> StartRecord:
     network = start_network(start, member)
     if not network.is_file():
         raise UserError(f"{KEY}: {network} is missing; restore it, or give another run")
-    patients = {name: set(seen) for name, seen in _before(start, member).items()}
-    patients.setdefault(data_name(start), set()).update(trained_on(start, member)("full") or ())
+    patients = patients_by_data(start, member)
     return StartRecord(
         path=path,
         labels=list(start.dataset.structures),
@@ -83,11 +82,6 @@ def start_network(start: Run, member: str) -> Path:
     """The file of the network to start from."""
     checkpoint = start.config.for_member(member).predict.checkpoint
     return start.models(member, "full") / f"{checkpoint}.keras"
-
-
-def _before(start: Run, member: str) -> dict[str, list[str]]:
-    record = start.manifest.start.get(member)
-    return record.trained_on if record else {}
 
 
 def _check_unseen(run: Run, member: str, record: StartRecord) -> None:

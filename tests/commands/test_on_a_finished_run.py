@@ -11,6 +11,7 @@ import analyze_results
 from cardiac_seg import Ensemble
 from cardiac_seg.__main__ import main as cardiac_seg_main
 from cardiac_seg.config.sections import MEMBERS
+from cardiac_seg.members.seen import read_seen
 from cardiac_seg.report.model_card import model_card
 from cardiac_seg.run.open import open_run
 from tests.support.paths import REPO
@@ -104,6 +105,7 @@ def test_an_exported_run_is_small_and_predicts_the_same(analysed, mri_root, tmp_
     for member in MEMBERS:
         whole, small = (run / "models" / member / "full" / "last.keras" for run in (analysed, out))
         assert small.stat().st_size < whole.stat().st_size / 2
+        assert read_seen(small) == read_seen(whole) != {}
     card = (out / "README.md").read_text()
     assert "Phantoms" in card and "Bernard" not in card and "Where it fails" in card
     image = next(p for p in mri_root.rglob("*.nii.gz") if not p.name.endswith("_gt.nii.gz"))
