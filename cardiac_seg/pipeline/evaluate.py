@@ -22,6 +22,7 @@ from cardiac_seg.run.meta_folder import (
 )
 from cardiac_seg.run.metrics_file import score_table
 from cardiac_seg.run.provenance import check_networks
+from cardiac_seg.run.scoring import begin_scoring, finished_scorings
 from cardiac_seg.system.atomic import whole_file, write_json
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import log
@@ -37,11 +38,12 @@ def evaluate(run: Run, data: Prepared) -> None:
     if not run.is_done("stack"):
         raise UserError(f"{run.folder}: stage evaluate needs stage stack; run it first")
     check_networks(run)
-    with run.stage("evaluate"):
+    with run.stage("evaluate") as recorded:
         split, methods = run.split(), methods_of(run)
         combiner, steps = read_combiner(run, methods), read_steps(run)
         patients = set(split.patient[split.subset == "test"])
         chosen = [file for file in data.files if file.patient in patients]
+        begin_scoring(run)
         map_cases(run, data, chosen, deployed_folds(run.config))
         measures = evaluate_patients(run, chosen)
         scores = {
@@ -53,6 +55,7 @@ def evaluate(run: Run, data: Prepared) -> None:
         _write_scores(run, scores, steps)
         keep_measures(run)
         run.update_manifest(combining=_costs(run, combiner, scores["test"]))
+        recorded["scored"] = finished_scorings(run)
         log.info("%s", score_table(read_stored(run.folder / "metrics.json"), "test"))
 
 

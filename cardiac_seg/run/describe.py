@@ -7,6 +7,7 @@ from cardiac_seg.run.formats import read_stored
 from cardiac_seg.run.meta_folder import control_of, final_method, methods_of, read_choice
 from cardiac_seg.run.metrics_file import score_table, scores_usable
 from cardiac_seg.run.open import open_run
+from cardiac_seg.run.scoring import describe_scorings
 from cardiac_seg.system.errors import UserError
 
 
@@ -28,6 +29,7 @@ def describe_run(folder: Path) -> str:
         "expects": f"{run.dataset.modality.images}; {describe_input(run)}",
         "labels": ", ".join(f"{k} {s}" for k, s in enumerate(("background", *labels))),
         "predicted Dice": _review_limit(run),
+        "test scored": describe_scorings(run),
         "stages": "exported for prediction"
         if manifest.exported
         else f"{', '.join(done) or 'none'} done",

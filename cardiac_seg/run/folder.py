@@ -186,13 +186,18 @@ class Run:
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Times a stage and records it as done; time of interrupted tries is not counted."""
+    def stage(self, name: str) -> Iterator[dict[str, Any]]:
+        """Times a stage and records it as done; time of interrupted tries is not counted.
+
+        Yields:
+            What the manifest receives beside it, in the same write; to be filled.
+        """
+        more: dict[str, Any] = {}
         began = time.monotonic()
-        yield
+        yield more
         seconds = round(time.monotonic() - began, 1)
         entry = {"done": True, "seconds": seconds, "peak_memory_mib": peak_memory_mib()}
-        self.update_manifest(stages={name: entry})
+        self.update_manifest(stages={name: entry}, **more)
         log.info("%s: done in %s", name, clock(seconds))
 
     def is_done(self, stage: str) -> bool:

@@ -81,6 +81,32 @@ class StartRecord(Stored):
     trained_on: dict[str, list[str]]
 
 
+class Scoring(Stored):
+    """An item of `scored` of the manifest: one time that the test patients were scored.
+
+    Attributes:
+        number: From 1.
+        date: UTC, when it began.
+        stack: Name of the stack, where it had one.
+        changed: `key: old -> new` of the settings that differ from the previous scoring's.
+        settings: Hash of the resolved settings, without paths of a machine.
+        git_commit: Of the code.
+        method: In use.
+        finished: Whether it reached its end.
+        values: The settings, of the last scoring alone: key -> value as JSON.
+    """
+
+    number: int
+    date: str
+    stack: str | None = None
+    changed: list[str] = []
+    settings: str
+    git_commit: str | None = None
+    method: str
+    finished: bool = False
+    values: dict[str, str] | None = None
+
+
 class Manifest(Stored):
     """`manifest.json`: what is recorded about a run.
 
@@ -92,6 +118,10 @@ class Manifest(Stored):
         start: Member -> what its trainings start from, where that is no random network.
         versions: Package -> version.
         combining: Method -> what combining costs.
+        stack: Name of the stack in `meta/`, if it has one.
+        scored: Each time that the test patients were scored.
+        scored_from_start: Whether `scored` knows of all times; those of earlier versions it does
+            not.
         device, git_commit: What the run was made with.
         exported: Whether it is what `export` keeps of a run: enough to predict.
     """
@@ -103,6 +133,9 @@ class Manifest(Stored):
     start: dict[str, StartRecord] = {}
     versions: dict[str, str] = {}
     combining: dict[str, dict[str, Any]] = {}
+    stack: str | None = None
+    scored: list[Scoring] = []
+    scored_from_start: bool = False
     device: str | None = None
     git_commit: str | None = None
     exported: bool = False

@@ -107,6 +107,10 @@ def test_an_exported_run_is_small_and_predicts_the_same(analysed, mri_root, tmp_
         assert small.stat().st_size < whole.stat().st_size / 2
         assert read_seen(small) == read_seen(whole) != {}
     card = (out / "README.md").read_text()
+    assert "Test patients scored once, " in card
+    exported = open_run(out).manifest
+    assert exported.scored == open_run(analysed).manifest.scored != []
+    assert exported.scored_from_start
     assert "Phantoms" in card and "Bernard" not in card and "Where it fails" in card
     image = next(p for p in mri_root.rglob("*.nii.gz") if not p.name.endswith("_gt.nii.gz"))
     expected, found = (Ensemble.load(run).predict(image) for run in (analysed, out))
