@@ -34,7 +34,7 @@ from cardiac_seg.report.tables.comparisons import COMPARISON, compare, corrected
 from cardiac_seg.report.tables.overlap import summary_table
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import control_of, read_steps
-from cardiac_seg.run.open import LOCAL_KEYS
+from cardiac_seg.run.settings import LOCAL_KEYS
 from cardiac_seg.system.atomic import whole_file, write_json, write_text
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import log

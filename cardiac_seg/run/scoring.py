@@ -13,7 +13,7 @@ from pathlib import Path
 from cardiac_seg.config.sections import Config
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import final_method
-from cardiac_seg.run.open import shared_settings
+from cardiac_seg.run.settings import shared_settings
 from cardiac_seg.run.stored import Scoring
 
 HASH_DIGITS = 12

@@ -107,6 +107,48 @@ class Scoring(Stored):
     values: dict[str, str] | None = None
 
 
+class KeptStack(Stored):
+    """`stacks/<name>/stack.json`: what a kept stack needs to be put into use again.
+
+    Attributes:
+        stacking: Its section of the configuration.
+        mirror: `predict.mirror`, on which its maps depend.
+        stages, models, combining: Its part of the manifest.
+        networks: Path of each network that its maps are of -> SHA-256.
+    """
+
+    stacking: dict[str, Any]
+    mirror: str
+    stages: dict[str, dict[str, Any]]
+    models: dict[str, str]
+    combining: dict[str, dict[str, Any]]
+    networks: dict[str, str]
+
+
+class StackChange(Stored):
+    """`stacks/change.json`: a change of stacks that is under way, see `run.stacks`.
+
+    Attributes:
+        keep: Where under `stacks/` the present stack goes.
+        kept: The files and folders of the run that go there.
+        record: Its `KeptStack`.
+        take: Which kept stack takes its place, if one does.
+        taken: The files and folders that come from there.
+        manifest, config, split: What the run's files receive.
+        remap: Whether the maps are dropped.
+    """
+
+    keep: str
+    kept: list[str]
+    record: dict[str, Any]
+    take: str | None
+    taken: list[str]
+    manifest: dict[str, Any]
+    config: str
+    split: str | None
+    remap: bool
+
+
 class Manifest(Stored):
     """`manifest.json`: what is recorded about a run.
 
@@ -119,6 +161,7 @@ class Manifest(Stored):
         versions: Package -> version.
         combining: Method -> what combining costs.
         stack: Name of the stack in `meta/`, if it has one.
+        fold_train: What networks of folds are trained with that came to a run without, as JSON.
         scored: Each time that the test patients were scored.
         scored_from_start: Whether `scored` knows of all times; those of earlier versions it does
             not.
@@ -134,6 +177,7 @@ class Manifest(Stored):
     versions: dict[str, str] = {}
     combining: dict[str, dict[str, Any]] = {}
     stack: str | None = None
+    fold_train: str | None = None
     scored: list[Scoring] = []
     scored_from_start: bool = False
     device: str | None = None
