@@ -34,6 +34,17 @@ def content(folder):
     }
 
 
+def fitted(run):
+    """Puts files where a stack leaves them."""
+    learner = run.config.stacking.learners[0]
+    choice = {"method": learner, "predicted_dice": {"optimism": 0.0, "review_below": 0.5}}
+    (run.meta / "cross_fit").mkdir(parents=True)
+    (run.meta / "choice.json").write_text(json.dumps(choice))
+    for name in (f"{learner}.skops", "cross_fit/fold0.csv"):
+        (run.meta / name).write_text(f"{name} of {learner}")
+    run.update_manifest(stages={"stack": {"done": True}}, models={f"meta/{learner}.skops": "1"})
+
+
 def with_scores(run):
     """Puts files where an evaluation leaves them."""
     for name in ("metrics.json", "cases.csv", "test_cases.csv", "masks/mean/a", "measures/a.npz"):
@@ -54,17 +65,17 @@ def of_stack(folder):
 @pytest.fixture
 def two(prepared):
     """A run with a stack in use and an earlier one that is kept, and what the earlier one was."""
-    run, data, _ = prepared(**SETTINGS)
-    stack(run, data)
+    run, *_ = prepared(**SETTINGS)
+    fitted(run)
     with_scores(run)
     before, manifest = of_stack(run.folder), run.manifest
-    run, data, _ = prepared(stacking__learners=["logistic"])
-    stack(run, data)
+    run, *_ = prepared(stacking__learners=["logistic"])
+    fitted(run)
     with_scores(run)
     return run, before, manifest
 
 
-def test_an_earlier_stack_is_kept_whole_and_comes_back_without_a_fit(two, caplog, monkeypatch):
+def test_an_earlier_stack_is_kept_whole_and_comes_back_without_a_fit(two):
     run, before, manifest = two
     assert kept_stacks(run) == ["stack1"] and of_stack(run.stacks / "stack1") == before
     later, later_manifest = of_stack(run.folder), run.manifest
@@ -83,8 +94,8 @@ def test_an_earlier_stack_is_kept_whole_and_comes_back_without_a_fit(two, caplog
 
 
 def test_one_line_says_what_is_replaced_and_where_the_earlier_is_kept(prepared, capsys):
-    run, data, _ = prepared(**SETTINGS)
-    stack(run, data)
+    run, *_ = prepared(**SETTINGS)
+    fitted(run)
     capsys.readouterr()
     prepared(stacking__learners=["logistic"])
     (line,) = [x for x in capsys.readouterr().err.splitlines() if "stacked again" in x]
@@ -216,16 +227,26 @@ def test_a_stack_of_other_networks_or_maps_does_not_come_back(two):
         switch_stack(run, "stack1")
 
 
-def test_info_lists_the_stacks(stacked):
-    assert "stack          (in use): holdout; learners logistic; features margin, slices; " in (
-        describe_run(stacked.folder)
-    )
-    learners = stacked.config.stacking.model_copy(update={"learners": ["weighted_mean"]})
-    config = stacked.config.model_copy(update={"stacking": learners})
-    run = join(config, stacked.folder, "means")
-    (line,) = [x for x in describe_run(run.folder).splitlines() if x.startswith("stack  ")]
-    assert line.startswith("stack          stack1: holdout; learners logistic; ")
-    assert line.endswith(" in use, not scored")
+def test_info_lists_the_stacks(two):
+    run, _, _ = two
+    for folder, learner in ((run.folder, "logistic"), (run.stacks / "stack1", "weighted_mean")):
+        scores = {"mean_foreground_dice": 0.91234, "dice_native_per_patient": {"LV": 0.9}}
+        scores |= {"interval_95": {"mean_foreground_dice": None}}
+        scores |= {"pooled_network_grid": {"confusion": [[1]]}}
+        methods = ["unet_advanced", "deep_unet_improved", "mean", "calibrated_mean", learner]
+        test = {"patients": 2, "methods": dict.fromkeys((*methods, "logistic_core"), scores)}
+        metrics = {"dataset": "acdc", "phantom": True, "structures": ["LV"], "postprocessing": {}}
+        metrics |= {"control": "mean", "final_method": learner, "chosen_by": "development"}
+        metrics |= {"subsets": {"test": test}}
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+    lines = [x for x in describe_run(run.folder).splitlines() if x.startswith("stack  ")]
+    settings = "holdout; learners {0}; features margin, slices; {0} in use, test Dice 0.9123"
+    assert lines == [
+        f"stack          (in use): {settings.format('logistic')}",
+        f"stack          stack1: {settings.format('weighted_mean')}",
+    ]
+    (run.stacks / "stack1" / "metrics.json").unlink()
+    assert describe_run(run.folder).count("weighted_mean in use, not scored") == 1
 
 
 def test_more_patients_are_stacked_with_the_networks_in_use(prepared):
@@ -260,7 +281,7 @@ def test_more_patients_are_stacked_with_the_networks_in_use(prepared):
         prepared(**FIXED, stacking__scheme="both")
 
 
-def test_a_split_made_for_both_at_once_is_the_same(prepared, tmp_path):
+def test_a_split_made_for_both_at_once_is_the_same(prepared):
     run, *_ = prepared(**FIXED)
     grown, *_ = prepared(**FIXED, stacking__scheme="both")
     table = grown.split()
