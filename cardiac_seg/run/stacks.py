@@ -215,7 +215,7 @@ def _carry_out(run: Run, change: StackChange) -> None:
     write_text(run.folder / "config.yaml", change.config)
     run.update_manifest(**change.manifest)
     if change.take:
-        shutil.rmtree(run.stacks / change.take)
+        shutil.rmtree(run.stacks / change.take, ignore_errors=True)  # or it is gone already
     (run.stacks / CHANGE).unlink()
     # Only now: done again, the steps above would take what came for what is to go.
     shutil.rmtree(run.stacks / DROPPED, ignore_errors=True)

@@ -93,12 +93,13 @@ def test_an_earlier_stack_is_kept_whole_and_comes_back_without_a_fit(two):
     assert kept_stacks(run) == ["stack1"] and run.manifest.stack == "stack2"
 
 
-def test_one_line_says_what_is_replaced_and_where_the_earlier_is_kept(prepared, capsys):
+def test_one_line_says_what_is_replaced_and_where_the_earlier_is_kept(prepared, monkeypatch):
     run, *_ = prepared(**SETTINGS)
     fitted(run)
-    capsys.readouterr()
+    said = []
+    monkeypatch.setattr(stacks.log, "info", lambda text, *values: said.append(text % values))
     prepared(stacking__learners=["logistic"])
-    (line,) = [x for x in capsys.readouterr().err.splitlines() if "stacked again" in x]
+    (line,) = [x for x in said if "stacked again" in x]
     assert "networks and maps are kept (stacking.learners: ['weighted_mean'] there" in line
     assert f"kept in stacks/stack1, train_ensemble.py --resume {run.folder} --stack stack1" in line
 
