@@ -9,7 +9,7 @@ from cardiac_seg.system.log import start_log
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.add_argument("runs", type=Path, nargs="+", metavar="run", help="a stacked run")
-    parser.add_argument("--method", help="of each run; default: its mean, or its only member")
+    parser.add_argument("--method", help="of each run; default: each run's method in use")
 
 
 def run(args: argparse.Namespace) -> int:

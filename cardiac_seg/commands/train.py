@@ -33,6 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--member", metavar="NAME", help="train only this network")
     parser.add_argument("--fold", type=int, help="train only this fold")
     parser.add_argument(
+        "--stack",
+        metavar="NAME",
+        help="with --config: names its stack; with --resume: puts a kept stack into use again",
+    )
+    parser.add_argument(
         "--print-config", action="store_true", help="show the resolved config and stop"
     )
 
@@ -41,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     """Runs the stages that are not done yet; returns the exit code."""
     if args.resume and (args.set or args.run_dir):
         raise UserError("--resume takes the stored config; --set and --run-dir go with --config")
+    if args.stack is not None:
+        _check_stack(args)
     # Before anything heavy is loaded: an invalid config is reported at once.
     config = load_config(args.config, args.set) if args.config else None
     if config:
@@ -65,16 +72,28 @@ def run(args: argparse.Namespace) -> int:
 def _at_work(args: argparse.Namespace, config: Config | None) -> Iterator["Run"]:
     """The run that the arguments name, made where it is new, and held while it is worked on."""
     from cardiac_seg.run.open import at_work, create, join, open_run
+    from cardiac_seg.run.stacks import switch_stack
 
     folder = args.resume or args.run_dir or Path("outputs") / args.config.stem
     if config:
         _check_data(config)
         create(config, folder)
-    open_run(folder).check_whole()
+    open_run(folder, changing=True).check_whole()
     with at_work(folder, beside_others=_trains_one_part(args)):
-        run = join(config, folder) if config else open_run(folder)
-        start_log(run.folder / "log.txt")
-        yield run
+        start_log(folder / "log.txt")
+        if config is None and args.stack is not None:
+            switch_stack(open_run(folder), args.stack)
+        yield join(config, folder, args.stack) if config else open_run(folder)
+
+
+def _check_stack(args: argparse.Namespace) -> None:
+    from cardiac_seg.run.stacks import check_name
+
+    check_name(args.stack)
+    if args.resume and _trains_one_part(args):
+        raise UserError(
+            "--stack with --resume changes the whole run; leave --member and --fold out"
+        )
 
 
 def _stored_config(folder: Path) -> Config:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cardiac_seg.config.sections import Config
+from cardiac_seg.config.sections import Config, Split
 from cardiac_seg.data.case import CaseFile
 from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.system.errors import UserError
@@ -35,39 +35,55 @@ def make_split(config: Config, dataset: Dataset, root: Path, files: list[CaseFil
     Raises:
         UserError: If a subset is empty or there are more folds than patients.
     """
-    settings, scheme = config.split, config.stacking.scheme
     strata = {file.patient: file.group for file in files}
     patients = sorted(strata)
-    rng = np.random.default_rng(settings.seed)
-    shuffled = _shuffled(patients, strata if settings.stratify else {}, rng)
+    shuffled = _shuffled(patients, strata, config.split)
 
     subsets = _subsets(config, dataset, root, patients, shuffled)
-    if scheme == "holdout":
-        stacked, kind = [p for p in shuffled if subsets[p] == "validation"], "validation"
-    else:
-        stacked, kind = [p for p in shuffled if subsets[p] != "test"], "development"
     for subset in SUBSETS:
         # Folds validate each other, so they need no validation patients of their own.
-        spare = scheme == "out_of_fold" and subset == "validation"
+        spare = config.stacking.scheme == "out_of_fold" and subset == "validation"
         if subset not in subsets.values() and not spare:
             raise UserError(
                 f"split: no {subset} patient among the {len(patients)} in {root}; "
                 "add patients or change split.validation and split.test"
             )
+    split = pd.DataFrame(
+        {
+            "patient": patients,
+            "subset": [subsets[p] for p in patients],
+            "fold": NO_FOLD,
+            "stratum": [strata[p] for p in patients],
+        }
+    )
+    return with_folds(split, config)
+
+
+def with_folds(split: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """The same patients in the same subsets, in the folds that the stacking scheme wants.
+
+    Args:
+        split: See `make_split`; its folds are not looked at.
+        config: The configuration that the split was made with, but for `stacking`.
+
+    Raises:
+        UserError: If there are more folds than patients.
+    """
+    settings, scheme = config.split, config.stacking.scheme
+    subsets = dict(zip(split.patient, split.subset, strict=True))
+    strata = dict(zip(split.patient, split.stratum, strict=True))
+    shuffled = _shuffled(sorted(subsets), strata, settings)
+    if scheme == "holdout":
+        stacked, kind = [p for p in shuffled if subsets[p] == "validation"], "validation"
+    else:
+        stacked, kind = [p for p in shuffled if subsets[p] != "test"], "development"
     if settings.folds > len(stacked) and (config.stacking.learners or scheme != "holdout"):
         raise UserError(
             f"split.folds: {settings.folds} folds, but only {len(stacked)} {kind} patients to "
             "divide; use fewer folds or more patients"
         )
     folds = {p: i % settings.folds for i, p in enumerate(stacked)}
-    return pd.DataFrame(
-        {
-            "patient": patients,
-            "subset": [subsets[p] for p in patients],
-            "fold": [folds.get(p, NO_FOLD) for p in patients],
-            "stratum": [strata[p] for p in patients],
-        }
-    )
+    return split.assign(fold=[folds.get(p, NO_FOLD) for p in split.patient])
 
 
 def stacking_folds(config: Config) -> list[str]:
@@ -131,10 +147,11 @@ def _subsets(
     return subsets
 
 
-def _shuffled(patients: list[str], strata: dict[str, str], rng: np.random.Generator) -> list[str]:
-    """Patients in random order, stratum after stratum."""
+def _shuffled(patients: list[str], strata: dict[str, str], settings: Split) -> list[str]:
+    """Patients in random order, stratum after stratum where the split keeps their shares."""
+    rng = np.random.default_rng(settings.seed)
     order = [patients[i] for i in rng.permutation(len(patients))]
-    return sorted(order, key=lambda patient: strata.get(patient, ""))
+    return sorted(order, key=lambda p: strata[p]) if settings.stratify else order
 
 
 def _evenly(patients: list[str], share: float) -> list[str]:

@@ -31,6 +31,7 @@ class KerasMember:
         load_network: From a fold to its network, checked.
         trained_on: From a fold to the patients it was trained on.
         start: Tells where the first weights of a training come from; None for random ones.
+        data: What tells the run's dataset apart from others, in the networks' files.
     """
 
     name: str
@@ -42,6 +43,7 @@ class KerasMember:
     load_network: Callable[[str], keras.Model]
     trained_on: TrainedOn
     start: Callable[[], Start | None] = lambda: None
+    data: str = ""
 
     def train(self, fold: str, training: CaseSet, validation: CaseSet) -> dict[str, object]:
         """See `members.member.Member`."""
@@ -56,6 +58,7 @@ class KerasMember:
             train=training,
             validation=validation,
             start=self.start() if config.train.start_from else None,
+            data=self.data,
         )
         state, monitor = train(job, config), config.train.monitor
         return {

@@ -17,6 +17,7 @@ from cardiac_seg.config.sections import Preprocess
 from cardiac_seg.grid.field import Field, field_about
 from cardiac_seg.grid.heart import SIDE, Overview, heart_centre, overview, overview_label
 from cardiac_seg.members.networks.blocks import conv_bn_relu
+from cardiac_seg.members.seen import Seen, write_seen
 from cardiac_seg.system import backend
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.log import bar
@@ -98,6 +99,7 @@ def train_locator(
     path: Path,
     stacks: Callable[[], Sequence[tuple[np.ndarray, np.ndarray, tuple[float, float]]]],
     seed: list[int],
+    seen: Seen | None = None,
 ) -> None:
     """Trains a locator and writes it; what is there already is kept.
 
@@ -105,6 +107,7 @@ def train_locator(
         path: The `.keras` file.
         stacks: Gives image and label, (slices, height, width), and (row, column) mm of each case.
         seed: Integers that name this training.
+        seen: The patients of the cases, for the file to name.
     """
     if path.is_file():
         return
@@ -129,6 +132,7 @@ def train_locator(
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as partial:
         network.save(partial)
+        write_seen(partial, seen)
 
 
 def _loss(label, heart):

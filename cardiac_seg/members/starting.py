@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
 
 from cardiac_seg.members.network_file import TENSOR, named_parts
+from cardiac_seg.members.seen import Seen
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import log
 
@@ -22,11 +23,13 @@ class Start:
         title: What messages call it.
         load: Reads the network.
         same_labels: Whether its classes mean the same; else its head is of no use.
+        trained_on: The patients that it knows, by dataset.
     """
 
     title: str
     load: Callable[[], keras.Model]
     same_labels: bool
+    trained_on: Seen = field(default_factory=dict)
 
 
 def starting_weights(start: Start) -> Weights:

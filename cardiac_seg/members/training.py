@@ -14,6 +14,7 @@ from cardiac_seg.members.batches import TrainingBatches
 from cardiac_seg.members.inference import predict_cases
 from cardiac_seg.members.networks import build_member
 from cardiac_seg.members.optimizer import compile_network
+from cardiac_seg.members.seen import Seen, merged, read_seen, write_seen
 from cardiac_seg.members.starting import Start, put_weights, starting_weights
 from cardiac_seg.members.training_state import (
     TrainingState,
@@ -40,6 +41,7 @@ class TrainingJob:
         classes: Number of classes, background included.
         train, validation: The cases, see `members.member.Member.train`.
         start: Where the first weights come from; None for random ones.
+        data: What tells the dataset of the cases apart from others.
     """
 
     member: str
@@ -51,6 +53,7 @@ class TrainingJob:
     train: CaseSet
     validation: CaseSet
     start: Start | None = None
+    data: str = ""
 
     @property
     def last(self) -> Path:
@@ -61,6 +64,20 @@ class TrainingJob:
     def best(self) -> Path:
         """The network of the best validation epoch."""
         return self.folder / "best.keras"
+
+    def seen(self, taken: bool = False) -> Seen | None:
+        """The patients that the network knows: of its start, its cases and earlier epochs.
+
+        Args:
+            taken: Whether the start is kept as it is, and no case trains it.
+
+        Returns:
+            None where a checkpoint of an earlier version does not name those of its epochs.
+        """
+        start = self.start.trained_on if self.start else {}
+        own = {} if taken else {self.data: frozenset(case.patient for case in self.train.cases)}
+        before = read_seen(self.last) if self.last.is_file() else {}
+        return None if before is None else merged(start, own, before)
 
 
 def train(job: TrainingJob, config: Config) -> TrainingState:
@@ -143,16 +160,18 @@ def _take_start(job: TrainingJob, config: Config, model: keras.Model) -> Trainin
     scores = case_scores(model, job.validation, config, job.classes)
     row = {"epoch": 0, "loss": np.nan, **scores, "learning_rate": 0.0, "seconds": 0.0}
     state = TrainingState(finished=True, best=scores[config.train.monitor], history=[row])
-    _save_best(job, model)
-    save_training(model, job.last, state)
+    seen = job.seen(taken=True)
+    _save_best(job, model, seen)
+    save_training(model, job.last, state, seen)
     _write_history(job, state)
     return state
 
 
-def _save_best(job: TrainingJob, model: keras.Model) -> None:
+def _save_best(job: TrainingJob, model: keras.Model, seen: Seen | None) -> None:
     """The network alone: one output, built-in layers, so that plain Keras loads it."""
     with whole_file(job.best) as partial:
         keras.Model(model.inputs, model.outputs[0], name=model.name).save(partial)
+        write_seen(partial, seen)
 
 
 def _tensorboard(job: TrainingJob) -> list[keras.callbacks.Callback]:
@@ -203,6 +222,7 @@ class _Epochs(keras.callbacks.Callback):
         super().__init__()
         self.job, self.config = job, config
         self.seed, self.batches, self.state = seed, batches, state
+        self.seen = job.seen()
         self.bar = None
 
     def on_train_begin(self, logs=None):
@@ -239,13 +259,13 @@ class _Epochs(keras.callbacks.Callback):
         row = {"epoch": epoch + 1, "loss": loss, **scores, "learning_rate": learning_rate}
         self._judge(row)
         if self.state.best_epoch == epoch + 1:
-            _save_best(self.job, self.model)
+            _save_best(self.job, self.model, self.seen)
         if self.state.finished and weights is not None:
             weights = None  # the averaged weights are the result
         if weights is not None:
             self.model.set_weights(weights)
         row["seconds"] = round(time.monotonic() - self.began, 1)
-        save_training(self.model, self.job.last, self.state)
+        save_training(self.model, self.job.last, self.state, self.seen)
         _write_history(self.job, self.state)
         logs.update(scores)  # for the callbacks that follow
         self._report(row)

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from cardiac_seg.members.seen import Seen, write_seen
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
 
@@ -74,9 +75,12 @@ def restore_training(model: keras.Model, last: Path) -> None:
         ) from None
 
 
-def save_training(model: keras.Model, last: Path, state: TrainingState) -> None:
-    """Writes weights, optimizer and state to one `last.keras`, whole."""
+def save_training(
+    model: keras.Model, last: Path, state: TrainingState, seen: Seen | None = None
+) -> None:
+    """Writes weights, optimizer, state and known patients to one `last.keras`, whole."""
     with whole_file(last) as partial:
         model.save(partial)
         with zipfile.ZipFile(partial, "a") as archive:
             archive.writestr(STATE, json.dumps(dataclasses.asdict(state)))
+        write_seen(partial, seen)

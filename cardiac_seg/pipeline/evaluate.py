@@ -21,6 +21,8 @@ from cardiac_seg.run.meta_folder import (
     read_steps,
 )
 from cardiac_seg.run.metrics_file import score_table
+from cardiac_seg.run.provenance import check_networks
+from cardiac_seg.run.scoring import begin_scoring, finished_scorings
 from cardiac_seg.system.atomic import whole_file, write_json
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import log
@@ -30,15 +32,18 @@ def evaluate(run: Run, data: Prepared) -> None:
     """Maps the test cases, writes their masks and measures, and scores every method.
 
     Raises:
-        UserError: If the meta-learner has not been fitted.
+        UserError: If the meta-learner has not been fitted, or a network was trained on a patient
+            that the split holds out.
     """
     if not run.is_done("stack"):
         raise UserError(f"{run.folder}: stage evaluate needs stage stack; run it first")
-    with run.stage("evaluate"):
+    check_networks(run)
+    with run.stage("evaluate") as recorded:
         split, methods = run.split(), methods_of(run)
         combiner, steps = read_combiner(run, methods), read_steps(run)
         patients = set(split.patient[split.subset == "test"])
         chosen = [file for file in data.files if file.patient in patients]
+        begin_scoring(run)
         map_cases(run, data, chosen, deployed_folds(run.config))
         measures = evaluate_patients(run, chosen)
         scores = {
@@ -50,6 +55,7 @@ def evaluate(run: Run, data: Prepared) -> None:
         _write_scores(run, scores, steps)
         keep_measures(run)
         run.update_manifest(combining=_costs(run, combiner, scores["test"]))
+        recorded["scored"] = finished_scorings(run)
         log.info("%s", score_table(read_stored(run.folder / "metrics.json"), "test"))
 
 

@@ -25,6 +25,7 @@ from cardiac_seg.members.inference import mean_map
 from cardiac_seg.members.maps import CaseMaps
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.members import load_locator
+from cardiac_seg.run.provenance import data_name
 from cardiac_seg.run.start import start_run
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.checked_reads import file_sha256, read_table
@@ -77,7 +78,8 @@ def train_locator(run: Run, files: list[CaseFile], fold: str) -> None:
             with whole_file(path) as partial:
                 shutil.copyfile(taken, partial)
         seed = [run.config.seed, *locator.NAME.encode(), *fold.encode()]
-        locator.train_locator(path, stacks, seed)
+        seen = {data_name(run): frozenset(file.patient for file in chosen)}
+        locator.train_locator(path, stacks, seed, seen)
         run.update_manifest(models={path.relative_to(run.folder).as_posix(): file_sha256(path)})
 
 

@@ -80,6 +80,7 @@ def prepare(run: Run, files: list[CaseFile]) -> Prepared:
         )
         if not prepared:
             record_starts(run)
+            run.update_manifest(scored_from_start=True)  # nothing can have been scored before
     split = run.split()
     counts = split.subset.value_counts()
     log.info(

@@ -13,6 +13,7 @@ from cardiac_seg.pipeline.stack import fit_meta_learner
 from cardiac_seg.pipeline.train import train_members
 from cardiac_seg.run.environment import record_environment
 from cardiac_seg.run.folder import Run
+from cardiac_seg.run.provenance import check_networks
 from cardiac_seg.system.log import log
 
 
@@ -48,6 +49,7 @@ def stack(run: Run, data: Prepared) -> None:
     Test cases are not touched here: everything that is chosen is chosen now.
     """
     if not run.is_done("stack"):
+        check_networks(run)
         with run.stage("stack"):
             write_development_maps(run, data)
             fit_meta_learner(run, data)

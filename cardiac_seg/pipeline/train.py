@@ -10,7 +10,7 @@ from cardiac_seg.pipeline.localise import train_locator, validation_cache
 from cardiac_seg.pipeline.prepare import Prepared
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.members import members_of
-from cardiac_seg.run.provenance import trained_on
+from cardiac_seg.run.provenance import check_networks, trained_on
 from cardiac_seg.system.checked_reads import file_sha256
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.locks import held
@@ -28,8 +28,10 @@ def train_members(
         fold: Only this one.
 
     Raises:
-        UserError: If the run has no such member or fold, or a structure is in no training case.
+        UserError: If the run has no such member or fold, a structure is in no training case, or
+            the split holds out a patient that a network was trained on.
     """
+    check_networks(run)
     members, folds = members_of(run, partial(trained_on, run)), trained_folds(run.config)
     if fold is not None and f"fold{fold}" not in folds:
         raise UserError(f"--fold {fold}: the run has {', '.join(folds)}")

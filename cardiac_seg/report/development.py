@@ -15,7 +15,13 @@ from cardiac_seg.pipeline.measure import native_entropy
 from cardiac_seg.pipeline.scores import cases_with_maps
 from cardiac_seg.report.tables.comparisons import compare
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.meta_folder import control_of, plain_combiner, read_interpretation, read_steps
+from cardiac_seg.run.meta_folder import (
+    control_of,
+    final_method,
+    plain_combiner,
+    read_interpretation,
+    read_steps,
+)
 from cardiac_seg.run.open import open_run
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
@@ -32,15 +38,17 @@ def compare_development(folders: list[Path], method: str | None = None) -> str:
 
     Args:
         folders: Runs of one dataset whose stage `stack` is done.
-        method: The method to compare; each run's control (its mean, or only member) by default.
+        method: The method to compare; each run's method in use by default.
 
     Returns:
-        Lines of text: one per run, with the paired difference and its 95 % bootstrap interval.
+        Lines of text: one per run, which names its method, with the paired difference and its
+        95 % bootstrap interval.
 
     Raises:
         UserError: If a run is not stacked or lacks the method, or no patient is common.
     """
-    tables = {folder: wide(open_run(folder), _scores(folder, method)) for folder in folders}
+    methods = {folder: method or _method_in_use(folder) for folder in folders}
+    tables = {f: wide(open_run(f), _scores(f, compared)) for f, compared in methods.items()}
     first = tables[folders[0]]
     for folder, table in tables.items():
         if list(table) != list(first):
@@ -55,12 +63,13 @@ def compare_development(folders: list[Path], method: str | None = None) -> str:
     if not common:
         raise UserError("the runs have no development case in common; use one split.seed")
     patients = {patient for patient, _ in common}
-    width = max(len(str(folder)) for folder in folders)
+    titles = {folder: f"{folder} ({compared})" for folder, compared in methods.items()}
+    width = max(len(title) for title in titles.values())
     lines = [f"{len(patients)} patients, {len(common)} images: {WHAT}"]
     lines.append(f"{_head('', first, width)}  minus the first")
     for folder, table in tables.items():
         common_scores = table.loc[common]
-        line = _line(str(folder), average_cases(common_scores).mean(), width)
+        line = _line(titles[folder], average_cases(common_scores).mean(), width)
         if folder != folders[0]:
             result = compare(common_scores, first.loc[common], "dice", open_run(folder).config.seed)
             interval = plain_interval(result["low"], result["high"], 4, "+")
@@ -159,6 +168,12 @@ def development_scores(run: Run) -> pd.DataFrame:
     if not (run.meta / "choice.json").is_file() or not (run.meta / "cross_fit").is_dir():
         raise UserError(f"{folder}: not stacked; run train_ensemble.py --resume {folder}")
     return cross_fitted_scores(run).cases
+
+
+def _method_in_use(folder: Path) -> str:
+    run = open_run(folder)
+    development_scores(run)  # says it if the run is not stacked
+    return final_method(run)
 
 
 def _scores(folder: Path, method: str | None) -> pd.DataFrame:

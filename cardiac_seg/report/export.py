@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from cardiac_seg.data.split import deployed_folds
+from cardiac_seg.members.seen import read_seen, write_seen
 from cardiac_seg.report.model_card import model_card
 from cardiac_seg.report.one_run import open_finished
 from cardiac_seg.run.folder import Run
@@ -48,12 +49,13 @@ def export_run(folder: Path, output: Path) -> None:
                 path = run.models(member, fold) / f"{run.config.predict.checkpoint}.keras"
                 to = partial / path.relative_to(folder)
                 to.parent.mkdir(parents=True)
-                _write_network(load_network(run, member, fold), to)
+                _write_network(load_network(run, member, fold), path, to)
         if run.config.preprocess.field == "heart":
             for fold in deployed_folds(run.config):
-                to = partial / run.locator(fold).relative_to(folder)
+                path = run.locator(fold)
+                to = partial / path.relative_to(folder)
                 to.parent.mkdir(parents=True)
-                _write_network(load_locator(run, [fold]).networks[0], to)
+                _write_network(load_locator(run, [fold]).networks[0], path, to)
         (partial / "meta").mkdir()
         for path in sorted(run.meta.iterdir()):
             if path.suffix == ".json" or path.stem == final_method(run):
@@ -64,8 +66,14 @@ def export_run(folder: Path, output: Path) -> None:
     log.info("%s: %.1f MB", output, size / 1e6)
 
 
-def _write_network(network: keras.Model, path: Path) -> None:
-    """A network with one output, its weights rounded to float16 and compressed."""
+def _write_network(network: keras.Model, stored: Path, path: Path) -> None:
+    """A network with one output, its weights rounded to float16 and compressed.
+
+    Args:
+        network: The network.
+        stored: Its file, which says on whom it was trained.
+        path: The file to write.
+    """
     whole = path.with_name("whole.keras")
     keras.Model(network.inputs, network.outputs[0], name=network.name).save(whole)
     weights = path.with_name(WEIGHTS)
@@ -77,6 +85,7 @@ def _write_network(network: keras.Model, path: Path) -> None:
         with h5py.File(weights) as old, h5py.File(path.with_name("small.h5"), "w") as new:
             old.visititems(lambda name, item: _copy_rounded(name, item, new))
         target.write(path.with_name("small.h5"), WEIGHTS)
+    write_seen(path, read_seen(stored))
     for leftover in (whole, weights, path.with_name("small.h5")):
         leftover.unlink()
 

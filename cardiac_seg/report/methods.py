@@ -8,6 +8,7 @@ from cardiac_seg.metrics.statistics import LEVEL, RESAMPLES
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored
 from cardiac_seg.run.meta_folder import final_method, methods_of, read_choice
+from cardiac_seg.run.scoring import scored_before, scorings_sentence
 
 TRAINING = ("epochs", "batch", "loss", "optimizer", "start")  # of `_settings`: said once if shared
 SHOWN = {  # by the network grid, by `preprocess.field`
@@ -57,7 +58,7 @@ def methods_paragraph(run: Run) -> str:
         "pixels of the network grid, before postprocessing; the band lies within "
         f"{BAND_MM:g} mm of a reference boundary."
     )
-    return " ".join(lines)
+    return " ".join([*lines, scorings_sentence(run)])
 
 
 def _of_folds(run: Run) -> str:
@@ -86,7 +87,7 @@ def _stacking_methods(run: Run, stacking) -> str:
         f"{scheme}. Combinations: {', '.join(learners)}; features beside probability, entropy and "
         f"confidence: {', '.join(stacking.features) or 'none'}; learners act where the mean's "
         f"confidence is below {stacking.act_below:g}. The method in use ({final_method(run)}) was "
-        f"chosen {how}, before any test patient was scored."
+        f"chosen {how}{'' if scored_before(run) else ', before any test patient was scored'}."
     )
 
 

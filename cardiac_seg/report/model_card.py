@@ -11,6 +11,7 @@ from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored_table
 from cardiac_seg.run.meta_folder import final_method
 from cardiac_seg.run.scored_cases import score_again
+from cardiac_seg.run.scoring import scorings_sentence
 
 WORST = 5
 
@@ -50,7 +51,7 @@ configuration: `config.yaml`.
 
 **Test figures**, before the rounding; per patient, native grid. Optimistic where test
 scores were seen before the method was settled: for the weights that come with the repository,
-see docs/experiments.md.
+see docs/experiments.md. {scorings_sentence(run)}
 
 {results_table([run.folder])}
 
@@ -80,8 +81,8 @@ def _patients(run: Run) -> str:
         )
     elif scheme == "both":
         how = (
-            f"what combines them was fitted on {fitted - trained} others, and on the same by "
-            "networks of folds that had not seen them"
+            f"what combines them was fitted on {fitted}, on maps of the {trained} by networks of "
+            f"other folds and on those of the {fitted - trained} others"
         )
     else:
         how = f"what combines them was fitted on {fitted} others"

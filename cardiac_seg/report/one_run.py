@@ -32,6 +32,7 @@ from cardiac_seg.run.meta_folder import control_of, methods_of
 from cardiac_seg.run.metrics_file import score_table, scores_usable
 from cardiac_seg.run.open import open_run
 from cardiac_seg.run.scored_cases import score_again
+from cardiac_seg.run.scoring import describe_scorings
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.numbers import plain_text
@@ -193,6 +194,7 @@ def provenance(run: Run) -> dict[str, str]:
         "dataset": f"{data.name}{' (phantom)' if data.phantom else ''}, {data.patients} patients, "
         f"{data.cases} cases",
         "dataset fingerprint": data.fingerprint or "unknown",
+        "test patients scored": describe_scorings(run),
         "training commit": manifest.git_commit or "unknown",
         "training versions": ", ".join(f"{k} {v}" for k, v in manifest.versions.items()),
         "hardware": manifest.device or "unknown",

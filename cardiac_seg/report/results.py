@@ -18,7 +18,7 @@ from cardiac_seg.report.tables.columns import RECORDED_EF
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
 from cardiac_seg.run.formats import read_stored, read_stored_table
 from cardiac_seg.run.meta_folder import final_method
-from cardiac_seg.run.open import shared_settings
+from cardiac_seg.run.settings import shared_settings
 from cardiac_seg.system.numbers import p_equation, plain_number, plain_with_interval
 
 CONFIGS = Path(__file__).parents[2] / "configs"

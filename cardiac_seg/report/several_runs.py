@@ -34,7 +34,7 @@ from cardiac_seg.report.tables.comparisons import COMPARISON, compare, corrected
 from cardiac_seg.report.tables.overlap import summary_table
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import control_of, read_steps
-from cardiac_seg.run.open import LOCAL_KEYS
+from cardiac_seg.run.settings import LOCAL_KEYS
 from cardiac_seg.system.atomic import whole_file, write_json, write_text
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import log
@@ -79,12 +79,13 @@ def compare_runs(folders: list[Path], output: Path, overrides: Sequence[str] = (
     _write_published(runs, parts, output)
     first, patients = next(iter(runs)), tables["cases"].patient.nunique()
     missing = _missing(runs, parts, methods, common)
+    in_use = {name: shown.ensemble.title for name, shown in methods.items()}
     verdicts = [
-        _verdict(row, first) for row in tables["comparisons"].itertuples() if row.metric == "dice"
+        _verdict(row, in_use) for row in tables["comparisons"].itertuples() if row.metric == "dice"
     ]
     subtitle = f"{patients} common test patients; control: {first}"
     lines = [f"{len(runs)} runs, {subtitle}", ""]
-    lines += [_line(row) for row in tables["runs"].itertuples()]
+    lines += [_line(row, in_use) for row in tables["runs"].itertuples()]
     lines += ["", *(plain_text(f"{v.question} {v.answer}") for v in verdicts), *missing]
     write_text(output / "summary_report.txt", "\n".join([*lines, ""]))
     drawings = [_drawing(tables["runs"], methods)]
@@ -97,12 +98,12 @@ def compare_runs(folders: list[Path], output: Path, overrides: Sequence[str] = (
     content = page.Report(
         title=f"{len(runs)} runs: {runs[first].dataset.title}",
         subtitle=subtitle,
-        headline=tables["runs"][tables["runs"].method == ENSEMBLE].drop(columns="method"),
+        headline=_headline(tables["runs"], in_use),
         picture=next(iter(drawn.get("runs", [])), None),
         verdicts=verdicts,
         targets=targets_of(runs[first], parts[first]),
         missing=missing,
-        sections=_sections(tables, output),
+        sections=_sections(tables, in_use, output),
         cases=rows,
         methods=f"{first}: {methods_paragraph(runs[first])}",
         provenance={"comparison": f"python analyze_results.py {' '.join(runs)} --output DIR"}
@@ -243,6 +244,11 @@ def _dice_rows(summary: pd.DataFrame) -> pd.DataFrame:
     return of_dice[["run", "method", "mean", "low", "high", "patients"]].reset_index(drop=True)
 
 
+def _headline(runs: pd.DataFrame, in_use: dict[str, str]) -> pd.DataFrame:
+    of_ensembles = runs[runs.method == ENSEMBLE]
+    return of_ensembles.assign(method=of_ensembles.run.map(in_use))
+
+
 def _over_seeds(runs: dict[str, Run], summary: pd.DataFrame) -> pd.DataFrame:
     """Mean and SD over runs whose configurations differ in nothing but the seed."""
     groups: dict[str, list[str]] = {}
@@ -307,10 +313,10 @@ def _missing(
     return lines
 
 
-def _verdict(row, first: str) -> page.Verdict:
+def _verdict(row, in_use: dict[str, str]) -> page.Verdict:
     interval = interval_text(row.low, row.high, 4, "+")
     return page.Verdict(
-        f"{row.method}: ensemble better than that of {first}?",
+        f"{row.method}, {in_use[row.method]}: better than {row.against}, {in_use[row.against]}?",
         f"{row.verdict}: Dice {number_text(row.difference, 4, '+')} {interval}",
         text.STATUS[row.verdict],
         f"{row.patients} patients, {p_equation(row.p)}, after Holm over all comparisons here "
@@ -318,21 +324,29 @@ def _verdict(row, first: str) -> page.Verdict:
     )
 
 
-def _line(row) -> str:
+def _line(row, in_use: dict[str, str]) -> str:
     interval = plain_interval(row.low, row.high, 3)
-    return f"{row.run:<24} {row.method:<20} {plain_number(row.mean, 4)} {interval}"
+    method = in_use[row.run] if row.method == ENSEMBLE else row.method
+    return f"{row.run:<24} {method:<30} {plain_number(row.mean, 4)} {interval}"
 
 
 def _drawing(runs: pd.DataFrame, methods: dict[str, Shown]) -> Drawing:
     rows = {name: of_run.main for name, of_run in methods.items()}
-    caption = "Common test patients; mean Dice of the structures with 95 % bootstrap intervals."
+    named = "; ".join(f"{name}, {of_run.ensemble.title}" for name, of_run in methods.items())
+    caption = (
+        "Common test patients; mean Dice of the structures with 95 % bootstrap intervals. Methods "
+        f"in use: {named}."
+    )
     return Drawing("dice_runs", "runs", "Dice of the runs", caption, lambda: run_dots(runs, rows))
 
 
-def _sections(tables: dict[str, pd.DataFrame], output: Path) -> list[page.Section]:
+def _sections(
+    tables: dict[str, pd.DataFrame], in_use: dict[str, str], output: Path
+) -> list[page.Section]:
+    named = "; ".join(f"{name}: {title}" for name, title in in_use.items())
     captions = {
-        "runs": "Mean Dice of the structures",
-        "comparisons": "Ensembles, paired over patients, against the first run's",
+        "runs": f"Mean Dice of the structures ({named})",
+        "comparisons": f"Methods in use, paired over patients, against the first run's ({named})",
         "seeds": "Mean and SD over runs that differ in the seed alone",
         "differences": "What differs between the runs; calibration is on each run's own grid",
         "summary": "All metrics, mean over patients",

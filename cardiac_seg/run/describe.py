@@ -7,6 +7,8 @@ from cardiac_seg.run.formats import read_stored
 from cardiac_seg.run.meta_folder import control_of, final_method, methods_of, read_choice
 from cardiac_seg.run.metrics_file import score_table, scores_usable
 from cardiac_seg.run.open import open_run
+from cardiac_seg.run.scoring import describe_scorings
+from cardiac_seg.run.stacks import as_run, kept_stacks
 from cardiac_seg.system.errors import UserError
 
 
@@ -28,18 +30,46 @@ def describe_run(folder: Path) -> str:
         "expects": f"{run.dataset.modality.images}; {describe_input(run)}",
         "labels": ", ".join(f"{k} {s}" for k, s in enumerate(("background", *labels))),
         "predicted Dice": _review_limit(run),
+        "test scored": describe_scorings(run),
         "stages": "exported for prediction"
         if manifest.exported
         else f"{', '.join(done) or 'none'} done",
         "versions": versions or "unknown",
     }
     text = [f"{name:<15}{value}" for name, value in lines.items()]
-    if (path := folder / "metrics.json").is_file():
-        metrics = read_stored(path)
-        if not scores_usable(metrics, control_of(run), methods_of(run)):
-            raise UserError(f"{path}: of another run or changed; restore it")
+    text += _stacks(run)
+    if (metrics := _metrics(run)) is not None:
         text += ["", score_table(metrics, "test")]
     return "\n".join(text)
+
+
+def _stacks(run: Run) -> list[str]:
+    """A line for the stack in use and one for each that is kept beside it."""
+    named = f"{run.manifest.stack} (in use)" if run.manifest.stack else "(in use)"
+    present = {named: run} if (run.meta / "choice.json").is_file() else {}
+    kept = {name: as_run(run, name) for name in kept_stacks(run)}
+    return [f"{'stack':<15}{name}: {_stack(one)}" for name, one in (present | kept).items()]
+
+
+def _stack(run: Run) -> str:
+    stacking = run.config.stacking
+    learners, features = ", ".join(stacking.learners), ", ".join(stacking.features)
+    text = f"{stacking.scheme}; learners {learners or 'none'}; features {features or 'the core'}"
+    method, metrics = final_method(run), _metrics(run)
+    if metrics is None:
+        return f"{text}; {method} in use, not scored"
+    dice = metrics["subsets"]["test"]["methods"][method]["mean_foreground_dice"]
+    return f"{text}; {method} in use, test Dice {dice:.4f}"
+
+
+def _metrics(run: Run) -> dict | None:
+    path = run.folder / "metrics.json"
+    if not path.is_file():
+        return None
+    metrics = read_stored(path)
+    if not scores_usable(metrics, control_of(run), methods_of(run)):
+        raise UserError(f"{path}: of another run or changed; restore it")
+    return metrics
 
 
 def _data(run: Run) -> str:

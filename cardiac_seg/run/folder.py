@@ -23,6 +23,8 @@ from cardiac_seg.system.locks import locked
 from cardiac_seg.system.log import clock, log
 
 RESULTS = ("metrics.json", "cases.csv", "test_cases.csv")  # of the evaluate stage
+# What was fitted on the maps and what came of it: it goes, or is kept elsewhere, as a whole.
+STACK_PARTS = (*RESULTS, "meta", "masks", "measures", "analysis", "ablation", "stress")
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,11 @@ class Run:
         return self.folder / "meta"
 
     @property
+    def stacks(self) -> Path:
+        """Folder of the stacks that are kept beside the one in use."""
+        return self.folder / "stacks"
+
+    @property
     def measures(self) -> Path:
         """Folder of what is measured of each test patient."""
         return self.folder / "measures"
@@ -182,17 +189,22 @@ class Run:
         )
         for name in RESULTS:
             (self.folder / name).unlink(missing_ok=True)
-        for name in ("meta", "masks", "measures", "analysis", "ablation", "stress"):
+        for name in set(STACK_PARTS) - set(RESULTS):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Times a stage and records it as done; time of interrupted tries is not counted."""
+    def stage(self, name: str) -> Iterator[dict[str, Any]]:
+        """Times a stage and records it as done; time of interrupted tries is not counted.
+
+        Yields:
+            What the manifest receives beside it, in the same write; to be filled.
+        """
+        more: dict[str, Any] = {}
         began = time.monotonic()
-        yield
+        yield more
         seconds = round(time.monotonic() - began, 1)
         entry = {"done": True, "seconds": seconds, "peak_memory_mib": peak_memory_mib()}
-        self.update_manifest(stages={name: entry})
+        self.update_manifest(stages={name: entry}, **more)
         log.info("%s: done in %s", name, clock(seconds))
 
     def is_done(self, stage: str) -> bool:

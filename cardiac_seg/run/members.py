@@ -10,9 +10,10 @@ from cardiac_seg.members.locator import NAME, Locator
 from cardiac_seg.members.maps import TrainedOn
 from cardiac_seg.members.member import Member
 from cardiac_seg.members.network_file import read_network
+from cardiac_seg.members.seen import merged
 from cardiac_seg.members.starting import Start
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.provenance import start_of
+from cardiac_seg.run.provenance import data_name, start_of
 from cardiac_seg.run.start import start_network, start_run
 from cardiac_seg.run.stored import StartRecord
 from cardiac_seg.system import backend
@@ -39,6 +40,7 @@ def members_of(run: Run, trained_on: Callable[[str], TrainedOn]) -> list[Member]
             load_network=partial(load_network, run, name),
             trained_on=trained_on(name),
             start=partial(_start, run, name),
+            data=data_name(run),
         )
         for name in run.config.members
     ]
@@ -91,7 +93,8 @@ def _start(run: Run, member: str) -> Start | None:
     if record is None:
         return None
     same_labels = record.labels == list(run.dataset.structures)
-    return Start(record.path, partial(_load_start, record, member), same_labels)
+    load = partial(_load_start, record, member)
+    return Start(record.path, load, same_labels, merged(record.trained_on))
 
 
 def _load_start(record: StartRecord, member: str) -> keras.Model:

@@ -1,7 +1,10 @@
 """Whom the networks of a run are trained on, and maps that say it of themselves."""
 
+from pathlib import Path
+
 from cardiac_seg.data.split import fold_patients, stacking_folds, trained_folds
 from cardiac_seg.members.maps import FOLD_MEAN, CaseMaps, TrainedOn, read_maps
+from cardiac_seg.members.seen import merged, read_seen
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.stored import StartRecord
 from cardiac_seg.system.errors import UserError
@@ -33,15 +36,20 @@ def start_of(run: Run, member: str) -> StartRecord | None:
 def trained_on(run: Run, member: str) -> TrainedOn:
     """From a fold of a run to the patients that a member's network is trained on.
 
-    Those that the network it started from was trained on are among them.
+    The network's file says it; those of earlier versions do not, and the split is taken at its
+    word. Those that the network it started from was trained on are among them.
+
+    Raises:
+        UserError: When a fold is asked for whose network was trained on a patient that the split
+            holds out from it.
     """
-    split, config, start = run.split(), run.config, start_of(run, member)
+    config, start = run.config, start_of(run, member)
     before = frozenset(start.trained_on.get(data_name(run), ())) if start else frozenset[str]()
 
     def of_training(fold: str) -> frozenset[str]:
-        own = fold_patients(split, fold, config.stacking.scheme)[0]
+        own = _own_patients(run, _network(run, member, fold), fold)
         started = config.for_member(member).of_fold(fold).train.start_from is not None
-        return before.union(own) if started else frozenset(own)
+        return before.union(own) if started else own
 
     def patients(fold: str) -> frozenset[str]:
         folds = stacking_folds(config) if fold == FOLD_MEAN else [fold]
@@ -50,12 +58,54 @@ def trained_on(run: Run, member: str) -> TrainedOn:
     return patients
 
 
+def check_networks(run: Run) -> None:
+    """Refuses a split that was edited since a network or locator was trained, where it leaks.
+
+    Raises:
+        UserError: If one was trained on a patient that the split holds out from it.
+    """
+    for fold in trained_folds(run.config):
+        for path in (*(_network(run, m, fold) for m in run.config.members), run.locator(fold)):
+            _own_patients(run, path, fold)
+
+
+def patients_by_data(run: Run, member: str) -> dict[str, frozenset[str]]:
+    """All that a member's network in use knows: patients by the name of their dataset."""
+    start, path = run.manifest.start.get(member), _network(run, member, "full")
+    named = read_seen(path) if path.is_file() else None
+    own = {data_name(run): trained_on(run, member)("full") or ()}
+    return merged(start.trained_on if start else {}, named or {}, own)
+
+
+def _network(run: Run, member: str, fold: str) -> Path:
+    checkpoint = run.config.for_member(member).predict.checkpoint
+    return run.models(member, fold) / f"{checkpoint}.keras"
+
+
+def _own_patients(run: Run, path: Path, fold: str) -> frozenset[str]:
+    """The run's patients that a network's file names, none of them held out from the training."""
+    split = run.split()
+    train, validation = fold_patients(split, fold, run.config.stacking.scheme)
+    named = read_seen(path) if path.is_file() else None
+    if named is None:
+        return frozenset(train)
+    known = named.get(data_name(run), frozenset())
+    held_out = validation.union(split.patient[split.subset == "test"])
+    if leaked := sorted(held_out & known):
+        raise UserError(
+            f"{path}: was trained on {leaked[0]}, whom {run.folder / 'split.csv'} holds out from "
+            f"it ({len(leaked)} such patients); restore the split.csv that the network was trained "
+            "with, or train in another --run-dir"
+        )
+    return known
+
+
 def read_case_maps(run: Run, name: str) -> CaseMaps:
     """A case's maps by all members, with whom each was trained on.
 
     Raises:
         UserError: If the file is missing, damaged or lacks a member, or says of a member's training
-            what the run's split does not.
+            what its network and the run's split do not.
     """
     path = run.map(name)
     patients = {member: trained_on(run, member) for member in run.config.members}
@@ -66,7 +116,7 @@ def read_case_maps(run: Run, name: str) -> CaseMaps:
         fold, said = one.provenance.fold, one.provenance.trained_on
         if fold not in folds or said != patients[member](fold):
             raise UserError(
-                f"{path}: says of {member}, {fold}, what the run's split.csv does not say of its "
-                "training; restore split.csv, or delete the map and resume the run"
+                f"{path}: says of {member}, {fold}, what the run's split.csv and networks do not "
+                "say of its training; restore split.csv, or delete the map and resume the run"
             )
     return maps

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from cardiac_seg.data.split import deployed_folds, fold_patients, trained_folds
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.open import open_run
-from cardiac_seg.run.provenance import data_name, trained_on
+from cardiac_seg.run.provenance import data_name, patients_by_data
 from cardiac_seg.run.stored import StartRecord
 from cardiac_seg.system.checked_reads import file_sha256
 from cardiac_seg.system.errors import UserError
@@ -24,7 +26,7 @@ def record_starts(run: Run) -> None:
         path = run.config.for_member(member).train.start_from
         if path is not None:
             records[member] = record_of(path, member)
-            _check_unseen(run, member, records[member])
+            _check_unseen(run, member, records[member], run.split())
     before = run.manifest.start
     if before or records:
         plain = {member: record.model_dump() for member, record in records.items()}
@@ -57,8 +59,7 @@ def record_of(path: str, member: str) -> StartRecord:
     network = start_network(start, member)
     if not network.is_file():
         raise UserError(f"{KEY}: {network} is missing; restore it, or give another run")
-    patients = {name: set(seen) for name, seen in _before(start, member).items()}
-    patients.setdefault(data_name(start), set()).update(trained_on(start, member)("full") or ())
+    patients = patients_by_data(start, member)
     return StartRecord(
         path=path,
         labels=list(start.dataset.structures),
@@ -85,14 +86,19 @@ def start_network(start: Run, member: str) -> Path:
     return start.models(member, "full") / f"{checkpoint}.keras"
 
 
-def _before(start: Run, member: str) -> dict[str, list[str]]:
-    record = start.manifest.start.get(member)
-    return record.trained_on if record else {}
+def check_starts(run: Run, split: pd.DataFrame) -> None:
+    """Refuses recorded starts that know patients whom another split of the run holds out.
+
+    Raises:
+        UserError: If one does.
+    """
+    for member, record in run.manifest.start.items():
+        _check_unseen(run, member, record, split)
 
 
-def _check_unseen(run: Run, member: str, record: StartRecord) -> None:
+def _check_unseen(run: Run, member: str, record: StartRecord, split: pd.DataFrame) -> None:
     """Refuses a start that knows patients by whom this run judges or stacks."""
-    split, scheme = run.split(), run.config.stacking.scheme
+    scheme = run.config.stacking.scheme
     held_out = set(split.patient[split.subset == "test"])
     for fold in trained_folds(run.config):
         if run.config.for_member(member).of_fold(fold).train.start_from is not None:

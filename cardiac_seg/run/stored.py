@@ -81,6 +81,74 @@ class StartRecord(Stored):
     trained_on: dict[str, list[str]]
 
 
+class Scoring(Stored):
+    """An item of `scored` of the manifest: one time that the test patients were scored.
+
+    Attributes:
+        number: From 1.
+        date: UTC, when it began.
+        stack: Name of the stack, where it had one.
+        changed: `key: old -> new` of the settings that differ from the previous scoring's.
+        settings: Hash of the resolved settings, without paths of a machine.
+        git_commit: Of the code.
+        method: In use.
+        finished: Whether it reached its end.
+        values: The settings, of the last scoring alone: key -> value as JSON.
+    """
+
+    number: int
+    date: str
+    stack: str | None = None
+    changed: list[str] = []
+    settings: str
+    git_commit: str | None = None
+    method: str
+    finished: bool = False
+    values: dict[str, str] | None = None
+
+
+class KeptStack(Stored):
+    """`stacks/<name>/stack.json`: what a kept stack needs to be put into use again.
+
+    Attributes:
+        stacking: Its section of the configuration.
+        mirror: `predict.mirror`, on which its maps depend.
+        stages, models, combining: Its part of the manifest.
+        networks: Path of each network that its maps are of -> SHA-256.
+    """
+
+    stacking: dict[str, Any]
+    mirror: str
+    stages: dict[str, dict[str, Any]]
+    models: dict[str, str]
+    combining: dict[str, dict[str, Any]]
+    networks: dict[str, str]
+
+
+class StackChange(Stored):
+    """`stacks/change.json`: a change of stacks that is under way, see `run.stacks`.
+
+    Attributes:
+        keep: Where under `stacks/` the present stack goes.
+        kept: The files and folders of the run that go there.
+        record: Its `KeptStack`.
+        take: Which kept stack takes its place, if one does.
+        taken: The files and folders that come from there.
+        manifest, config, split: What the run's files receive.
+        remap: Whether the maps are dropped.
+    """
+
+    keep: str
+    kept: list[str]
+    record: dict[str, Any]
+    take: str | None
+    taken: list[str]
+    manifest: dict[str, Any]
+    config: str
+    split: str | None
+    remap: bool
+
+
 class Manifest(Stored):
     """`manifest.json`: what is recorded about a run.
 
@@ -92,6 +160,11 @@ class Manifest(Stored):
         start: Member -> what its trainings start from, where that is no random network.
         versions: Package -> version.
         combining: Method -> what combining costs.
+        stack: Name of the stack in `meta/`, if it has one.
+        fold_train: What networks of folds are trained with that came to a run without, as JSON.
+        scored: Each time that the test patients were scored.
+        scored_from_start: Whether `scored` knows of all times; those of earlier versions it does
+            not.
         device, git_commit: What the run was made with.
         exported: Whether it is what `export` keeps of a run: enough to predict.
     """
@@ -103,6 +176,10 @@ class Manifest(Stored):
     start: dict[str, StartRecord] = {}
     versions: dict[str, str] = {}
     combining: dict[str, dict[str, Any]] = {}
+    stack: str | None = None
+    fold_train: str | None = None
+    scored: list[Scoring] = []
+    scored_from_start: bool = False
     device: str | None = None
     git_commit: str | None = None
     exported: bool = False

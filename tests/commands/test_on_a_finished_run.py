@@ -11,6 +11,7 @@ import analyze_results
 from cardiac_seg import Ensemble
 from cardiac_seg.__main__ import main as cardiac_seg_main
 from cardiac_seg.config.sections import MEMBERS
+from cardiac_seg.members.seen import read_seen
 from cardiac_seg.report.model_card import model_card
 from cardiac_seg.run.open import open_run
 from tests.support.paths import REPO
@@ -64,14 +65,18 @@ def test_a_run_compared_with_its_copy_on_development_patients_is_no_better(
     copy = shutil.copytree(finished, tmp_path / "copy")
     assert cardiac_seg_main(["compare", str(finished), str(copy), "--method", "mean"]) == 0
     title, _, first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{finished} (mean) ") and second.startswith(f"{copy} (mean) ")
     assert title.startswith("2 patients, 4 images")
     assert "+0.0000 [+0.0000, +0.0000]" in second and "+" not in first
+    chosen = json.loads((finished / "meta" / "choice.json").read_text())["method"]
+    assert chosen != "mean"
     for path in (copy / "meta" / "cross_fit").glob("*.csv"):
         scores = pd.read_csv(path)
-        scores.loc[(scores.method == "mean") & (scores.structure == "RV"), "dice"] += 0.03
+        scores.loc[(scores.method == chosen) & (scores.structure == "RV"), "dice"] += 0.03
         scores.to_csv(path, index=False)
     assert cardiac_seg_main(["compare", str(finished), str(copy)]) == 0
-    assert "+0.0100 [+0.0100, +0.0100]" in capsys.readouterr().out.splitlines()[-1]
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert f"({chosen})" in line and "+0.0100 [+0.0100, +0.0100]" in line
     assert cardiac_seg_main(["compare", str(finished), "--method", "nobody"]) == 2
     assert "no method 'nobody'" in capsys.readouterr().err
 
@@ -100,7 +105,12 @@ def test_an_exported_run_is_small_and_predicts_the_same(analysed, mri_root, tmp_
     for member in MEMBERS:
         whole, small = (run / "models" / member / "full" / "last.keras" for run in (analysed, out))
         assert small.stat().st_size < whole.stat().st_size / 2
+        assert read_seen(small) == read_seen(whole) != {}
     card = (out / "README.md").read_text()
+    assert "Test patients scored once, " in card
+    exported = open_run(out).manifest
+    assert exported.scored == open_run(analysed).manifest.scored != []
+    assert exported.scored_from_start
     assert "Phantoms" in card and "Bernard" not in card and "Where it fails" in card
     image = next(p for p in mri_root.rglob("*.nii.gz") if not p.name.endswith("_gt.nii.gz"))
     expected, found = (Ensemble.load(run).predict(image) for run in (analysed, out))

@@ -10,6 +10,7 @@ from cardiac_seg.grid.heart import SIDE, Overview, overview
 from cardiac_seg.members import locator
 from cardiac_seg.members.locator import CROP, Locator, augment, train_locator
 from cardiac_seg.members.network_file import read_network
+from cardiac_seg.members.seen import read_seen
 from cardiac_seg.system.errors import UserError
 
 SPACING = (2.0, 2.0)
@@ -90,7 +91,8 @@ def trained(tmp_path_factory):
         patch.setattr(locator, "BATCH", 4)
         patch.setattr(locator, "FILTERS", (4, 8, 8))
         patch.setattr(locator, "LEARNING_RATE", 2e-2)
-        train_locator(path, lambda: [(*stack(seed)[:2], SPACING) for seed in range(4)], [1])
+        stacks = [(*stack(seed)[:2], SPACING) for seed in range(4)]
+        train_locator(path, lambda: stacks, [1], {"discs": frozenset("ab")})
     return path
 
 
@@ -120,6 +122,7 @@ def test_a_locator_that_is_there_is_kept(trained):
 def test_its_file_is_read_and_says_what_it_is(trained, tmp_path):
     network = read_network(trained)
     assert (network.name, network.output_shape) == ("locator", (None, None, None, 1))
+    assert read_seen(trained) == {"discs": frozenset("ab")}
     (tmp_path / "damaged.keras").write_bytes(trained.read_bytes()[:500])
     with pytest.raises(UserError, match=r"damaged\.keras"):
         read_network(tmp_path / "damaged.keras")

@@ -143,8 +143,8 @@ def trained_whole_and_resumed(cache, config, tmp_path, monkeypatch):
     whole, resumed = make_job(cache, tmp_path / "whole"), make_job(cache, tmp_path / "resumed")
     save = save_training
 
-    def save_and_copy_first_epoch(model, last, state):
-        save(model, last, state)
+    def save_and_copy_first_epoch(model, last, state, *seen):
+        save(model, last, state, *seen)
         if state.epoch == 1 and last == whole.last:
             shutil.copytree(whole.folder, resumed.folder)
 
@@ -202,8 +202,8 @@ def test_a_training_starts_from_another_network_and_is_resumed_without_it(
     resumed = started(cache, tmp_path / "resumed")
     save = save_training
 
-    def save_and_copy_first_epoch(model, last, state):
-        save(model, last, state)
+    def save_and_copy_first_epoch(model, last, state, *seen):
+        save(model, last, state, *seen)
         if state.epoch == 1 and last == whole.last:
             shutil.copytree(whole.folder, resumed.folder)
 

@@ -1,5 +1,6 @@
 """The table of where network grids lie."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from cardiac_seg.config.sections import Preprocess
 from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.grid.field import Field
+from cardiac_seg.members.seen import read_seen, write_seen
 from cardiac_seg.pipeline.localise import Located, read_fields, train_locator, write_fields
 from cardiac_seg.pipeline.train import train_members
 from cardiac_seg.system.errors import UserError
@@ -73,10 +75,10 @@ def heart_run(mri_root, cache_of_small, tmp_path, monkeypatch):  # noqa: F811
     )
     seen = {}
 
-    def train(path, stacks, seed):
+    def train(path, stacks, seed, patients):
         if not path.is_file():
             seen[path.parent.name] = len(list(stacks()))
-            path.write_bytes(b"a locator")
+            write_seen(path, patients)
 
     monkeypatch.setattr("cardiac_seg.members.locator.train_locator", train)
     return run, data, seen
@@ -84,9 +86,13 @@ def heart_run(mri_root, cache_of_small, tmp_path, monkeypatch):  # noqa: F811
 
 def test_a_locator_is_trained_on_its_folds_patients_alone(heart_run):
     run, data, seen = heart_run
-    for fold in ("full", "fold0"):
-        train_locator(run, data.files, fold)
+    train_locator(run, data.files, "full")
+    folds = run.config.stacking.model_copy(update={"scheme": "out_of_fold"})
+    in_folds = replace(run, config=run.config.model_copy(update={"stacking": folds}))
+    train_locator(in_folds, data.files, "fold0")
     split = run.split()
+    named = {"acdc (phantom)": frozenset(split.patient[split.subset == "train"])}
+    assert read_seen(run.locator("full")) == named
     assert seen["full"] == 2 * (split.subset == "train").sum()  # ED and ES
     assert seen["fold0"] == 2 * ((split.subset != "test") & (split.fold != 0)).sum()
 

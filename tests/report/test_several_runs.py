@@ -60,6 +60,10 @@ def test_runs_that_differ_in_the_seed_are_compared_and_averaged(echo, echo_root,
     assert list(results)[:3] == [f"echo: {method}" for method in (*MEMBERS, "Ensemble")]
     assert {p.name for p in (output / "figures").iterdir()} == {"dice_runs.pdf", "dice_runs.png"}
     page = (output / "report.html").read_text()
+    assert "other, Ensemble (logistic): better than echo, Ensemble (logistic)?" in page
+    titles = ("Mean Dice of the structures (echo: ", "in use: echo, ", "first run&#39;s (echo: ")
+    for words in titles:
+        assert f"{words}Ensemble (logistic)" in page
     assert str(tmp_path) not in page and str(echo_root) not in page
     links = re.findall(r'href="([^"]+)"', page)
     pages = [link for link in links if "cases/" in link]
