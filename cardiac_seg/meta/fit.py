@@ -73,14 +73,16 @@ class FittingPixels:
     """The features of the sampled pixels on which learners act.
 
     Attributes:
-        features: (pixels, features) float32.
+        features: (pixels, features) float32, NaN where missing.
         labels: (pixels,) uint8 true classes.
         weights: (pixels,) float32, how many pixels each stands for.
+        patients: (pixels,) int64, equal for pixels of one patient.
     """
 
     features: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
+    patients: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -180,8 +182,8 @@ def collect_pixels(
         cases: The cases.
         samples: Their pixels by case name.
     """
-    features, labels, weights = [], [], []
-    for case in bar(cases, "features", total=len(samples), unit="case"):
+    features, labels, weights, patients = [], [], [], []
+    for index, case in enumerate(bar(cases, "features", total=len(samples), unit="case")):
         sample = samples[case.name]
         raw = np.stack([case.probabilities[m] for m in combiner.members]).astype(np.float32)
         undecided = below(raw.mean(axis=0), combiner.act_below).ravel()
@@ -198,7 +200,9 @@ def collect_pixels(
         )
         labels.append(sample.labels[acted_on])
         weights.append(sample.weights[acted_on])
-    return FittingPixels(*(np.concatenate(values) for values in (features, labels, weights)))
+        patients.append(np.full(len(labels[-1]), index))
+    parts = (features, labels, weights, patients)
+    return FittingPixels(*(np.concatenate(values) for values in parts))
 
 
 def _fit_one(
@@ -225,6 +229,7 @@ def _fit_one(
         pixels.features[:, :columns],
         pixels.labels,
         pixels.weights,
+        pixels.patients,
         features.names,
         len(classes),
         seed,

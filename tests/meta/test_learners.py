@@ -50,6 +50,7 @@ def fit(kind="logistic", data=None, classes=3, settings=None):
         features,
         labels,
         np.ones(len(labels), np.float32),
+        np.arange(len(labels)) % 10,
         NAMES,
         classes,
         seed=0,
@@ -114,7 +115,7 @@ def test_a_heavy_pixel_counts_more(kind):
     settings = stacking(kind if kind == "classic" else "histogram")
     name = "gradient_boosting" if kind in ("histogram", "classic") else kind
     features = np.zeros((400, 3), np.float32)
-    learner = fit_learner(name, settings, features, labels, weights, NAMES, 2, seed=0)
+    learner = fit_learner(name, settings, features, labels, weights, labels, NAMES, 2, seed=0)
     assert learner.predict(features[:1])[0] == pytest.approx([0.1, 0.9], abs=0.03)
 
 
@@ -125,7 +126,7 @@ def test_the_unit_of_the_weights_does_not_matter(kind):
     name = "gradient_boosting" if kind in ("histogram", "classic") else kind
     weights = np.random.default_rng(1).integers(1, 9, 600).astype(np.float32)
     one, thousand = (
-        fit_learner(name, settings, features, labels, unit * weights, NAMES, 3, seed=0)
+        fit_learner(name, settings, features, labels, unit * weights, labels, NAMES, 3, seed=0)
         for unit in (1, 1024)
     )
     assert thousand.predict(features) == pytest.approx(one.predict(features), abs=1e-4)
@@ -156,7 +157,7 @@ def test_the_trees_of_a_large_forest_stay_small(monkeypatch):
 def test_the_classic_kind_uses_some_of_many_pixels():
     def most_used(limit):
         trees = fit("classic", settings=stacking("classic", classic_pixels=limit))
-        return max(t.tree_.n_node_samples[0] for t in trees.model.estimator.estimators_.ravel())
+        return max(t.tree_.n_node_samples[0] for t in trees.model.estimator[-1].estimators_.ravel())
 
     assert most_used(200) <= 200 < most_used(600)
 
