@@ -97,6 +97,31 @@ def test_a_class_never_seen_has_probability_zero_in_its_own_column(kind):
     assert (probabilities.argmax(1) == np.array([0, 2, 3])[labels]).mean() > 0.97
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_missing_features_are_taken(kind, tmp_path):
+    """The class is told by either feature; each is missing in a third of the pixels."""
+    features, labels = toy()
+    features += [5, 5, 5]  # so that 0 is no mean
+    features[::3, 0] = features[1::3, 1] = features[:, 2] = np.nan
+    learner = fit(kind, (features, labels))
+    assert (learner.predict(features).argmax(1) == labels).mean() > (
+        0.6 if kind == "logistic" else 0.9
+    )
+    save_learner(tmp_path / "learner.skops", learner)
+    back = load_learner(tmp_path / "learner.skops", learner_of(kind), NAMES, 3)
+    assert np.array_equal(back.predict(features), learner.predict(features))
+
+
+def test_a_logistic_regression_takes_a_missing_feature_for_its_mean():
+    features, labels = toy(noise=1.0)
+    missing = features.copy()
+    missing[:50, 0] = np.nan
+    mean = np.nanmean(missing[:, 0], dtype=np.float64)
+    filled = np.where(np.isnan(missing), np.float32(mean), missing)
+    one, other = fit(data=(missing, labels)), fit(data=(filled, labels))
+    assert one.predict(missing) == pytest.approx(other.predict(filled), abs=1e-5)
+
+
 def test_no_pixels_have_no_probabilities():
     assert fit().predict(np.zeros((0, 3), np.float32)).shape == (0, 3)
 
@@ -157,7 +182,7 @@ def test_the_trees_of_a_large_forest_stay_small(monkeypatch):
 def test_the_classic_kind_uses_some_of_many_pixels():
     def most_used(limit):
         trees = fit("classic", settings=stacking("classic", classic_pixels=limit))
-        return max(t.tree_.n_node_samples[0] for t in trees.model.estimator[-1].estimators_.ravel())
+        return max(t.tree_.n_node_samples[0] for t in trees.model.estimator.estimators_.ravel())
 
     assert most_used(200) <= 200 < most_used(600)
 

@@ -45,6 +45,21 @@ def test_probabilities_are_the_same_on_and_between_thresholds(kind, labels, tmp_
     assert not list(tmp_path.rglob(".partial*"))
 
 
+@pytest.mark.parametrize("kind", ["random_forest", "gradient_boosting"])
+@pytest.mark.parametrize("seen", [True, False], ids=["missing in the fit", "never missing"])
+def test_missing_features_go_the_same_way(kind, seen, tmp_path):
+    rng = np.random.default_rng(2)
+    features = rng.random((4000, len(NAMES))).astype(np.float32)
+    truth = (features @ rng.random(5) * 2).astype(int) % 4
+    missing = np.where(rng.random(features.shape) < 0.3, np.float32(np.nan), features)
+    data = (missing if seen else features), truth, rng.random(4000), np.arange(4000) % 20
+    learner = fit_learner(kind, SETTINGS, *data, NAMES, 4, seed=1)
+    path = tmp_path / "meta" / "learner.onnx"
+    assert compile_learner(path, learner)
+    compiled = load_compiled(path, NAMES, 4)
+    assert compiled.predict(missing) == pytest.approx(learner.predict(missing), abs=2e-6)
+
+
 def test_a_threshold_is_rounded_down_to_what_a_feature_can_be():
     exact, between = 0.5, 0.1  # 0.1 lies below the nearest float32
     below = not_above(np.array([exact, between, -between])).astype(float)

@@ -41,10 +41,10 @@ class BoostedMean(Section):
     """Corrections of the calibrated mean, no more of them than help patients who are left out."""
 
     rounds: Count = Field(
-        150, description="rounds of a tree per class, at most; cross-fitted patients decide"
+        150, description="rounds of a tree per class, at most; the patients left out decide"
     )
     leaves: list[Annotated[int, Field(ge=2, strict=True)]] = Field(
-        [4, 8], min_length=1, description="leaves per tree, of which cross-fitted patients choose"
+        [4, 8], min_length=1, description="leaves per tree, the patients left out choose"
     )
     learning_rate: Positive = Field(0.05, description="shrinkage")
     min_samples_leaf: Annotated[int, Field(ge=50, strict=True)] = Field(

@@ -9,18 +9,10 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
 from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeRegressor
 
 from cardiac_seg.config.sections import Stacking
-from cardiac_seg.meta.learners.sklearn_check import (
-    check_imputer,
-    check_kinds,
-    check_nodes,
-    check_tree,
-    expect,
-)
+from cardiac_seg.meta.learners.sklearn_check import check_kinds, check_nodes, check_tree, expect
 
 
 def max_pixels(settings: Stacking) -> int | None:
@@ -31,11 +23,11 @@ def max_pixels(settings: Stacking) -> int | None:
 
 def estimator(
     settings: Stacking, pixels: int, seed: int
-) -> Pipeline | HistGradientBoostingClassifier:
+) -> GradientBoostingClassifier | HistGradientBoostingClassifier:
     """Unfitted; `pixels` does not matter."""
     boosting = settings.gradient_boosting
     if boosting.kind == "classic":
-        classifier = GradientBoostingClassifier(
+        return GradientBoostingClassifier(
             n_estimators=boosting.iterations,
             learning_rate=boosting.learning_rate,
             max_leaf_nodes=boosting.leaves,
@@ -44,9 +36,6 @@ def estimator(
             max_features=0.3,
             random_state=seed,
         )
-        # It takes no missing features, as the other kind does.
-        impute = SimpleImputer(keep_empty_features=True)
-        return Pipeline([("impute", impute), ("classifier", classifier)])
     return HistGradientBoostingClassifier(
         max_iter=boosting.iterations,
         learning_rate=boosting.learning_rate,
@@ -61,12 +50,7 @@ def estimator(
 
 
 def check(fitted: Any, features: int, classes: int) -> None:
-    """See `meta.learners.sklearn_check.check_estimator`; older files have nothing that imputes."""
-    if type(fitted) is Pipeline:
-        *first, fitted = (step for _, step in fitted.steps)
-        check_imputer(first, features)
-        check_kinds([fitted], (GradientBoostingClassifier,))
-        expect(fitted.n_features_in_ == features, "trees of another number of features")
+    """See `meta.learners.sklearn_check.check_estimator`."""
     if type(fitted) is GradientBoostingClassifier:
         _check_classic(fitted, features, classes)
     else:

@@ -8,7 +8,6 @@ checks what its `estimator` fits, with the pieces here, so that nothing else is 
 from typing import Any
 
 import numpy as np
-from sklearn.impute import SimpleImputer
 from sklearn.tree._tree import Tree
 
 from cardiac_seg.config.registry import LEARNERS, find
@@ -56,16 +55,6 @@ def check_nodes(leaf: np.ndarray, children: np.ndarray, used: np.ndarray, featur
     expect(len(leaf) > 0, "a tree without nodes")
     expect(bool(((children > inner) & (children < len(leaf))).all()), "a tree that leads nowhere")
     expect(bool(((used >= 0) & (used < features)).all()), "a tree that asks for other features")
-
-
-def check_imputer(steps: list[Any], features: int) -> None:
-    """Refuses what stands before a classifier unless it fills in one number for each feature."""
-    check_kinds(steps, (SimpleImputer,))
-    filled = steps[0].statistics_
-    expect(steps[0].indicator_ is None, "an imputer that adds columns")
-    check_kinds([filled], (np.ndarray,))
-    whole = filled.shape == (features,) and filled.dtype.kind == "f" and np.isfinite(filled).all()
-    expect(bool(whole), "an imputer of other features")
 
 
 def check_kinds(objects: list[Any], expected: tuple[type, ...]) -> None:

@@ -12,8 +12,9 @@ from typing import Any, cast
 import numpy as np
 import sklearn
 import skops.io
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 from threadpoolctl import ThreadpoolController
 
 from cardiac_seg.config.registry import LEARNERS, find
@@ -28,6 +29,7 @@ TRUSTED = (
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
 )
+TAKE_MISSING = (HistGradientBoostingClassifier, RandomForestClassifier)
 MAX_BYTES = 2**30  # of a learner's file, unpacked
 
 
@@ -88,6 +90,10 @@ def _fit_estimator(
         drawn = np.random.default_rng(seed).choice(len(labels), most, replace=False)
         features, labels, weights = features[drawn], labels[drawn], weights[drawn]
         weights = weights / weights.mean()
+    # A column of which nothing is known has no means and no bins; as a constant it tells nothing.
+    features = np.where(np.isnan(features).all(0), np.float32(0), features)
+    scale = StandardScaler().fit(features) if isinstance(estimator, Pipeline) else None
+    features = _filled(estimator, features, scale)
     last = f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
     with _threads().limit(limits=getattr(module, "FIT_THREADS", None)):
         estimator.fit(features, labels, **{f"{last}sample_weight": weights})
@@ -185,9 +191,25 @@ class _Classifier:
         # Boosting starts its threads anew for every tree, and they spin while they wait for each
         # other: while another process was running, that took twenty times as long.
         one_thread = isinstance(self.estimator, HistGradientBoostingClassifier)
+        scale = self.estimator[0] if isinstance(self.estimator, Pipeline) else None
+        whole = _filled(self.estimator, features, scale)
         with _threads().limit(limits=1 if one_thread else None, user_api="openmp"):
-            probabilities[:, known] = self.estimator.predict_proba(features)
+            probabilities[:, known] = self.estimator.predict_proba(whole)
         return probabilities
+
+
+def _filled(estimator: Any, features: np.ndarray, scale: Any) -> np.ndarray:
+    """The features, with nothing missing if the estimator does not take that.
+
+    Args:
+        estimator: Fitted or not.
+        features: (pixels, features) float32, NaN where missing.
+        scale: A fitted `StandardScaler`, whose means stand for what is missing; None for 0.
+    """
+    if isinstance(estimator, TAKE_MISSING) or not (missing := np.isnan(features)).any():
+        return features
+    by = np.zeros(features.shape[1]) if scale is None else np.nan_to_num(scale.mean_)
+    return np.where(missing, by.astype(np.float32), features)
 
 
 @lru_cache(maxsize=1)

@@ -139,6 +139,8 @@ class Trees:
             leaf = tree.leaf
             children = np.stack([tree.left, tree.right])[:, ~leaf]
             check_nodes(leaf, children.astype(np.int64), tree.feature[~leaf], features)
+            once = np.array_equal(np.sort(children.ravel()), np.arange(1, len(leaf)))
+            expect(once, "a tree with two ways to a node, or none")
         return trees
 
     def __iter__(self) -> Iterator[Tree]:
