@@ -145,7 +145,7 @@ class Boosting:
         presence = patients_in_nodes(tree, ends[self.rows], self.pixels.patients[self.rows])
         pruned, became = prune(tree, weight, presence, self.min_patients, self.l2)
         if len(pruned.left) == 1:
-            return  # one leaf: no pixel is told from another
+            return  # one leaf tells no pixel from another
         self.scores[index] += pruned.value[became[ends]]
         self.trees.append(pruned)
         self.of_class.append(index)
