@@ -149,14 +149,15 @@ def measured_runs() -> list[dict]:
 
 
 def _methods_of(run: dict) -> list[Method]:
-    """The methods of the configuration that the run's command names."""
+    """The methods of the configuration that the run's command names, of those it was made with."""
     words = run["command"].split()
     values = dict(zip(words[1::2], words[2::2], strict=True))
     sets = [
         word for option, word in zip(words[1::2], words[2::2], strict=True) if option == "--set"
     ]
     config = load_config(ROOT / values["--config"], sets)
-    return list_methods(config.members, config.stacking)
+    listed = list_methods(config.members, config.stacking)
+    return [method for method in listed if method.name in run["methods"]]
 
 
 def _scores(method: Method, row: dict, stored: dict | None) -> MethodScores:

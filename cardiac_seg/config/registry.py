@@ -31,11 +31,13 @@ FEATURES = {
 }
 CORE_FEATURES = ("probability", "entropy", "confidence")  # what every learner gets, in this order
 # Name -> module with `estimator(settings, pixels, seed)` and `check(estimator, features, classes)`,
-# see meta/learners/. From the simplest: of equally good ones the first is chosen.
+# or with `fit` and `read` of a model of its own, see meta/learners/. From the
+# simplest: of equally good ones the first is chosen.
 LEARNERS = {
     "logistic": "cardiac_seg.meta.learners.logistic",
     "random_forest": "cardiac_seg.meta.learners.random_forest",
     "gradient_boosting": "cardiac_seg.meta.learners.gradient_boosting",
+    "boosted_mean": "cardiac_seg.meta.learners.boosted_mean",
 }
 # Names that files and tables of a run give to something else, today or in format 1.
 RESERVED_NAMES = frozenset(

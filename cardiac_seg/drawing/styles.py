@@ -44,17 +44,19 @@ METHOD_STYLE = {
     "logistic_core": _line("#BFA8E0", "P", ":", hollow=True),
     "random_forest_core": _line("#9878CC", "X", ":", hollow=True),
     "gradient_boosting_core": _line("#6543A0", "p", ":", hollow=True),
+    "boosted_mean_core": _line("#4C2F80", "h", ":", hollow=True),
     "logistic": _line("#BFA8E0", "P"),
     "random_forest": _line("#9878CC", "X"),
     "gradient_boosting": _line("#6543A0", "p"),
+    "boosted_mean": _line("#4C2F80", "h"),
     ENSEMBLE: _line("#000000", "D") | {"linewidth": 1.6},
 }
 FAMILIES = {  # kind -> colours of methods without a style of their own, in turn
     "member": ("#8A8A8A", "#404040", "#C8C8C8", "#747474", "#A0A0A0"),
     "mean": ("#2B6C8F", "#7FA9C0"),
-    "learner": ("#8A63C0", "#4C2F80", "#A98BD8", "#7A4FB5", "#3A1F6B"),
+    "learner": ("#8A63C0", "#A98BD8", "#7A4FB5", "#3A1F6B"),
 }
-MARKERS = ("h", "d", ">", "8", "*", "H", "1")  # those of the styles above are taken
+MARKERS = ("d", ">", "8", "*", "H", "1")  # those of the styles above are taken
 
 
 def style_of(method: Method) -> dict:

@@ -84,14 +84,16 @@ class FittingPixels:
     """The features of the sampled pixels on which learners act.
 
     Attributes:
-        features: (pixels, features) float32.
+        features: (pixels, features) float32, NaN where missing.
         labels: (pixels,) uint8 true classes.
         weights: (pixels,) float32, how many pixels each stands for.
+        patients: (pixels,) int64, equal for pixels of one patient.
     """
 
     features: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
+    patients: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,8 @@ def collect_pixels(
         cases: The cases.
         samples: Their pixels by case name.
     """
-    features, labels, weights = [], [], []
+    features, labels, weights, patients = [], [], [], []
+    numbers: dict[str, int] = {}
     for case in bar(cases, "features", total=len(samples), unit="case"):
         sample = samples[case.name]
         raw = np.stack([case.probabilities[m] for m in combiner.members]).astype(np.float32)
@@ -217,7 +220,10 @@ def collect_pixels(
         )
         labels.append(sample.labels[acted_on])
         weights.append(sample.weights[acted_on])
-    return FittingPixels(*(np.concatenate(values) for values in (features, labels, weights)))
+        number = numbers.setdefault(sample.patient, len(numbers))
+        patients.append(np.full(len(labels[-1]), number))
+    parts = (features, labels, weights, patients)
+    return FittingPixels(*(np.concatenate(values) for values in parts))
 
 
 def _fit_one(
@@ -244,6 +250,7 @@ def _fit_one(
         pixels.features[:, :columns],
         pixels.labels,
         pixels.weights,
+        pixels.patients,
         features.names,
         len(classes),
         seed,

@@ -158,7 +158,7 @@ def test_a_config_key_that_a_page_names_exists():
     sections = set(Config.model_fields)
     for page in PAGES:
         for code in code_of(page):
-            for key in re.findall(r"(?<![\w./])[a-z_]+(?:\.[a-z_]+)+", code):
+            for key in re.findall(r"(?<![\w./])[a-z_]+(?:\.[a-z0-9_]+)+", code):
                 is_key = key.split(".")[0] in sections and not key.endswith((".py", ".csv"))
                 if is_key and key not in FORMER_KEYS and not EXAMPLES.search(key):
                     assert key in keys, f"{page}: {key}"

@@ -121,7 +121,15 @@ def test_a_group_that_labels_depend_on_matters_and_noise_does_not():
     labels = (values[:, 2] + values[:, 3] > 0).astype(int)
     before, weights = values.copy(), np.ones(1000)
     learner = fit_learner(
-        "logistic", Stacking(), values[:1000], labels[:1000], weights, PAIRS.names, 2, seed=0
+        "logistic",
+        Stacking(),
+        values[:1000],
+        labels[:1000],
+        weights,
+        labels[:1000],
+        PAIRS.names,
+        2,
+        seed=0,
     )
     found = permutation_importance(learner, PAIRS, values[1000:], labels[1000:], weights, seed=0)
     assert list(found) == ["confidence", "margin"]

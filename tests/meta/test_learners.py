@@ -50,6 +50,7 @@ def fit(kind="logistic", data=None, classes=3, settings=None):
         features,
         labels,
         np.ones(len(labels), np.float32),
+        np.arange(len(labels)) % 10,
         NAMES,
         classes,
         seed=0,
@@ -96,6 +97,31 @@ def test_a_class_never_seen_has_probability_zero_in_its_own_column(kind):
     assert (probabilities.argmax(1) == np.array([0, 2, 3])[labels]).mean() > 0.97
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_missing_features_are_taken(kind, tmp_path):
+    """The class is told by either feature; each is missing in a third of the pixels."""
+    features, labels = toy()
+    features += [5, 5, 5]  # so that 0 is no mean
+    features[::3, 0] = features[1::3, 1] = features[:, 2] = np.nan
+    learner = fit(kind, (features, labels))
+    assert (learner.predict(features).argmax(1) == labels).mean() > (
+        0.6 if kind == "logistic" else 0.9
+    )
+    save_learner(tmp_path / "learner.skops", learner)
+    back = load_learner(tmp_path / "learner.skops", learner_of(kind), NAMES, 3)
+    assert np.array_equal(back.predict(features), learner.predict(features))
+
+
+def test_a_logistic_regression_takes_a_missing_feature_for_its_mean():
+    features, labels = toy(noise=1.0)
+    missing = features.copy()
+    missing[:50, 0] = np.nan
+    mean = np.nanmean(missing[:, 0], dtype=np.float64)
+    filled = np.where(np.isnan(missing), np.float32(mean), missing)
+    one, other = fit(data=(missing, labels)), fit(data=(filled, labels))
+    assert one.predict(missing) == pytest.approx(other.predict(filled), abs=1e-5)
+
+
 def test_no_pixels_have_no_probabilities():
     assert fit().predict(np.zeros((0, 3), np.float32)).shape == (0, 3)
 
@@ -114,7 +140,7 @@ def test_a_heavy_pixel_counts_more(kind):
     settings = stacking(kind if kind == "classic" else "histogram")
     name = "gradient_boosting" if kind in ("histogram", "classic") else kind
     features = np.zeros((400, 3), np.float32)
-    learner = fit_learner(name, settings, features, labels, weights, NAMES, 2, seed=0)
+    learner = fit_learner(name, settings, features, labels, weights, labels, NAMES, 2, seed=0)
     assert learner.predict(features[:1])[0] == pytest.approx([0.1, 0.9], abs=0.03)
 
 
@@ -125,7 +151,7 @@ def test_the_unit_of_the_weights_does_not_matter(kind):
     name = "gradient_boosting" if kind in ("histogram", "classic") else kind
     weights = np.random.default_rng(1).integers(1, 9, 600).astype(np.float32)
     one, thousand = (
-        fit_learner(name, settings, features, labels, unit * weights, NAMES, 3, seed=0)
+        fit_learner(name, settings, features, labels, unit * weights, labels, NAMES, 3, seed=0)
         for unit in (1, 1024)
     )
     assert thousand.predict(features) == pytest.approx(one.predict(features), abs=1e-4)

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from cardiac_seg.config.sections import Stacking
+from cardiac_seg.meta.learners.float32 import not_above
 from cardiac_seg.meta.learners.learner import Learner
 from cardiac_seg.meta.learners.sklearn_learner import fit_learner
 from cardiac_seg.system.errors import UserError
 
 pytest.importorskip("onnx", reason="requirements-fast.txt is not installed")
 pytest.importorskip("onnxruntime", reason="requirements-fast.txt is not installed")
-from cardiac_seg.meta.learners.onnx_learner import _not_above, compile_learner, load_compiled  # noqa: E402
+from cardiac_seg.meta.learners.onnx_learner import compile_learner, load_compiled  # noqa: E402
 
 NAMES = [f"f{k}" for k in range(5)]
 SETTINGS = Stacking(random_forest={"trees": 12}, gradient_boosting={"iterations": 12})
@@ -22,7 +23,9 @@ def fit(kind: str, labels=(0, 1, 2, 3)) -> tuple[Learner, np.ndarray]:
     features = (rng.integers(0, 12, (4000, len(NAMES))) / 11).astype(np.float32)
     truth = np.array(labels)[(features @ rng.random(5) * 2).astype(int) % len(labels)]
     weights = rng.random(4000)
-    learner = fit_learner(kind, SETTINGS, features, truth, weights, NAMES, 4, seed=1)
+    learner = fit_learner(
+        kind, SETTINGS, features, truth, weights, np.arange(4000) % 20, NAMES, 4, seed=1
+    )
     return learner, features
 
 
@@ -42,9 +45,24 @@ def test_probabilities_are_the_same_on_and_between_thresholds(kind, labels, tmp_
     assert not list(tmp_path.rglob(".partial*"))
 
 
+@pytest.mark.parametrize("kind", ["random_forest", "gradient_boosting"])
+@pytest.mark.parametrize("seen", [True, False], ids=["missing in the fit", "never missing"])
+def test_missing_features_go_the_same_way(kind, seen, tmp_path):
+    rng = np.random.default_rng(2)
+    features = rng.random((4000, len(NAMES))).astype(np.float32)
+    truth = (features @ rng.random(5) * 2).astype(int) % 4
+    missing = np.where(rng.random(features.shape) < 0.3, np.float32(np.nan), features)
+    data = (missing if seen else features), truth, rng.random(4000), np.arange(4000) % 20
+    learner = fit_learner(kind, SETTINGS, *data, NAMES, 4, seed=1)
+    path = tmp_path / "meta" / "learner.onnx"
+    assert compile_learner(path, learner)
+    compiled = load_compiled(path, NAMES, 4)
+    assert compiled.predict(missing) == pytest.approx(learner.predict(missing), abs=2e-6)
+
+
 def test_a_threshold_is_rounded_down_to_what_a_feature_can_be():
     exact, between = 0.5, 0.1  # 0.1 lies below the nearest float32
-    below = _not_above(np.array([exact, between, -between])).astype(float)
+    below = not_above(np.array([exact, between, -between])).astype(float)
     assert below[0] == 0.5 and below[1] < 0.1 and below[2] <= -0.1
     assert np.nextafter(np.float32(below[1]), np.float32(1)).astype(float) > 0.1
 

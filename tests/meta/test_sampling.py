@@ -146,6 +146,7 @@ def test_probabilities_fitted_with_the_weights_are_right_on_average():
             features[drawn],
             labels[drawn],
             weights,
+            drawn,
             ["a", "b", "c"],
             3,
             seed=0,

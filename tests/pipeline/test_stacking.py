@@ -84,7 +84,7 @@ def test_an_interrupted_stack_goes_on_and_ends_the_same(prepared, monkeypatch, t
 
     def interrupted(*args):
         calls.append(args[0])
-        if len(calls) == 14:  # in the last of three fits of six learners
+        if len(calls) == 18:  # in the last of three fits of eight learners
             raise KeyboardInterrupt
         return fit_one(*args)
 
@@ -95,11 +95,11 @@ def test_an_interrupted_stack_goes_on_and_ends_the_same(prepared, monkeypatch, t
     asked.clear()
     stack(run, data)
     assert not asked  # maps are not made twice
-    assert len(calls) == 14 + 5  # neither are folds and the one learner that was finished
+    assert len(calls) == 18 + 7  # neither are folds and the one learner that was finished
     for name in ("choice.json", "interpretation.json", "temperature.json", "weighted_mean.json"):
         assert (run.meta / name).read_text() == (whole / "meta" / name).read_text()
     for folder in (run.folder, whole):
-        assert len(list((folder / "meta").glob("*.skops"))) == 6
+        assert len(list((folder / "meta").glob("*.skops"))) == 8
     maps = read_maps(next((run.folder / "maps").iterdir()), list(MEMBERS))
     again = join(run.config, whole)
     for method in methods_of(run):

@@ -193,7 +193,9 @@ def fitted(kind):
     labels = (features[:, 0] > 0).astype(int) + (features[:, 1] > 0.5)
     name = learner_of(kind)
     weights = np.ones(2000, np.float32)
-    return sklearn_learner.fit_learner(name, KINDS[kind], features, labels, weights, NAMES, 3, 0)
+    return sklearn_learner.fit_learner(
+        name, KINDS[kind], features, labels, weights, labels, NAMES, 3, 0
+    )
 
 
 def astray(estimator, field, value):

@@ -24,6 +24,7 @@ from cardiac_seg.config.sections.preprocess import Augment, Preprocess
 from cardiac_seg.config.sections.report import Report
 from cardiac_seg.config.sections.section import Section, Whole
 from cardiac_seg.config.sections.stacking import (
+    BoostedMean,
     GradientBoosting,
     RandomForest,
     Stacking,
@@ -35,6 +36,7 @@ __all__ = [
     "MEMBERS",
     "STAGES",
     "Augment",
+    "BoostedMean",
     "Config",
     "Data",
     "DeepUnetImproved",

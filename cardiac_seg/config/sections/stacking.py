@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from cardiac_seg.config.registry import CORE_FEATURES, FEATURES, LEARNERS
-from cardiac_seg.config.sections.section import Count, Number, Positive, Section, Switch
+from cardiac_seg.config.sections.section import Amount, Count, Number, Positive, Section, Switch
 
 FITTED = ("weighted_mean", *LEARNERS)  # the default; a learner registered later is named to be used
 MORE_FEATURES = tuple(group for group in FEATURES if group not in CORE_FEATURES)
@@ -35,6 +35,27 @@ class GradientBoosting(Section):
     classic_pixels: Count = Field(
         20000, description="the classic kind is slow: at most so many pixels are used"
     )
+
+
+class BoostedMean(Section):
+    """Corrections of the calibrated mean, no more of them than help patients who are left out."""
+
+    rounds: Count = Field(
+        150, description="rounds of a tree per class, at most; the patients left out decide"
+    )
+    leaves: list[Annotated[int, Field(ge=2, strict=True)]] = Field(
+        [4, 8], min_length=1, description="leaves per tree, the patients left out choose"
+    )
+    learning_rate: Positive = Field(0.05, description="shrinkage")
+    min_samples_leaf: Annotated[int, Field(ge=50, strict=True)] = Field(
+        200, description="pixels per leaf, at least"
+    )
+    min_patients: Count = Field(
+        5,
+        description="patients whose pixels a leaf holds, at least; of fewer than twice as many, "
+        "half of them",
+    )
+    l2: Amount = Field(5.0, description="penalty of a leaf's value")
 
 
 class Stacking(Section):
@@ -82,6 +103,7 @@ class Stacking(Section):
     pixels_per_case: Count = Field(1000, description="pixels sampled from each case")
     random_forest: RandomForest = RandomForest()
     gradient_boosting: GradientBoosting = GradientBoosting()
+    boosted_mean: BoostedMean = BoostedMean()
 
     @model_validator(mode="after")
     def _check(self):

@@ -12,7 +12,6 @@ from cardiac_seg.meta.learners.sklearn_check import check_kinds
 # The fit is many products of a tall matrix with a narrow one: there BLAS threads wait longer for
 # each other than they compute (57 s against 1 s, measured while a training was running).
 FIT_THREADS = 1
-SAMPLE_WEIGHT = "classifier__sample_weight"
 
 
 def estimator(settings: Stacking, pixels: int, seed: int) -> Pipeline:
