@@ -192,10 +192,8 @@ def fitted(kind):
     features = rng.normal(size=(2000, 3)).astype(np.float32)
     labels = (features[:, 0] > 0).astype(int) + (features[:, 1] > 0.5)
     name = learner_of(kind)
-    weights = np.ones(2000, np.float32)
-    return sklearn_learner.fit_learner(
-        name, KINDS[kind], features, labels, weights, labels, NAMES, 3, 0
-    )
+    data = features, labels, np.ones(2000, np.float32), labels
+    return sklearn_learner.fit_learner(name, KINDS[kind], *data, NAMES, 3, 0)
 
 
 def astray(estimator, field, value):
