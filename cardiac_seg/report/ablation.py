@@ -31,6 +31,7 @@ LEARNER_KEYS = {  # of a learner's own settings: the factors that vary them, the
     "min_samples_leaf": ((0.25, 4), "at least {} pixels per leaf"),
     "trees": ((0.5, 2), "{} trees"),
     "iterations": ((0.5, 2), "{} iterations"),
+    "min_patients": ((0.2, 2), "at least {} patients per leaf"),
 }
 QUARTERS = 4
 CURVE = (8, 12, 16, 24, 32, 48, 64, 96)  # fitting patients

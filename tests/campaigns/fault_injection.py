@@ -48,6 +48,7 @@ stacking:
   features: [margin, distance]
   learners: [weighted_mean, logistic, gradient_boosting]
   gradient_boosting: {iterations: 4}
+  boosted_mean: {rounds: 4, leaves: [4], min_samples_leaf: 50}
 train: {epochs: 3, warmup: 1, learning_rate: 0.01}
 """
 SCHEMES = ("holdout", "out_of_fold")

@@ -23,6 +23,7 @@ stacking:
   features: [margin, slices]
   random_forest: {trees: 5}
   gradient_boosting: {iterations: 5, min_samples_leaf: 50}
+  boosted_mean: {rounds: 5, leaves: [4], min_samples_leaf: 50}
 """
 MEMORISED = np.float16(1)  # the probability that stand-ins give to pixels they were trained on
 

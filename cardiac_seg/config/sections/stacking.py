@@ -41,12 +41,12 @@ class BoostedMean(Section):
     """Corrections of the calibrated mean, no more of them than help patients who are left out."""
 
     rounds: Count = Field(
-        150, description="rounds of a tree per class, at most; the patients left out decide"
+        100, description="rounds of a tree per class, at most; the patients left out decide"
     )
     leaves: list[Annotated[int, Field(ge=2, strict=True)]] = Field(
         [4, 8], min_length=1, description="leaves per tree, the patients left out choose"
     )
-    learning_rate: Positive = Field(0.05, description="shrinkage")
+    learning_rate: Positive = Field(0.1, description="shrinkage")
     min_samples_leaf: Annotated[int, Field(ge=50, strict=True)] = Field(
         200, description="pixels per leaf, at least"
     )

@@ -9,7 +9,7 @@ from cardiac_seg.meta.learners.tree_growth import Boosting, BoostingPixels
 from cardiac_seg.meta.temperature import SMALLEST
 
 GROUPS = 4  # of patients, each left out once
-PATIENCE = 20  # rounds in which no group gains, after which none is tried
+PATIENCE = 10  # rounds in which no group gains, after which none is tried
 STANDARD_ERRORS = 2.0  # a gain is more than so many of its own, over patients; less may be chance
 
 
