@@ -10,10 +10,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.add_argument("run", type=Path, help="a stacked run")
     parser.add_argument("--learner", help="the one to vary; default: the best of the run")
-    parser.add_argument(
-        "--curve",
-        action="store_true",
-        help="instead, fit the learner on fewer and fewer patients",
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--groups", action="store_true", help="only leave out one group of features at a time"
+    )
+    kind.add_argument(
+        "--curve", action="store_true", help="instead, fit the learner on fewer and fewer patients"
     )
 
 
@@ -22,5 +24,8 @@ def run(args: argparse.Namespace) -> int:
     start_log()
     from cardiac_seg.report.ablation import ablate, learning_curve
 
-    print((learning_curve if args.curve else ablate)(args.run, args.learner))
+    if args.curve:
+        print(learning_curve(args.run, args.learner))
+    else:
+        print(ablate(args.run, args.learner, args.groups))
     return 0

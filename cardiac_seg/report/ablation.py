@@ -19,7 +19,7 @@ from cardiac_seg.report.development import development_scores, wide
 from cardiac_seg.report.tables.comparisons import compare
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored_table
-from cardiac_seg.run.meta_folder import calibrated_control, read_steps
+from cardiac_seg.run.meta_folder import calibrated_control, plain_combiner, read_steps
 from cardiac_seg.run.open import open_run
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
@@ -41,7 +41,7 @@ WHAT = (
 )
 
 
-def ablate(folder: Path, learner: str | None = None) -> str:
+def ablate(folder: Path, learner: str | None = None, groups_alone: bool = False) -> str:
     """Cross-fits a learner with one setting changed at a time, and compares the scores.
 
     No test patient is looked at. What was scored is kept in the run, so that an interrupted
@@ -50,6 +50,7 @@ def ablate(folder: Path, learner: str | None = None) -> str:
     Args:
         folder: A run whose stage `stack` is done, with its data where it was.
         learner: The one to vary; default the run's best on development patients.
+        groups_alone: Only leaves out one group of features at a time.
 
     Returns:
         Markdown: one row per method of the run, then one per variant.
@@ -58,9 +59,11 @@ def ablate(folder: Path, learner: str | None = None) -> str:
         UserError: If the run is not stacked, or has no such learner.
     """
     run, tables, learner, files = _stacked(folder, learner)
-    for name, settings in bar(
-        list(variants(run.config.stacking, learner)), "variants", unit="variant"
-    ):
+    varied_settings = dict(variants(run.config.stacking, learner))
+    if groups_alone:
+        wanted = [f"without {group}" for group in plain_combiner(run).features.groups]
+        varied_settings = {n: varied_settings[n] for n in wanted if n in varied_settings}
+    for name, settings in bar(list(varied_settings.items()), "variants", unit="variant"):
         varied = replace(run, config=run.config.model_copy(update={"stacking": settings}))
         tables[name] = _kept(run, learner, name, partial(_cross_fitted, varied, files, learner))
     return _markdown(run, tables, calibrated_control(run), learner)
