@@ -67,7 +67,7 @@ def with_folds(split: pd.DataFrame, config: Config) -> pd.DataFrame:
         config: The configuration that the split was made with, but for `stacking`.
 
     Raises:
-        UserError: If there are more folds than patients.
+        UserError: If there are more folds than patients, or a fold lacks training patients.
     """
     settings, scheme = config.split, config.stacking.scheme
     subsets = dict(zip(split.patient, split.subset, strict=True))
@@ -83,7 +83,13 @@ def with_folds(split: pd.DataFrame, config: Config) -> pd.DataFrame:
             "divide; use fewer folds or more patients"
         )
     folds = {p: i % settings.folds for i, p in enumerate(stacked)}
-    return split.assign(fold=[folds.get(p, NO_FOLD) for p in split.patient])
+    split = split.assign(fold=[folds.get(p, NO_FOLD) for p in split.patient])
+    if scheme == "both" and split.fold[split.subset == "train"].nunique() < settings.folds:
+        raise UserError(
+            f"split.folds: {settings.folds} folds, and one of them has none of the "
+            f"{(split.subset == 'train').sum()} training patients; use fewer folds or more patients"
+        )
+    return split
 
 
 def stacking_folds(config: Config) -> list[str]:

@@ -61,6 +61,7 @@ def test_twenty_patients_give_hand_counted_subsets():
     [
         ("holdout", "refit", ["full"], ["full"], ["full"]),
         ("out_of_fold", "refit", ["fold0", "fold1"], ["full"], ["fold0", "fold1", "full"]),
+        ("both", "refit", *(folds := (["full", "fold0", "fold1"], ["full"])), folds[0]),
         ("out_of_fold", "fold_mean", ["fold0", "fold1"], ["fold0", "fold1"], ["fold0", "fold1"]),
     ],
 )
@@ -85,7 +86,7 @@ def test_the_seed_decides():
 
 groups = st.lists(st.sampled_from("ABCDE"), min_size=1, max_size=60)
 shares = st.floats(0, 0.6)
-schemes = st.sampled_from(["holdout", "out_of_fold"])
+schemes = st.sampled_from(["holdout", "out_of_fold", "both"])
 
 
 @given(groups, shares, shares, st.sampled_from([2, 3, 5]), st.booleans(), schemes)
@@ -109,11 +110,14 @@ def test_patients_are_complete_undivided_and_never_seen_twice(
     for part in stacking_folds(config):
         train, unseen = fold_patients(split, part, scheme)
         assert train and train.isdisjoint(unseen)
-        assert train | unseen == development
+        # With `both` the validation patients train no network at all.
+        spared = set(split.patient[split.subset == "validation"]) if scheme == "both" else set()
+        assert train | unseen == development - (spared if part != "full" else set())
+        assert part == "full" or train.isdisjoint(spared)
         fitted_on += unseen
     # Learners see each of these patients once, by networks that did not, and no others.
     assert sorted(fitted_on) == sorted(split.patient[split.fold >= 0])
-    if scheme == "out_of_fold":
+    if scheme != "holdout":
         assert sorted(fitted_on) == sorted(development)
     for part in deployed_folds(config):
         assert tested.isdisjoint(fold_patients(split, part, scheme)[0])

@@ -3,10 +3,13 @@
 import json
 import shutil
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from cardiac_seg.config.loading import load_config
 from cardiac_seg.data.split import fold_patients
+from cardiac_seg.pipeline import localise
 from cardiac_seg.pipeline.prepare import find_cases, prepare
 from cardiac_seg.pipeline.train import train_members
 from cardiac_seg.report import methods
@@ -19,6 +22,7 @@ from tests.support.little_training import eagerly, small_network
 from tests.support.stacking_runs import SMALL
 
 ONE = ["members=[unet_advanced]", "stacking.learners=[]", "stacking.scheme=holdout"]
+FOLDS = ("full", "fold0", "fold1")
 SHORT = ["train={epochs: 2, warmup: 0, batch_size: 32, precision: float32}"]
 
 
@@ -171,3 +175,55 @@ def test_a_record_that_the_configuration_does_not_know_is_refused(make, first):
     rewrite(run.folder, lambda manifest: manifest.pop("start"))
     with pytest.raises(UserError, match=r"by config\.yaml, from None by manifest\.json"):
         trained_on(run, "unet_advanced")
+
+
+def test_no_epoch_takes_the_networks_as_they_are(make, first):
+    run, data = make("second", "train.epochs=0", start=first)
+    train_members(run, data)
+    taken = members.load_network(run, "unet_advanced", "full").get_weights()
+    wanted = members.load_network(open_run(first), "unet_advanced", "full").get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(taken, wanted, strict=True))
+    history = pd.read_csv(run.history("unet_advanced", "full"))
+    assert history.epoch.tolist() == [0] and 0 <= history.val_dice[0] <= 1
+    assert run.is_done("train")
+    known = trained_on(open_run(run.folder), "unet_advanced")("full")
+    assert known == fold_patients(run.split(), "full", "holdout")[0]
+
+
+def test_networks_of_folds_may_be_trained_otherwise_than_those_in_use(make, first):
+    overrides = ["stacking.scheme=both", "train.epochs=0"]
+    with pytest.raises(UserError, match=r"trained on .* fold_train\.start_from: null"):
+        make("leaky", *overrides, start=first)
+    own = "stacking.fold_train={epochs: 1, start_from: null}"
+    run, data = make("second", *overrides, own, start=first)
+    train_members(run, data)
+    epochs = {f: pd.read_csv(run.history("unet_advanced", f)).epoch.tolist() for f in FOLDS}
+    assert epochs == {"full": [0], "fold0": [1], "fold1": [1]}
+    tested = set(run.split().query("subset != 'train'").patient)
+    for fold in FOLDS:
+        known = trained_on(run, "unet_advanced")(fold)
+        assert known == fold_patients(run.split(), fold, "both")[0] and not known & tested
+
+
+def test_a_locator_is_taken_with_the_networks(make, first):
+    locator = open_run(first).locator("full")
+    locator.parent.mkdir(parents=True)
+    locator.write_bytes(b"what the start has")
+    for fold, epochs in (("full", 0), ("fold0", 1)):
+        run, _ = make(f"of_{fold}", f"train.epochs={epochs}", start=first)
+        assert localise._locator_to_take(run, "full") == (None if epochs else locator)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["train.epochs=0"], "epochs: 0 trains nothing"),
+        (["stacking.fold_train={start_from: elsewhere}"], "fold_train.start_from"),
+        (["stacking.fold_train={epoch: 3}"], "fold_train.epoch"),
+        (["stacking.scheme=both", "stacking.fold_train={early_stopping: 3}"], "fixed schedule"),
+        (["stacking.scheme=both", "split.validation=0"], "split.validation: 0"),
+    ],
+)
+def test_what_folds_cannot_be_trained_with_is_one_line(make, overrides, words):
+    with pytest.raises(UserError, match=words):
+        make("wrong", *overrides)
