@@ -204,6 +204,26 @@ def _importance(
     held_out = {file.name: samples[file.name] for file in files}
     cases = UnseenMaps(run, files, combiner.features.uses_companions)
     pixels = collect_pixels(combiner, cases, held_out)
+    places = np.array(
+        [
+            place_name(region, files[case].view, files[case].phase)
+            for region, case in zip(pixels.regions.tolist(), pixels.cases.tolist(), strict=True)
+        ]
+    )
+    for name, learner in learners.items():
+        losses = permuted_losses(
+            *(learner, combiner.features, pixels.features, pixels.labels, pixels.weights),
+            run.config.seed,
+        )
+        labels, means = pixels.labels[losses.drawn], pixels.means[losses.drawn]
+        found["importance"][name] = losses.importance
+        found["importance_by_place"][name] = importance_by_place(
+            losses, labels, means, places[losses.drawn], run.dataset.structures
+        )
+    return found
+    held_out = {file.name: samples[file.name] for file in files}
+    cases = UnseenMaps(run, files, combiner.features.uses_companions)
+    pixels = collect_pixels(combiner, cases, held_out)
     places = [
         place_name(region, files[case].view, files[case].phase)
         for region, case in zip(pixels.regions.tolist(), pixels.cases.tolist(), strict=True)
