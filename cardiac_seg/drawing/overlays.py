@@ -57,16 +57,33 @@ def view(
     shape = reference.shape[1:]
     heart = np.asarray(((reference > 0) | (mask > 0)).any(axis=0))
     crop = _around(heart, spacing) if len(reference) > 1 else [slice(0, n) for n in shape]
-    plane = from_grid(on_grid.pixels[index][None, ..., None], on_grid.grid)
-    image = plane.reshape(on_grid.grid.native)  # cv2 drops a single channel
-    cropped = image[crop[0], crop[1]]
-    aspect = cropped.shape[1] * spacing[2] / (cropped.shape[0] * spacing[1])
-    size = (max(1, round(height * aspect)), height)
-    image = cv2.resize(np.ascontiguousarray(cropped), size, interpolation=cv2.INTER_LINEAR)
-    image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
-    part = np.ascontiguousarray(reference[index][crop[0], crop[1]])
-    labels = cv2.resize(part, size, interpolation=cv2.INTER_NEAREST)
-    return View(image, labels, crop[0], crop[1])
+    return _cut(on_grid, reference, spacing, index, crop[0], crop[1], height)
+
+
+def close_view(
+    on_grid: GridImage,
+    reference: np.ndarray,
+    held: np.ndarray,
+    spacing: tuple,
+    index: int,
+    height: int,
+) -> View:
+    """A slice cropped to a square about what it holds itself, and a margin.
+
+    Args:
+        on_grid, reference, spacing, index, height: See `view`.
+        held: (height, width) bool of the slice; the whole slice is shown where nothing is.
+    """
+    rows, columns = _around(held, spacing)
+    spans = (rows.stop - rows.start, columns.stop - columns.start)
+    side = max(n * mm for n, mm in zip(spans, spacing[1:], strict=True))
+    square = []
+    for part, count, mm in zip((rows, columns), held.shape, spacing[1:], strict=True):
+        span = min(round(side / mm), count)
+        start = (part.start + part.stop - span) // 2
+        start = min(max(start, 0), count - span)  # pushed back into the image
+        square.append(slice(start, start + span))
+    return _cut(on_grid, reference, spacing, index, square[0], square[1], height)
 
 
 def grey(image: np.ndarray) -> np.ndarray:
@@ -78,9 +95,14 @@ def filled(image: np.ndarray, labels: np.ndarray, anatomy: Anatomy) -> np.ndarra
     """RGB uint8 picture with the structures in their colours, half transparent."""
     picture = grey(image)
     for label, colour in enumerate(anatomy.colours.values(), start=1):
-        inside = labels == label
-        mixed = 0.5 * picture[inside] + 0.5 * np.array(_rgb(colour))
-        picture[inside] = mixed.astype(np.uint8)
+        picture = tinted(picture, labels == label, colour)
+    return picture
+
+
+def tinted(picture: np.ndarray, where: np.ndarray, colour: str) -> np.ndarray:
+    """RGB picture with some pixels, (height, width) bool, half in a colour."""
+    picture = picture.copy()
+    picture[where] = (0.5 * picture[where] + 0.5 * np.array(_rgb(colour))).astype(np.uint8)
     return picture
 
 
@@ -230,6 +252,28 @@ def overlay(
     lines = [np.hstack(tiles[i : i + across]) for i in range(0, len(tiles), across)]
     body = np.vstack(lines)
     return _encode(np.vstack([body, _legend(body.shape[1], anatomy, {})]), ".png")
+
+
+def _cut(
+    on_grid: GridImage,
+    reference: np.ndarray,
+    spacing: tuple,
+    index: int,
+    rows: slice,
+    columns: slice,
+    height: int,
+) -> View:
+    """Rows and columns of a slice, see `view`."""
+    plane = from_grid(on_grid.pixels[index][None, ..., None], on_grid.grid)
+    image = plane.reshape(on_grid.grid.native)  # cv2 drops a single channel
+    cropped = image[rows, columns]
+    aspect = cropped.shape[1] * spacing[2] / (cropped.shape[0] * spacing[1])
+    size = (max(1, round(height * aspect)), height)
+    image = cv2.resize(np.ascontiguousarray(cropped), size, interpolation=cv2.INTER_LINEAR)
+    image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    part = np.ascontiguousarray(reference[index][rows, columns])
+    labels = cv2.resize(part, size, interpolation=cv2.INTER_NEAREST)
+    return View(image, labels, rows, columns)
 
 
 def _around(held: np.ndarray, spacing: tuple) -> tuple[slice, slice]:

@@ -19,6 +19,7 @@ from cardiac_seg.meta.features.feature_set import pixel_features
 from cardiac_seg.meta.learners.learner import Learner
 from cardiac_seg.meta.learners.sklearn_learner import fit_learner
 from cardiac_seg.meta.methods import WEIGHTED_MEAN, Method
+from cardiac_seg.meta.places import slice_regions
 from cardiac_seg.meta.sampling import contested, draw_pixels
 from cardiac_seg.meta.temperature import fit_temperature
 from cardiac_seg.system.errors import UserError
@@ -88,12 +89,18 @@ class FittingPixels:
         labels: (pixels,) uint8 true classes.
         weights: (pixels,) float32, how many pixels each stands for.
         patients: (pixels,) int64, equal for pixels of one patient.
+        cases: (pixels,) number of the case, in the order of the samples.
+        regions: (pixels,) text, the region of the slice, see `meta.places.slice_regions`.
+        means: (pixels,) int64 classes of the calibrated mean.
     """
 
     features: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
     patients: np.ndarray
+    cases: np.ndarray
+    regions: np.ndarray
+    means: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -199,31 +206,38 @@ def collect_pixels(
         cases: The cases.
         samples: Their pixels by case name.
     """
-    features, labels, weights, patients = [], [], [], []
     numbers: dict[str, int] = {}
+    parts: list[tuple[np.ndarray, ...]] = []
     for case in bar(cases, "features", total=len(samples), unit="case"):
         sample = samples[case.name]
         raw = np.stack([case.probabilities[m] for m in combiner.members]).astype(np.float32)
         undecided = below(raw.mean(axis=0), combiner.act_below).ravel()
         acted_on = undecided[sample.index]
+        index = sample.index[acted_on]
         pixels = np.zeros(undecided.shape, bool)
-        pixels[sample.index[acted_on]] = True
-        features.append(
-            pixel_features(
-                combiner.temper(raw),
-                case.image,
-                pixels.reshape(case.reference.shape),
-                combiner.features,
-                combiner.beside(case.companions, combiner.features),
-                sample.alone[acted_on],
+        pixels[index] = True
+        maps = combiner.temper(raw)
+        features = pixel_features(
+            maps,
+            case.image,
+            pixels.reshape(case.reference.shape),
+            combiner.features,
+            combiner.beside(case.companions, combiner.features),
+            sample.alone[acted_on],
+        )
+        regions = slice_regions(case.reference, combiner.features.lv)
+        parts.append(
+            (
+                features,
+                sample.labels[acted_on],
+                sample.weights[acted_on],
+                np.full(len(index), numbers.setdefault(sample.patient, len(numbers))),
+                np.full(len(index), len(parts)),
+                regions[index // case.reference[0].size],
+                maps.reshape(len(maps), -1, maps.shape[-1])[:, index].mean(0).argmax(-1),
             )
         )
-        labels.append(sample.labels[acted_on])
-        weights.append(sample.weights[acted_on])
-        number = numbers.setdefault(sample.patient, len(numbers))
-        patients.append(np.full(len(labels[-1]), number))
-    parts = (features, labels, weights, patients)
-    return FittingPixels(*(np.concatenate(values) for values in parts))
+    return FittingPixels(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
 def _fit_one(

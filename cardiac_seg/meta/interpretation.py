@@ -1,10 +1,12 @@
 """How often the learners overrule the mean, which features they use, and their confidence."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from cardiac_seg.meta.features.feature_set import FeatureSet
 from cardiac_seg.meta.learners.learner import Learner
-from cardiac_seg.meta.temperature import log_loss
+from cardiac_seg.meta.temperature import pixel_losses
 
 MAX_PIXELS = 20_000  # for permutation importance
 
@@ -55,15 +57,37 @@ def error_correlation(counts: dict[str, int]) -> float | None:
     return (n * counts["both"] - first * second) / spread**0.5 if spread else None
 
 
-def permutation_importance(
+@dataclass(frozen=True)
+class PermutedLosses:
+    """How much each pixel's log-loss grows when the columns of a feature group are shuffled.
+
+    Attributes:
+        drawn: (n,) indices of the pixels; all, or MAX_PIXELS drawn of more.
+        weights: (n,) how many pixels each stands for, those that were not drawn among them.
+        increase: Feature group -> (n,) float64 nats.
+    """
+
+    drawn: np.ndarray
+    weights: np.ndarray
+    increase: dict[str, np.ndarray]
+
+    @property
+    def importance(self) -> dict[str, float]:
+        """Group -> weighted mean in nats; 0 where there is no pixel."""
+        if not len(self.drawn):
+            return dict.fromkeys(self.increase, 0.0)
+        return {g: float(np.average(v, weights=self.weights)) for g, v in self.increase.items()}
+
+
+def permuted_losses(
     learner: Learner,
     features: FeatureSet,
     values: np.ndarray,
     labels: np.ndarray,
     weights: np.ndarray,
     seed: int,
-) -> dict[str, float]:
-    """How much the log-loss grows when a group's columns are shuffled together (Breiman 2001).
+) -> PermutedLosses:
+    """Shuffles each group's columns together, once over all pixels (Breiman 2001).
 
     Args:
         learner: Fitted on `features`.
@@ -72,20 +96,17 @@ def permutation_importance(
         labels: (pixels,) true classes.
         weights: (pixels,) how many pixels each stands for.
         seed: Of the shuffles.
-
-    Returns:
-        Group -> nats; 0 where there is no pixel.
     """
+    rng, drawn = np.random.default_rng(seed), np.arange(len(labels))
     if not len(labels):
-        return dict.fromkeys(features.groups, 0.0)
-    rng = np.random.default_rng(seed)
+        return PermutedLosses(drawn, weights, {group: np.zeros(0) for group in features.groups})
     if len(labels) > MAX_PIXELS:
         drawn = rng.choice(len(labels), MAX_PIXELS, replace=False)
-        values, labels, weights = values[drawn], labels[drawn], weights[drawn]
-    plain = log_loss(learner.predict(values), labels, weights)
-    importance = {}
+        weights = weights * (len(labels) / MAX_PIXELS)
+    values, labels, weights = values[drawn], labels[drawn], weights[drawn]
+    plain, increase = pixel_losses(learner.predict(values), labels), {}
     for group in features.groups:
         columns, shuffled = features.columns(group), values.copy()
         shuffled[:, columns] = values[rng.permutation(len(values)), columns]
-        importance[group] = log_loss(learner.predict(shuffled), labels, weights) - plain
-    return importance
+        increase[group] = pixel_losses(learner.predict(shuffled), labels) - plain
+    return PermutedLosses(drawn, weights, increase)

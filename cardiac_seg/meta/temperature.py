@@ -43,5 +43,10 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray, weights: np.n
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
     """Weighted mean of -log of the true class's probability, in nats."""
+    return float(np.average(pixel_losses(probabilities, labels), weights=weights))
+
+
+def pixel_losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(pixels,) float64, -log of the true class's probability in nats."""
     true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.average(np.log(np.maximum(true, SMALLEST)), weights=weights))
+    return -np.log(np.maximum(true, SMALLEST))

@@ -12,8 +12,9 @@ from cardiac_seg.masks.postprocessing import Postprocessing
 from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.meta.evidence import Evidence
 from cardiac_seg.meta.fit import NOT_KEPT, LearnerStore, Sample, collect_pixels, fit
-from cardiac_seg.meta.interpretation import permutation_importance
+from cardiac_seg.meta.interpretation import permuted_losses
 from cardiac_seg.meta.methods import Method, list_learners
+from cardiac_seg.meta.places import importance_by_place, place_name, slice_regions
 from cardiac_seg.pipeline.development import UnseenMaps, draw_samples, folds_of
 from cardiac_seg.pipeline.scores import Scores, score
 from cardiac_seg.run.folder import Run
@@ -69,19 +70,25 @@ def cross_fit_run(run: Run, files: list[CaseFile], steps: Postprocessing) -> Non
 
     def score_fold(combiner: Combiner, held_out: list[CaseFile]) -> tuple[pd.DataFrame, dict]:
         evidence = Evidence(combiner, control_of(run))
+        of_name = {file.name: file for file in held_out}
         scores = score(
             *(run, held_out, combiner, methods_of(run), DEVELOPMENT, steps),
-            watch=lambda maps, by_method: evidence.add(maps.reference, by_method),
+            watch=lambda maps, by_method: evidence.add(
+                maps.reference,
+                by_method,
+                _slice_places(maps.reference, combiner.features.lv, of_name[maps.name]),
+            ),
         )
         return scores.cases, {
             "format": FORMAT,
             "pooled": {method: counts.tolist() for method, counts in scores.pooled.items()},
             "seconds": scores.seconds,
             "changes": evidence.changes,
+            "changes_by_place": evidence.changes_by_place,
             "errors": evidence.errors,
             "thresholds": evidence.thresholds,
             "calibration": evidence.calibration,
-            "importance": _importance(run, held_out, samples, combiner),
+            **_importance(run, held_out, samples, combiner),
         }
 
     fitted = cross_fit(
@@ -182,19 +189,58 @@ def _fold_files(run: Run, fold: int) -> tuple[Path, Path]:
 
 def _importance(
     run: Run, files: list[CaseFile], samples: dict[str, Sample], combiner: Combiner
-) -> dict[str, dict[str, float]]:
-    """Permutation importance of the feature groups for the learners on the full feature set."""
+) -> dict[str, dict[str, dict]]:
+    """Permutation importance of the feature groups for the learners on the full feature set.
+
+    Returns:
+        `importance`: learner -> group -> nats; `importance_by_place`: learner -> see
+        `meta.places.importance_by_place`.
+    """
     full = [m.name for m in list_learners(run.config.stacking) if m.features == "all"]
     learners = {name: combiner.learners[name] for name in full if name in combiner.learners}
+    found: dict[str, dict[str, dict]] = {"importance": {}, "importance_by_place": {}}
     if not learners:
-        return {}
+        return found
     held_out = {file.name: samples[file.name] for file in files}
     cases = UnseenMaps(run, files, combiner.features.uses_companions)
     pixels = collect_pixels(combiner, cases, held_out)
-    return {
-        name: permutation_importance(
+    places = np.array(
+        [
+            place_name(region, files[case].view, files[case].phase)
+            for region, case in zip(pixels.regions.tolist(), pixels.cases.tolist(), strict=True)
+        ]
+    )
+    for name, learner in learners.items():
+        losses = permuted_losses(
             *(learner, combiner.features, pixels.features, pixels.labels, pixels.weights),
             run.config.seed,
         )
-        for name, learner in learners.items()
-    }
+        labels, means = pixels.labels[losses.drawn], pixels.means[losses.drawn]
+        found["importance"][name] = losses.importance
+        found["importance_by_place"][name] = importance_by_place(
+            losses, labels, means, places[losses.drawn], run.dataset.structures
+        )
+    return found
+    held_out = {file.name: samples[file.name] for file in files}
+    cases = UnseenMaps(run, files, combiner.features.uses_companions)
+    pixels = collect_pixels(combiner, cases, held_out)
+    places = [
+        place_name(region, files[case].view, files[case].phase)
+        for region, case in zip(pixels.regions.tolist(), pixels.cases.tolist(), strict=True)
+    ]
+    for name, learner in learners.items():
+        losses = permuted_losses(
+            *(learner, combiner.features, pixels.features, pixels.labels, pixels.weights),
+            run.config.seed,
+        )
+        drawn = (values[losses.drawn] for values in (pixels.labels, pixels.means, np.array(places)))
+        found["importance"][name] = losses.importance
+        found["importance_by_place"][name] = importance_by_place(
+            losses, *drawn, run.dataset.structures
+        )
+    return found
+
+
+def _slice_places(reference: np.ndarray, lv: int | None, file: CaseFile) -> np.ndarray:
+    """(slices,) the names of a case's places."""
+    return np.array([place_name(r, file.view, file.phase) for r in slice_regions(reference, lv)])

@@ -1,6 +1,7 @@
 """Titles and captions of the report's sections and figures."""
 
 from cardiac_seg.data.dataset import Dataset
+from cardiac_seg.meta.methods import Method, ensemble_of
 from cardiac_seg.metrics.boundary import BAND_MM
 from cardiac_seg.metrics.roc import ROC_BINS
 from cardiac_seg.report.shown import Shown
@@ -75,6 +76,7 @@ def captions(dataset: Dataset, shown: Shown) -> dict[str, tuple[str, str, str]]:
         **_overlap_captions(shown, words),
         **_picture_captions(dataset, words),
         **STACKING,
+        **_learner_captions(dataset, shown),
         **CALIBRATION,
         **UNCERTAINTY,
         "stress": (
@@ -156,6 +158,57 @@ def _picture_captions(dataset: Dataset, words: dict[str, str]) -> dict[str, tupl
             "Entropy of the ensemble over log C, brought to the native grid.",
         ),
     }
+
+
+def _learner_captions(dataset: Dataset, shown: Shown) -> dict[str, tuple[str, str, str]]:
+    stacks, cavity = dataset.modality.ndim == 3, dataset.anatomy.name("lv_cavity")
+    slices, places = "images", "Places are view and phase."
+    if stacks:
+        slices, places = "slices", "Places are phase and third of the slices that hold"
+        places += f" {cavity} in the reference; beyond: the slices outside." if cavity else ""
+    panels = (
+        "Dashed: the mask of the mean; solid: that of the learner; white: the reference. What the "
+        "learner changed is filled: blue where it is now right, orange where it was right before. "
+        "Below: the structure that moved most, and the area that is labelled correctly by the "
+        "learner less that by the mean. Test patients; the saved masks on the native grid, after "
+        "postprocessing."
+    )
+    moved = _learner_words(shown.learner, shown.ensemble)
+    return {
+        "stacking_places": (
+            "stacking",
+            "Which features move which structure where",
+            f"{_learner_words(shown.full_learner, shown.ensemble)} Increase of the log-loss, per "
+            "1000 pixels, when a feature group is shuffled among the pixels on which learners act: "
+            "above 0, the group helps there. Counted where the reference or the calibrated mean is "
+            f"the structure. {places} Cross-fitted on development patients; grey numbers: the "
+            "folds disagree on the sign. Colours go by the square root.",
+        ),
+        "repairs": (
+            "stacking",
+            "The largest repairs",
+            f"{moved} The {slices} in which its mask gains most correctly labelled area over that "
+            f"of the mean of the networks. {panels}",
+        ),
+        "harms": (
+            "stacking",
+            "The largest harms",
+            f"{moved} The {slices} in which its mask loses most correctly labelled area against "
+            f"that of the mean of the networks. {panels}",
+        ),
+    }
+
+
+def _learner_words(learner: Method | None, ensemble: Method) -> str:
+    """Which learner a figure shows, and why."""
+    if learner is None:
+        return ""
+    if ensemble_of(learner) == ensemble:
+        return f"The method in use: {learner.title}."
+    return (
+        f"{learner.title}, the best learner on development patients; it is not in use: "
+        f"{ensemble.title} is."
+    )
 
 
 STACKING = {

@@ -24,6 +24,8 @@ from cardiac_seg.report.figures.overlap import (
     roc_curves,
     surface_distances,
 )
+from cardiac_seg.report.figures.places import importance_heat
+from cardiac_seg.report.figures.repairs import moved_figure
 from cardiac_seg.report.figures.stacking import change_bars, forest_plot, importance_dots
 from cardiac_seg.report.figures.stress import stress_curves
 from cardiac_seg.report.figures.training import training_curves
@@ -62,6 +64,7 @@ def run_drawings(
         **_overlap_figures(run, tables, shown),
         **_picture_figures(run, tables, measured, shown),
         **_probability_figures(tables, shown),
+        **_learner_figures(run, tables, shown),
         **_other_figures(run, tables, shown),
     }
     texts = captions(run.dataset, shown)
@@ -119,6 +122,18 @@ def _probability_figures(t: dict[str, pd.DataFrame], shown: Shown) -> dict[str, 
         "uncertainty_risk_coverage": lambda: risk_coverage_curves(
             t["risk_coverage"], t["quality_agreement"]
         ),
+    }
+
+
+def _learner_figures(run: Run, t: dict[str, pd.DataFrame], shown: Shown) -> dict[str, Callable]:
+    moved, structures = t.get("moved_slices", pd.DataFrame()), list(run.dataset.structures)
+    title = shown.learner.title if shown.learner else ""
+    return {
+        "stacking_places": lambda: importance_heat(
+            t["importance_places"], shown.full_learner, structures
+        ),
+        "repairs": lambda: moved_figure(run, moved, True, title),
+        "harms": lambda: moved_figure(run, moved, False, title),
     }
 
 

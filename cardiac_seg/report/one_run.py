@@ -25,10 +25,11 @@ from cardiac_seg.report.shown import Shown, methods_shown
 from cardiac_seg.report.stress import stress_summary
 from cardiac_seg.report.tables.build import build_tables
 from cardiac_seg.report.tables.localisation import localisation_table
+from cardiac_seg.report.tables.slices import moved_slices
 from cardiac_seg.run.environment import package_versions
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored
-from cardiac_seg.run.meta_folder import control_of, methods_of
+from cardiac_seg.run.meta_folder import calibrated_control, control_of, methods_of
 from cardiac_seg.run.metrics_file import score_table, scores_usable
 from cardiac_seg.run.open import open_run
 from cardiac_seg.run.scored_cases import score_again
@@ -63,6 +64,9 @@ def analyze_run(folder: Path, output: Path | None = None, overrides: Sequence[st
         tables["localisation"] = located
     if len(stressed := stress_summary(run)):
         tables["stress"] = stressed
+    if shown.learner:
+        moved = moved_slices(run, shown.learner.name, calibrated_control(run))
+        tables["moved_slices"] = moved
     verdicts, missing = text.verdicts(run, tables, shown), text.missing(run, tables, shown)
     methods = methods_paragraph(run)
     summary = _summary(run, verdicts, missing, methods)

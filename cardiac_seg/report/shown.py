@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from cardiac_seg.meta.methods import CALIBRATED_MEAN, ENSEMBLE, Method, ensemble_of, list_methods
 from cardiac_seg.pipeline.measure_run import study_of
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.meta_folder import control_of, final_method
+from cardiac_seg.run.meta_folder import control_of, final_method, read_choice
 from cardiac_seg.system.errors import UserError
 
 
@@ -21,6 +21,9 @@ class Shown:
         members: The networks.
         control: The method that the others are compared with.
         ensemble: The method in use, under that name.
+        learner: The method in use if it is a learner, else the best learner on development
+            patients; None where there is none.
+        full_learner: The same among the learners on the full feature set.
         titles: Name -> title of every method of the run, shown or not.
     """
 
@@ -31,6 +34,8 @@ class Shown:
     members: list[Method]
     control: Method
     ensemble: Method
+    learner: Method | None
+    full_learner: Method | None
     titles: dict[str, str]
 
 
@@ -40,7 +45,8 @@ def methods_shown(run: Run) -> Shown:
     Raises:
         UserError: If that names a method that the run does not have.
     """
-    methods = {m.name: m for m in list_methods(run.config.members, run.config.stacking)}
+    all_of_run = list_methods(run.config.members, run.config.stacking)
+    methods = {m.name: m for m in all_of_run}
     ensemble = ensemble_of(methods[final_method(run)])
     methods |= {ENSEMBLE: ensemble}
     members, control = [methods[m] for m in run.config.members], methods[control_of(run)]
@@ -63,5 +69,14 @@ def methods_shown(run: Run) -> Shown:
         members=members,
         control=control,
         ensemble=ensemble,
+        learner=_learner_shown(run, [m for m in all_of_run if m.kind == "learner"]),
+        full_learner=_learner_shown(run, [m for m in all_of_run if m.features == "all"]),
         titles={name: method.title for name, method in methods.items()},
     )
+
+
+def _learner_shown(run: Run, learners: list[Method]) -> Method | None:
+    """The method in use if it is among them, else the best on development."""
+    dice = read_choice(run).development_dice
+    in_use = [m for m in learners if m.name == final_method(run)]
+    return max(in_use or learners, key=lambda m: dice.get(m.name, 0.0), default=None)

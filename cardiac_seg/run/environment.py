@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PACKAGES = (
     "numpy",
     "scikit-learn",
+    "lightgbm",
     "skops",
     "scipy",
     "opencv-python-headless",

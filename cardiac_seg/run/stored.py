@@ -254,10 +254,14 @@ class FoldEvidence(Stored):
         pooled: Method -> confusion matrix of all pixels of the network grid.
         seconds: Method -> what combining took.
         changes: Method -> pixels changed against the control.
+        changes_by_place: Learner -> place -> structure -> pixels changed against the calibrated
+            mean; of an earlier version empty.
         errors: Member -> each later member -> pixels where the two err.
         thresholds: Learner -> scores at each threshold.
         calibration: Method -> counts by confidence where learners act.
         importance: Learner -> feature group -> permutation importance in nats.
+        importance_by_place: Learner -> place -> structure -> sums of it; of an earlier version
+            empty.
     """
 
     format: int = 1
@@ -268,6 +272,8 @@ class FoldEvidence(Stored):
     thresholds: dict[str, dict[str, Any]]
     calibration: dict[str, dict[str, Any]]
     importance: dict[str, dict[str, float]]
+    changes_by_place: dict[str, dict[str, dict[str, Any]]] = {}
+    importance_by_place: dict[str, dict[str, dict[str, Any]]] = {}
 
 
 class PooledScores(Stored):

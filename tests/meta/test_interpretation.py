@@ -12,13 +12,17 @@ from cardiac_seg.meta.interpretation import (
     count_changes,
     count_errors,
     error_correlation,
-    permutation_importance,
+    permuted_losses,
 )
 from cardiac_seg.meta.learners.sklearn_learner import fit_learner
 from cardiac_seg.metrics.calibration import calibration_summary, count_calibration
 
 # Two groups of two columns each.
 PAIRS = FeatureSet(("a", "b"), ("background", "LV"), ("confidence", "margin"), (2.0,))
+
+
+def permutation_importance(*args, **options):
+    return permuted_losses(*args, **options).importance
 
 
 def test_changes_are_better_worse_or_neither():

@@ -142,6 +142,15 @@ def test_learners_help_where_the_members_err_differently(prepared):
     assert notes["unet_advanced"]["error_correlation"] == {"deep_unet_improved": correlation}
     groups = ["probability", "entropy", "confidence", "margin", "slices"]
     assert list(notes["random_forest"]["importance"]) == groups
+    places = notes["random_forest"]["importance_by_place"]
+    assert list(places)[:3] == ["base ED", "mid ED", "apex ED"]
+    for by_structure in places.values():
+        assert set(by_structure) <= {"RV", "MYO", "LV"}
+        for found in by_structure.values():
+            assert list(found["nats_per_1000_pixels"]) == groups
+    moved = notes["random_forest_core"]["changes_by_place"]
+    assert set(moved) >= set(places)
+    assert "importance_by_place" not in notes["random_forest_core"]
     calibration = notes["random_forest"]["calibration"]
     np.testing.assert_allclose(calibration["predicted"], calibration["observed"], atol=0.05)
     features = json.loads((run.meta / "features.json").read_text())

@@ -192,7 +192,7 @@ def test_no_epoch_takes_the_networks_as_they_are(make, first):
 
 def test_networks_of_folds_may_be_trained_otherwise_than_those_in_use(make, first):
     overrides = ["stacking.scheme=both", "train.epochs=0"]
-    with pytest.raises(UserError, match=r"trained on .* fold_train\.start_from: null"):
+    with pytest.raises(UserError, match=r"trained on .*fold_train\.start_from: null"):
         make("leaky", *overrides, start=first)
     own = "stacking.fold_train={epochs: 1, start_from: null}"
     run, data = make("second", *overrides, own, start=first)

@@ -29,7 +29,7 @@ FIGURES = {
     *("confusion_test", "dice_ensemble", "dice_groups", "dice_test", "accuracy_distances"),
     *("overlays_typical", "roc_test", "samples_best_median_worst", "stacking_changes"),
     *("stacking_difference", "stacking_importance", "uncertainty_maps", "uncertainty_quality"),
-    *("uncertainty_risk_coverage", "training_curves"),
+    *("uncertainty_risk_coverage", "training_curves", "stacking_places", "repairs", "harms"),
 }
 
 
@@ -49,6 +49,7 @@ def test_an_analysis_writes_what_the_interface_promises(kind, request):
         *("reliability", "calibration", "history", "quality", "risk_coverage", "changes"),
         *("quality_agreement", "importance", "clinical", "agreement"),
         *("methods_test", "methods_development"),
+        *("importance_places", "changes_places", "moved_slices"),
     }
     results = json.loads((folder / "numerical_results.json").read_text())
     assert list(results) == [*MEMBERS, "Ensemble", *MODELS[2:]]
@@ -187,6 +188,11 @@ def test_a_report_tells_whose_figures_these_are(mri):
     importance = table(mri, "importance")
     assert set(importance.method) == {"logistic"}
     assert ((importance.low <= importance["mean"]) & (importance["mean"] <= importance.high)).all()
+    by_place = table(mri, "importance_places")
+    assert set(by_place.group) == set(importance.group)
+    assert set(by_place.place.str.split().str[-1]) == {"ED", "ES"}
+    changes = table(mri, "changes_places")
+    assert (changes.better + changes.worse <= changes.changed).all()
 
 
 def test_a_group_is_one_row_of_the_report_in_the_order_of_the_heart(mri, tmp_path, monkeypatch):

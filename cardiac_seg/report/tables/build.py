@@ -15,6 +15,7 @@ from cardiac_seg.report.tables.overlap import (
     patient_table,
     summary_table,
 )
+from cardiac_seg.report.tables.places import change_places_table, importance_places_table
 from cardiac_seg.report.tables.probabilities import (
     calibration_error,
     calibration_tables,
@@ -73,6 +74,8 @@ def build_tables(run: Run, measured: list[PatientMeasures]) -> dict[str, pd.Data
         "quality_agreement": quality_agreement,
         "changes": change_table(pixels.changes),
         "importance": importance_table(run),
+        "importance_places": importance_places_table(run),
+        "changes_places": change_places_table(run),
         "clinical": clinical,
         "agreement": agreement_table(clinical, recorded_ef),
         **{

@@ -6,6 +6,7 @@ import pandas as pd
 from cardiac_seg.drawing.styles import METHOD_STYLE, SCORES
 from cardiac_seg.report.figures import elements as draw
 from cardiac_seg.report.figures.clinical import bland_altman
+from cardiac_seg.report.figures.places import UNSURE, importance_heat
 from cardiac_seg.report.figures.stacking import forest_plot
 from cardiac_seg.report.figures.training import training_curves
 from cardiac_seg.report.figures.uncertainty import quality_scatter
@@ -171,3 +172,25 @@ def test_runs_each_with_its_models(figures, tables):
     for row in rows.itertuples():
         assert f"{row.mean:.3f} [{row.low:.3f}, {row.high:.3f}]" in texts(axes)
     assert "one (patients: 3)" in texts(axes)
+
+
+def test_importance_by_place_has_a_panel_per_structure():
+    rows = [
+        ("logistic", group, structure, place, value, value - spread, value + spread)
+        for group, value, spread in (("slices", 12.3, 1), ("margin", -0.44, 0.1), ("phase", 3, 5))
+        for structure in ("LV", "RV")
+        for place in ("base ED", "apex ED")
+    ]
+    table = frame("method group structure place nats_per_1000_pixels low high", *rows)
+    figure = importance_heat(table, METHODS["logistic"], ["RV", "MYO", "LV"])
+    assert [axes.get_title() for axes in figure.axes] == ["RV", "LV"]
+    for axes in figure.axes:
+        assert [t.get_text() for t in axes.get_xticklabels()] == ["base ED", "apex ED"]
+        cells = {t.get_text(): t.get_color() for t in axes.texts}
+        # Where the folds disagree on the sign, the number is grey.
+        assert cells == {"12": "#000000", "−0.4": "#000000", "3.0": UNSURE}
+        assert np.asarray(axes.images[0].get_array())[0].tolist() == [12.3, 12.3]
+    assert figure.axes[0].get_yticklabels()[0].get_text() == "slices"
+    assert importance_heat(table, None, ["LV"]) is None
+    assert importance_heat(table[:0], METHODS["logistic"], ["LV"]) is None
+    assert importance_heat(table, METHODS["mean"], ["LV"]) is None
