@@ -7,11 +7,18 @@ import pytest
 
 from cardiac_seg.data.split import fold_patients
 from cardiac_seg.members.maps import Provenance, read_maps, write_maps
+from cardiac_seg.meta.fit import collect_pixels
 from cardiac_seg.pipeline import development
 from cardiac_seg.pipeline.companions import other_phase, other_view
 from cardiac_seg.pipeline.cross_fit import cross_fit
-from cardiac_seg.pipeline.development import UnseenMaps, development_files, folds_of
+from cardiac_seg.pipeline.development import (
+    UnseenMaps,
+    development_files,
+    draw_samples,
+    folds_of,
+)
 from cardiac_seg.pipeline.maps import write_development_maps
+from cardiac_seg.run.meta_folder import plain_combiner
 from cardiac_seg.system.errors import UserError
 
 
@@ -90,3 +97,14 @@ def test_a_companion_by_a_network_that_knows_the_patient_is_refused(mapped):
     write_maps(run.map(es.name), dataclasses.replace(maps, maps=known))
     with pytest.raises(UserError, match="says of unet_advanced, full, what the run's split"):
         next(iter(UnseenMaps(run, [ed, es], companions=True)))
+
+
+def test_both_phases_of_a_patient_count_as_one_patient_of_a_leaf(mapped):
+    run, files = mapped("holdout")
+    plain = plain_combiner(run)
+    pixels = collect_pixels(plain, UnseenMaps(run, files), draw_samples(run, files))
+    patient_of = {k: {*pixels.patients[pixels.cases == k]} for k in range(len(files))}
+    assert all(len(numbers) == 1 for numbers in patient_of.values())
+    for one, k in zip(files, patient_of, strict=True):
+        for other, n in zip(files, patient_of, strict=True):
+            assert (patient_of[k] == patient_of[n]) == (one.patient == other.patient)
