@@ -2,7 +2,8 @@
 
     make pretrained ACDC=/path/to/ACDC CAMUS=/path/to/CAMUS     both, beside the run they come from
 
-Each image is read and segmented as `predict` does it; Dice per patient on the native grid.
+Each image is read and segmented as `predict` does it with a patient's folder, the images of a patient
+beside each other; Dice per patient on the native grid.
 """
 
 import argparse
@@ -13,7 +14,9 @@ import pandas as pd
 from cardiac_seg.data.case import read_case
 from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.metrics.overlap import confusion, dice_from_confusion
+from cardiac_seg.predict.beside import Studies
 from cardiac_seg.predict.predictor import Ensemble
+from cardiac_seg.predict.scans import find_scans, open_scan
 from cardiac_seg.run.formats import read_stored
 from cardiac_seg.system.log import bar
 from tests.support.paths import REPO
@@ -33,12 +36,16 @@ def score_shipped(name: str, root: Path, most: int | None = None) -> pd.DataFram
     split, data = ensemble.run.split(), ensemble.run.config.data
     patients = sorted(split[split.subset == "test"].patient)[:most]
     files = [f for f in DATASETS[name].find(root, data.views, data.phases) if f.patient in patients]
-    rows = []
-    for file in bar(files, name):
-        label = read_case(file, ensemble.run.dataset.num_classes).label
-        mask = ensemble.predict(file.image_path).mask
-        dice = dice_from_confusion(confusion(label, mask, ensemble.run.dataset.num_classes))[1:]
-        rows.append((file.patient, *dice))
+    rows, dataset = [], ensemble.run.dataset
+    for patient in bar(patients, name):
+        of_patient = [file for file in files if file.patient == patient]
+        found = {scan.paths[0]: scan for scan in find_scans(of_patient[0].image_path.parent)}
+        studies = Studies(ensemble, [found[file.image_path] for file in of_patient])
+        for file in of_patient:
+            (frame,) = studies.frames(open_scan(found[file.image_path], dataset.modality))
+            label = read_case(file, dataset.num_classes).label
+            dice = dice_from_confusion(confusion(label, frame.mask, dataset.num_classes))[1:]
+            rows.append((patient, *dice))
     columns = ["patient", *ensemble.run.dataset.structures]
     return pd.DataFrame(rows, columns=columns).groupby("patient").mean()
 
