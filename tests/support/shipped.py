@@ -2,8 +2,8 @@
 
     make pretrained ACDC=/path/to/ACDC CAMUS=/path/to/CAMUS     both, beside the run they come from
 
-Each image is read and segmented as `predict` does it with a patient's folder, the images of a patient
-beside each other; Dice per patient on the native grid.
+Each image is read and segmented as `predict` does it with a patient's folder, the images of a
+patient beside each other; Dice per patient on the native grid.
 """
 
 import argparse
