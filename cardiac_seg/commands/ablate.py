@@ -12,7 +12,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learner", help="the one to vary; default: the best of the run")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument(
-        "--groups", action="store_true", help="only leave out one group of features at a time"
+        "--groups",
+        nargs="*",
+        metavar="GROUP",
+        help="only leave out one of these groups of features at a time; default: each of the run's",
     )
     kind.add_argument(
         "--curve", action="store_true", help="instead, fit the learner on fewer and fewer patients"

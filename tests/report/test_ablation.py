@@ -69,6 +69,22 @@ def test_what_is_scored_is_kept_until_the_run_is_stacked_anew(stacked, monkeypat
     assert not (stacked.folder / "ablation").exists()
 
 
+def test_groups_may_be_left_out_alone(stacked, monkeypatch, capsys):
+    asked = []
+
+    def fitted(run, files, learner):
+        asked.append(run.config.stacking.features)
+        return ablation.development_scores(stacked).query("method == 'random_forest'")
+
+    monkeypatch.setattr(ablation, "_cross_fitted", fitted)
+    assert main(["ablate", str(stacked.folder), "--groups"]) == 0
+    assert asked == [["slices"], ["margin"]]
+    assert main(["ablate", str(stacked.folder), "--groups", "slices"]) == 0
+    assert len(asked) == 2 and "without slices" in capsys.readouterr().out  # kept from before
+    assert main(["ablate", str(stacked.folder), "--groups", "entropy"]) == 2
+    assert "no features 'entropy' beside the core, it has margin" in capsys.readouterr().err
+
+
 def test_bad_requests_are_one_line(stacked, capsys):
     assert main(["ablate", str(stacked.folder), "--learner", "logistic"]) == 2
     assert "no learner 'logistic', it has random_forest" in capsys.readouterr().err
