@@ -87,12 +87,8 @@ class Combiner:
                 probabilities = raw[self.members.index(method)]
             elif method == MEAN:
                 probabilities = mean
-            elif method == CALIBRATED_MEAN:
-                probabilities = tempered.mean(axis=0)
-                shared += to_temper
-            elif method == WEIGHTED_MEAN:
-                shares = np.array([self.weights[m] for m in self.members], np.float32)
-                probabilities = np.tensordot(shares, tempered, axes=1)
+            elif method in (CALIBRATED_MEAN, WEIGHTED_MEAN):
+                probabilities = self._mean_of(tempered, method)
                 shared += to_temper
             else:
                 acted_on = below(mean, thresholds[method])
@@ -102,6 +98,12 @@ class Combiner:
                 )
                 shared += to_temper + to_features[core]
             yield method, probabilities, shared + time.perf_counter() - began
+
+    def _mean_of(self, tempered: np.ndarray, method: str) -> np.ndarray:
+        if method == CALIBRATED_MEAN:
+            return tempered.mean(axis=0)
+        shares = np.array([self.weights[m] for m in self.members], np.float32)
+        return np.tensordot(shares, tempered, axes=1)
 
     def _is_core(self, learner: str) -> bool:
         return self.learners[learner].features == self.features.core().names

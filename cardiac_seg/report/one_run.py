@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from cardiac_seg.pipeline.measure_run import measure_run
+from cardiac_seg.pipeline.patient_measures import PatientMeasures
 from cardiac_seg.report import text
 from cardiac_seg.report.drawings import draw_all, run_drawings
 from cardiac_seg.report.headline import headline_table
@@ -56,17 +57,7 @@ def analyze_run(folder: Path, output: Path | None = None, overrides: Sequence[st
     run, output = open_finished(folder, overrides), output or folder / "analysis"
     shown = methods_shown(run)
     measured = measure_run(run, measures_home(run, output))
-    tables = build_tables(run, measured)
-    tables["headline"] = headline_table(
-        tables["summary"], tables["clinical"], run.dataset.anatomy, run.config.seed
-    )
-    if len(located := localisation_table(run)):
-        tables["localisation"] = located
-    if len(stressed := stress_summary(run)):
-        tables["stress"] = stressed
-    if shown.learner:
-        moved = moved_slices(run, shown.learner.name, calibrated_control(run))
-        tables["moved_slices"] = moved
+    tables = _tables(run, measured, shown)
     verdicts, missing = text.verdicts(run, tables, shown), text.missing(run, tables, shown)
     methods = methods_paragraph(run)
     summary = _summary(run, verdicts, missing, methods)
@@ -102,6 +93,22 @@ def analyze_run(folder: Path, output: Path | None = None, overrides: Sequence[st
             f"report: {output / 'report.html'}",
         ]
     )
+
+
+def _tables(run: Run, measured: list[PatientMeasures], shown: Shown) -> dict[str, pd.DataFrame]:
+    """All tables by name; those that a run has nothing for are left out."""
+    tables = build_tables(run, measured)
+    tables["headline"] = headline_table(
+        tables["summary"], tables["clinical"], run.dataset.anatomy, run.config.seed
+    )
+    if len(located := localisation_table(run)):
+        tables["localisation"] = located
+    if len(stressed := stress_summary(run)):
+        tables["stress"] = stressed
+    if shown.learner:
+        moved = moved_slices(run, shown.learner.name, calibrated_control(run))
+        tables["moved_slices"] = moved
+    return tables
 
 
 def targets_of(run: Run, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
