@@ -147,14 +147,15 @@ def _settings(config: Config) -> dict[str, str]:
         "grid": _grid(config),
         "clip": f"clipped at percentiles {low:g} and {high:g}",
         "normalize": f"normalised ({preprocess.normalize})",
-        "epochs": f"at most {train.epochs} epochs{stop}" if train.epochs else "taken as they are",
+        "epochs": f"at most {train.epochs} epochs{stop}" if train.epochs else "no further training",
         "batch": f"batch {train.batch_size}",
         "loss": LOSS_TITLES[train.loss],
         "optimizer": f"{train.optimizer} with learning rate {train.learning_rate:g} "
         f"({train.schedule})",
     }
     if train.start_from:  # its name alone: a report holds no path of a machine
-        texts["start"] = f"training started from the weights of {Path(train.start_from).name}"
+        begun = "training started from the weights" if train.epochs else "the weights"
+        texts["start"] = f"{begun} of {Path(train.start_from).name}"
     for section in ("augment", "train"):
         for key, value in getattr(config, section).model_dump().items():
             if f"{section}.{key}" not in TOLD_OTHERWISE:

@@ -25,7 +25,7 @@ def model_card(run: Run, folder: Path) -> str:
     """
     networks = ", ".join(describe_members(run.config))
     epochs = {run.config.for_member(member).train.epochs for member in run.config.members}
-    trained = f", {epochs.pop()} epochs" if len(epochs) == 1 else ""
+    trained = f", {epochs.pop()} epochs" if len(epochs) == 1 and epochs != {0} else ""
     trained += f", {start}" if (start := describe_start(run.config)) else ""
     data = run.config.data
     place = folder.name if folder.is_absolute() else folder  # no path of this machine
