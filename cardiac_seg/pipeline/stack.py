@@ -1,5 +1,7 @@
 """Fits the meta-learner on the development maps, chooses the method in use, and stores both."""
 
+from dataclasses import replace
+
 from cardiac_seg.data.case import CaseFile
 from cardiac_seg.masks.native import native_mask
 from cardiac_seg.masks.postprocessing import (
@@ -23,7 +25,7 @@ from cardiac_seg.pipeline.cross_fit import (
 )
 from cardiac_seg.pipeline.development import development_files, draw_samples
 from cardiac_seg.pipeline.prepare import Prepared
-from cardiac_seg.pipeline.scores import cases_with_maps, summarize
+from cardiac_seg.pipeline.scores import Scores, cases_with_maps, summarize
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.meta_folder import (
     calibrated_control,
@@ -115,7 +117,7 @@ def _choose_thresholds(run: Run, folds: list[dict]) -> dict[str, dict]:
 
 def _choose(run: Run, thresholds: dict[str, dict]) -> dict:
     """What `choice.json` holds: the method in use, who chose it, and its predicted Dice."""
-    scores, calibrated = cross_fitted_scores(run), calibrated_control(run)
+    scores, calibrated = mapped_as_in_use(cross_fitted_scores(run)), calibrated_control(run)
     summary = summarize(scores, run.dataset.structures, calibrated, run.config.seed)["methods"]
     # The plain mean has the calibrated one's masks, all but a pixel here and there.
     no_candidates = (calibrated, control_of(run), *run.config.members)
@@ -127,6 +129,17 @@ def _choose(run: Run, thresholds: dict[str, dict]) -> dict:
         "development_dice": {m: summary[m]["mean_foreground_dice"] for m in summary},
         "predicted_dice": fit_review(scores.cases, method, thresholds.get(method)),
     }
+
+
+def mapped_as_in_use(scores: Scores) -> Scores:
+    """The scores by which a method is chosen: of cases that the networks in use have mapped.
+
+    With `stacking.scheme: both` those are the validation patients: what repairs the maps of the
+    folds' networks, which have seen fewer patients, need not repair those of the networks in use.
+    Where no development case is mapped by them, all count.
+    """
+    by_them = scores.cases.fold == "full"
+    return replace(scores, cases=scores.cases[by_them]) if by_them.any() else scores
 
 
 def _learners_in(run: Run) -> LearnerStore:

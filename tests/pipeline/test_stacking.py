@@ -16,7 +16,8 @@ from cardiac_seg.meta import fit
 from cardiac_seg.pipeline import cross_fit
 from cardiac_seg.pipeline.development import development_files, draw_samples
 from cardiac_seg.pipeline.maps import map_cases
-from cardiac_seg.pipeline.scores import cases_with_maps
+from cardiac_seg.pipeline.scores import Scores, cases_with_maps
+from cardiac_seg.pipeline.stack import mapped_as_in_use
 from cardiac_seg.pipeline.stages import stack
 from cardiac_seg.run.meta_folder import final_method, methods_of, read_combiner, read_steps
 from cardiac_seg.run.open import join
@@ -298,3 +299,11 @@ def test_a_map_that_says_of_its_training_what_the_split_does_not_is_refused(
     write_maps(run.map(file.name), dataclasses.replace(maps, maps=both))
     with pytest.raises(UserError, match=rf"says of unet_advanced, {fold}, what the run's split"):
         draw_samples(run, [file])
+
+
+def test_a_method_is_chosen_by_cases_that_the_networks_in_use_have_mapped():
+    cases = pd.DataFrame({"case": ["a", "b", "c"], "fold": ["full", "fold0", "full"]})
+    judged = mapped_as_in_use(Scores(cases, {}, {}))
+    assert judged.cases.case.tolist() == ["a", "c"]
+    out_of_fold = Scores(cases[cases.fold != "full"], {}, {})
+    assert mapped_as_in_use(out_of_fold).cases.case.tolist() == ["b"]
