@@ -120,7 +120,7 @@ def fold_patients(split: pd.DataFrame, fold: str, scheme: str) -> tuple[set[str]
         fold: `full`, or `fold0`, `fold1`, ...
         scheme: `holdout`, `out_of_fold` or `both`. With `out_of_fold`, `full` has all development
             patients to train on and none to validate on; with `both` a fold's networks have the
-            training patients of the other folds and of their own.
+            training patients of the other folds, and validation patients train none.
     """
     trainable = (split.subset == "train") | (
         (split.subset == "validation") & (scheme == "out_of_fold")

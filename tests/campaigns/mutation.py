@@ -81,17 +81,17 @@ BREAKS = (
     ),
     Break(
         "a test patient trained on",
-        *("data/split.py", 'development = split.subset != "test"'),
-        *('development = split.subset != "none"', "data/test_split.py"),
+        *("data/split.py", 'trainable = (split.subset == "train") | ('),
+        *('trainable = (split.subset != "none") | (', "data/test_split.py"),
     ),
     Break(
-        "validation patients trained on",
-        *("data/split.py", "train = development & ~validation", "train = development"),
+        "a fold's patients trained on",
+        *("data/split.py", "train = trainable & ~validation", "train = trainable"),
         "data/test_split.py",
     ),
     Break(
         "no stratification",
-        *("data/split.py", 'key=lambda patient: strata.get(patient, "")', 'key=lambda patient: ""'),
+        *("data/split.py", "key=lambda p: strata[p]", 'key=lambda p: ""'),
         "data/test_split.py",
     ),
     Break(
