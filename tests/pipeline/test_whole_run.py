@@ -28,7 +28,7 @@ def test_the_run_directory_holds_what_the_interface_promises(finished):
         assert (finished / "models" / member / "full" / "last.keras").is_file()
     manifest = json.loads((finished / "manifest.json").read_text())
     assert manifest["dataset"]["phantom"] is True
-    learners = {"logistic", "random_forest", "gradient_boosting"}
+    learners = {"logistic", "random_forest", "gradient_boosting", "boosted_mean"}
     learners |= {f"{name}_core" for name in learners}
     assert {p.stem for p in (finished / "meta").glob("*.skops")} == learners
     assert len([name for name in manifest["models"] if name.endswith(".keras")]) == 4
@@ -127,7 +127,8 @@ def test_jax_predicts_and_trains_like_tensorflow(finished, config_file, mri_root
     source = mri_root / case.relative_to(finished / "masks" / "ensemble")
     quick_compile = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     environment = {**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": quick_compile}
-    predict = ["predict", str(finished), str(source), "--output", str(tmp_path)]
+    # The whole patient: its images inform each other, as they did in the run.
+    predict = ["predict", str(finished), str(source.parent), "--output", str(tmp_path)]
     train = ["--config", str(config_file), "--stage", "train", "--run-dir", str(tmp_path / "run")]
     train += ["--member", "unet_advanced", "--set", "train.epochs=1", "--set", "train.warmup=0"]
     code = (

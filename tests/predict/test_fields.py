@@ -40,13 +40,13 @@ def heart_run(tmp_path_factory):
 def finder(heart_run, monkeypatch):
     """The run in use, and where it segments which frames; its locator says what it is told."""
     ensemble = Ensemble.load(heart_run)
-    asked, segment = [], ensemble._segment
+    asked, segment = [], ensemble._map
 
     def spy(scan, chosen, field, *others):
         asked.extend([(field, chosen)] if chosen else [])
         return segment(scan, chosen, field, *others)
 
-    monkeypatch.setattr(ensemble, "_segment", spy)
+    monkeypatch.setattr(ensemble, "_map", spy)
 
     def say(field):
         ensemble.locator = SimpleNamespace(field=lambda images, spacing, settings: field)
