@@ -6,7 +6,7 @@ the network, also where it is exported or where another training starts from it.
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cardiac_seg.system.errors import UserError
@@ -16,12 +16,12 @@ SEEN = "trained_on.json"  # inside a .keras file, which Keras passes over
 Seen = Mapping[str, frozenset[str]]  # name of a dataset -> patients, whose names are unique in it
 
 
-def merged(*several: Mapping[str, object]) -> dict[str, frozenset[str]]:
+def merged(*several: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
     """All patients of several, by dataset."""
     together: dict[str, frozenset[str]] = {}
     for one in several:
         for data, patients in one.items():
-            together[data] = together.get(data, frozenset()).union(patients)  # type: ignore
+            together[data] = together.get(data, frozenset()).union(patients)
     return together
 
 

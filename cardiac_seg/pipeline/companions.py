@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
-from cardiac_seg.grid.companions import OTHER_PHASE, Companions
+from cardiac_seg.grid.companions import OTHER_PHASE, Companions, OtherMaps
 from cardiac_seg.members.maps import CaseMaps, as_companion
 
 KEPT = 4  # cases whose maps are kept while a patient is gone through: two phases, two views
@@ -56,20 +56,24 @@ def other_view(image: One, images: Iterable[One]) -> One | None:
     )
 
 
-def companions_of(image: One, images: Iterable[One], read: Callable[[One], CaseMaps]) -> Companions:
+def companions_of(
+    image: One, images: Iterable[One], read: Callable[[One], CaseMaps | None]
+) -> Companions:
     """The maps of a patient's other images.
 
     Args:
         image: The image that they are beside.
         images: All of the patient at least.
-        read: Gives an image's maps.
+        read: Gives an image's maps; None for one that is to count as not there.
     """
     images = [o for o in images if o.patient == image.patient]
-    phase, view = other_phase(image, images), other_view(image, images)
+
+    def maps_of(other: One | None) -> OtherMaps | None:
+        maps = None if other is None else read(other)
+        return None if maps is None else as_companion(maps)
+
     return Companions(
-        image.phase,
-        None if phase is None else as_companion(read(phase)),
-        None if view is None else as_companion(read(view)),
+        image.phase, maps_of(other_phase(image, images)), maps_of(other_view(image, images))
     )
 
 

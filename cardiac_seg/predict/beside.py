@@ -1,11 +1,11 @@
 """The scans of a study beside each other: ED informs ES, and one view the other."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
 
-from cardiac_seg.grid.companions import Companions
-from cardiac_seg.members.maps import CaseMaps, as_companion
-from cardiac_seg.pipeline.companions import KEPT, other_phase, other_view
+from cardiac_seg.members.maps import CaseMaps
+from cardiac_seg.pipeline.companions import KEPT, companions_of
 from cardiac_seg.predict.predictor import Ensemble, FrameResult
 from cardiac_seg.predict.scans import Scan, ScanFiles, open_scan
 from cardiac_seg.system.errors import UserError
@@ -25,7 +25,10 @@ class Studies:
         spacing: tuple[float, float, float] | None = None,
         batch_size: int | None = None,
     ):
-        self.ensemble, self.scans = ensemble, scans
+        self.ensemble = ensemble
+        self.studies: dict[str, list[ScanFiles]] = defaultdict(list)
+        for files in scans:
+            self.studies[files.study].append(files)
         self.spacing, self.batch_size = spacing, batch_size
         self._maps = lru_cache(maxsize=KEPT)(self._map)
 
@@ -40,21 +43,15 @@ class Studies:
             return
         maps = self._maps(scan.files)
         assert maps is not None  # a scan of one frame
-        yield self.ensemble.finish(maps, scan, self._companions(scan.files))
+        companions = companions_of(scan.files, self.studies[scan.files.study], self._other)
+        yield self.ensemble.finish(maps, scan, companions)
 
-    def _companions(self, files: ScanFiles) -> Companions:
-        return Companions(
-            files.phase,
-            *(self._other(find(files, self.scans)) for find in (other_phase, other_view)),
-        )
-
-    def _other(self, files: ScanFiles | None):
+    def _other(self, files: ScanFiles) -> CaseMaps | None:
         """Its maps; None for what is no image of one frame or cannot be read, told on its turn."""
         try:
-            maps = None if files is None else self._maps(files)
+            return self._maps(files)
         except UserError:
             return None
-        return None if maps is None else as_companion(maps)
 
     def _map(self, files: ScanFiles) -> CaseMaps | None:
         scan = open_scan(files, self.ensemble.run.dataset.modality, self.spacing)

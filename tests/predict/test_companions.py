@@ -34,8 +34,6 @@ def looking(run, groups=("phase",)):
 
 def of_frame(values, structure="LV"):
     """Pixels of a structure in the frame itself, in the other phase, and which phase it is."""
-    here = sum(v for name, v in values.items() if name.startswith("probability"))
-    assert here is not None
     members = [v for name, v in values.items() if name.endswith(f" {structure}") and "prob" in name]
     return (
         int((np.mean(members, axis=0) > 0.5).sum()),
