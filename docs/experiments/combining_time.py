@@ -1,6 +1,6 @@
 """What the method in use takes of a prediction's time: maps by the networks against what follows.
 
-    PYTHONPATH=. python docs/experiments/combining_time.py RUN --root /path/to/data [--cases 8]
+    PYTHONPATH=. python docs/experiments/combining_time.py RUN --root /path/to/data [--cases 40]
 
 Processor and wall time of the maps (reading, finding the heart, all members) and of the
 combination (temperatures, features, learner) over some test patients' images, each seen beside its
@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("run", type=Path)
     parser.add_argument("--root", type=Path, required=True)
-    parser.add_argument("--cases", type=int, default=8)
+    parser.add_argument("--cases", type=int, default=40)
     args = parser.parse_args()
     ensemble = Ensemble.load(args.run)
     run = ensemble.run
