@@ -12,7 +12,9 @@ from benchmarks.timing import alternate, filling, ratios, spread
 from benchmarks.training import as_trained, steps_of
 from benchmarks.worker import Worker, prepared
 from benchmarks.workload import network_config, phantom_cache
+from cardiac_seg.grid.cache import CaseSet
 from cardiac_seg.members.batches import TrainingBatches
+from cardiac_seg.members.slice_samples import SliceSamples
 from cardiac_seg.system.log import log
 
 THREADS = (1, 2)
@@ -68,7 +70,8 @@ def batches(folder: str, side: int, filters: int, batch: int, seconds: float) ->
     """Prepares the preparing of augmented batches by some threads."""
     config = network_config(folder, side, filters, [f"train.batch_size={batch}"])
     cache = phantom_cache(config)
-    stream = TrainingBatches(cache, list(cache.cases.values()), config, [0])
+    samples = SliceSamples(CaseSet(cache, list(cache.cases.values())), config)
+    stream = TrainingBatches(samples, config.train, [0])
 
     def by(threads: int) -> Callable[[], float]:
         pool = ThreadPoolExecutor(threads)
@@ -94,8 +97,9 @@ def steps(folder: str, side: int, filters: int, batch: int, seconds: float) -> C
     for threads in THREADS:
         config = network_config(folder, side, filters, [extra, f"train.workers={threads}"])
         cache = phantom_cache(config)
-        cases = list(cache.cases.values())
-        inputs[str(threads)] = TrainingBatches(cache, cases, config, [0], stream.outputs)
+        cases = CaseSet(cache, list(cache.cases.values()))
+        samples = SliceSamples(cases, config, stream.samples.outputs)
+        inputs[str(threads)] = TrainingBatches(samples, config.train, [0])
     return _in_turns(
         {name: filling(steps_of(network, data), seconds) for name, data in inputs.items()}
     )

@@ -11,6 +11,7 @@ from importlib import import_module
 NETWORKS = {
     "unet_advanced": "cardiac_seg.members.networks.unet_advanced:unet_advanced",
     "deep_unet_improved": "cardiac_seg.members.networks.deep_unet_improved:deep_unet_improved",
+    "unet_3d": "cardiac_seg.members.networks.unet_3d:unet_3d",
 }
 # Group -> module with `names(features)` and `values(case)`, see meta/features/.
 FEATURES = {

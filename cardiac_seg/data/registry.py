@@ -1,6 +1,6 @@
 """The datasets by name. A new one takes one file and one line here."""
 
-from cardiac_seg.config.sections import Config
+from cardiac_seg.config.sections import Config, Unet3D
 from cardiac_seg.data.acdc import ACDC
 from cardiac_seg.data.camus import CAMUS
 from cardiac_seg.data.dataset import Dataset
@@ -41,6 +41,12 @@ def check_config(config: Config) -> None:
         raise UserError(
             f"data.views: {unknown[0]!r} is no view of {dataset.name}; use "
             f"{' or '.join(modality.views)}"
+        )
+    volumetric = [m for m in config.members if isinstance(config.networks[m], Unet3D)]
+    if volumetric and modality.ndim != 3:
+        raise UserError(
+            f"members: {volumetric[0]} sees stacks of slices, {dataset.name} has single images; "
+            "leave it out"
         )
     for where, settings in _by_member(config).items():
         augment, field = settings.augment, settings.preprocess.field

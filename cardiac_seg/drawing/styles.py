@@ -38,6 +38,7 @@ def _line(colour: str, marker: str, linestyle: str = "-", hollow: bool = False) 
 METHOD_STYLE = {
     "unet_advanced": _line("#B0B0B0", "o"),
     "deep_unet_improved": _line("#606060", "s"),
+    "unet_3d": _line("#8A8A8A", "D"),
     "mean": _line("#56B4E9", "^"),
     "calibrated_mean": _line("#93CFF2", "v", "-."),
     "weighted_mean": _line("#4A86A8", "<", "-."),

@@ -18,7 +18,7 @@ from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.log import bar
 
 ARRAYS = ("images.u8", "labels.u8")
-FORMAT = 3  # raise when what is stored changes
+FORMAT = 4  # raise when what is stored changes
 # What training sees of a plane whose field lies about the heart: so many times the field's sides,
 # so that crops may be off the middle and turned without empty corners.
 TRAINING_SHARE = 1.5
@@ -33,6 +33,7 @@ class CachedCase:
         start, stop: Its rows in `Cache.images`.
         mean, std: Of its uint8 pixels inside the image.
         grid: The geometry back to the native grid.
+        slice_spacing: Distance of the slices in mm.
         class_pixels: (slices, classes) nested list, label pixels of each slice.
         label_pixels, beyond: Native label pixels, and how many of them lie outside the grid.
     """
@@ -44,6 +45,7 @@ class CachedCase:
     mean: float
     std: float
     grid: resample.Grid
+    slice_spacing: float
     class_pixels: list[list[int]]
     label_pixels: int
     beyond: int
@@ -73,7 +75,9 @@ class Cache:
 
     def grid_image(self, case: CachedCase) -> resample.GridImage:
         """A case's slices with the geometry back to the native grid."""
-        return resample.GridImage(self.pixels(case), case.mean, case.std, case.grid)
+        return resample.GridImage(
+            self.pixels(case), case.mean, case.std, case.grid, case.slice_spacing
+        )
 
     def label(self, case: CachedCase) -> np.ndarray:
         """A case's label slices, (slices, height, width) uint8."""
@@ -185,6 +189,7 @@ def _build(
                 on_grid.mean,
                 on_grid.std,
                 on_grid.grid,
+                case.spacing[0],
                 [np.bincount(plane.ravel(), minlength=num_classes).tolist() for plane in label],
                 int(np.count_nonzero(case.reference)),
                 resample.label_beyond(case.reference, on_grid.grid),

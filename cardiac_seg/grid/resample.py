@@ -54,12 +54,14 @@ class GridImage:
         pixels: (slices, height, width) uint8; clipped intensities from 0 to 255.
         mean, std: Of `pixels` inside the image (padding left out), for the z-score.
         grid: The geometry, for the way back.
+        slice_spacing: Distance of the slices in mm, where a member is to see it.
     """
 
     pixels: np.ndarray
     mean: float
     std: float
     grid: Grid
+    slice_spacing: float = float("nan")
 
 
 def make_grid(

@@ -1,9 +1,15 @@
-"""Random changes to a training slice, image and label together, with OpenCV."""
+"""Random changes to a training slice or stack, image and label together, with OpenCV."""
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
+from scipy.ndimage import map_coordinates
 
 from cardiac_seg.config.sections import Augment
+
+ANISOTROPIC = 3.0  # slices so many times as far apart as pixels are changed in plane alone
+DISPLACED = 0.25  # share of the slices that another breath-hold displaces
 
 
 def augment(
@@ -12,22 +18,28 @@ def augment(
     rng: np.random.Generator,
     settings: Augment,
     size: tuple[int, int] | None = None,
+    anisotropy: float = np.inf,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Changes one slice.
+    """Changes one slice, or a stack of slices alike.
 
     Args:
-        image: (height, width) float32 in 0..1 (the case's contrast range), padding 0.
-        label: (height, width) uint8.
+        image: ([slices,] height, width) float32 in 0..1 (the case's contrast range), padding 0.
+        label: The same shape, uint8.
         rng: The only source of randomness; the same state gives the same slice.
         settings: The `augment` section.
         size: (height, width) of the part about the middle that is wanted, at most the image's;
             all of it by default.
+        anisotropy: Distance of a stack's slices in pixels. A stack is also turned out of plane
+            where it is at most ANISOTROPIC; coarser ones are changed in plane alone, as nnU-Net
+            does.
 
     Returns:
         Image and label of that size and the same dtypes; label values are never mixed.
     """
     image, label = _symmetry(image, label, rng, settings.symmetry)
-    image, label = _deform(image, label, rng, settings, size or label.shape)
+    if image.ndim == 3 and anisotropy <= ANISOTROPIC and settings.rotation:
+        image, label = _tilt(image, label, rng, settings.rotation, anisotropy)
+    image, label = _deform(image, label, rng, settings, size or label.shape[-2:])
     image = _acquisition(image, rng, settings)
     image = _intensity(image, rng, settings)
     if settings.shadow and rng.random() < settings.shadow:
@@ -62,24 +74,43 @@ def _symmetry(image, label, rng, kind):
     if kind == "none":
         return image, label
     if kind == "dihedral":
-        turns = rng.integers(4) if image.shape[0] == image.shape[1] else 2 * rng.integers(2)
-        image, label = np.rot90(image, turns), np.rot90(label, turns)
+        turns = rng.integers(4) if image.shape[-2] == image.shape[-1] else 2 * rng.integers(2)
+        image, label = (np.rot90(array, turns, (-2, -1)) for array in (image, label))
     if rng.random() < 0.5:
-        image, label = image[:, ::-1], label[:, ::-1]
+        image, label = image[..., ::-1], label[..., ::-1]
     return image, label
+
+
+def _tilt(image, label, rng, largest, anisotropy):
+    """Turns a stack about its rows and its columns, in one resampling."""
+    about_rows, about_columns = np.radians(rng.uniform(-1, 1, 2) * largest)
+    (sa, ca), (sb, cb) = ((np.sin(a), np.cos(a)) for a in (about_rows, about_columns))
+    turn = np.array([[ca, 0, -sa], [0, 1, 0], [sa, 0, ca]]) @ np.array(
+        [[cb, -sb, 0], [sb, cb, 0], [0, 0, 1]]
+    )
+    pixels = np.array([anisotropy, 1.0, 1.0])  # of a step along each axis
+    middle = (np.array(image.shape) - 1) / 2
+    steps = np.indices(image.shape).reshape(3, -1) - middle[:, None]
+    source = (turn @ (steps * pixels[:, None])) / pixels[:, None] + middle[:, None]
+    turned = (
+        map_coordinates(array, source, order=order, mode="constant").reshape(image.shape)
+        for array, order in ((image, 1), (label, 0))
+    )
+    return tuple(turned)
 
 
 def _deform(image, label, rng, settings, size):
     """Rotation, scale, shift, elastic displacement and the cut to `size` in one resampling."""
-    (height, width), (new_height, new_width) = label.shape, size
+    (height, width), (new_height, new_width) = label.shape[-2:], size
     top, left = (height - new_height) // 2, (width - new_width) // 2
     angle = rng.uniform(-1, 1) * settings.rotation
     scale = 1 + rng.uniform(-1, 1) * settings.scale
     shift = rng.uniform(-1, 1, 2) * settings.shift * (new_width, new_height)
     elastic = rng.uniform(0, 1) * settings.elastic
     coarse = rng.uniform(-1, 1, (2, 6, 6)).astype(np.float32)
-    if not (angle or elastic or scale != 1 or shift.any()):
-        cut = np.s_[top : top + new_height, left : left + new_width]
+    apart = _apart(len(label), rng, settings.slice_shift) if label.ndim == 3 else np.zeros((1, 2))
+    if not (angle or elastic or scale != 1 or shift.any() or apart.any()):
+        cut = np.s_[..., top : top + new_height, left : left + new_width]
         return image[cut], label[cut]
 
     # Output pixel -> input pixel, so the matrix is the inverse of the movement.
@@ -91,13 +122,34 @@ def _deform(image, label, rng, settings, size):
     if elastic:
         dx, dy = (cv2.resize(c, size[::-1], interpolation=cv2.INTER_CUBIC) for c in coarse)
         x, y = x + elastic * dx, y + elastic * dy
-    image = np.ascontiguousarray(image)
-    label = np.ascontiguousarray(label)
+    planes = len(apart)
+    stacks = [
+        np.ascontiguousarray(array).reshape(planes, height, width) for array in (image, label)
+    ]
     outside = {"borderMode": cv2.BORDER_CONSTANT, "borderValue": 0}
-    return (
-        cv2.remap(image, x, y, cv2.INTER_LINEAR, **outside),
-        cv2.remap(label, x, y, cv2.INTER_NEAREST, **outside),
-    )
+    moved = [
+        np.stack(
+            [
+                cv2.remap(plane, x + dx, y + dy, rule, **outside)
+                for plane, (dx, dy) in zip(stack, apart.astype(np.float32), strict=True)
+            ]
+        )
+        for stack, rule in zip(stacks, (cv2.INTER_LINEAR, cv2.INTER_NEAREST), strict=True)
+    ]
+    return moved[0].reshape(*image.shape[:-2], *size), moved[1].reshape(*label.shape[:-2], *size)
+
+
+def _apart(slices, rng, largest):
+    """(slices, 2) pixels by which each slice lies beside the others, most of them by none."""
+    if not largest:
+        return np.zeros((slices, 2))
+    displaced = rng.random(slices) < DISPLACED
+    return displaced[:, None] * rng.uniform(-largest, largest, (slices, 2))
+
+
+def _by_plane(change: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -> np.ndarray:
+    """Changes a slice, or each slice of a stack."""
+    return change(image) if image.ndim == 2 else np.stack([change(plane) for plane in image])
 
 
 def _acquisition(image, rng, settings):
@@ -105,15 +157,15 @@ def _acquisition(image, rng, settings):
 
     Values stay at or above 0 and padding stays 0; the case's mean and deviation, used afterwards,
     undo none of it. Nothing is drawn for what is off: stored runs resume with the same slices.
-    Slices displaced by another breath-hold need nothing here: to a 2D network that is `shift`, or
-    where the crop was cut out.
     """
     if settings.low_resolution and rng.random() < 0.5:
-        image = _lower_resolution(image, 1 - rng.uniform(0, settings.low_resolution))
+        zoom = 1 - rng.uniform(0, settings.low_resolution)
+        image = _by_plane(lambda plane: _lower_resolution(plane, zoom), image)
     if settings.bias_field:
-        image = image * np.exp(_smooth_field(image.shape, rng, settings.bias_field))
-    if settings.gain:
-        image = image * np.float32(np.exp(rng.uniform(-1, 1) * settings.gain))
+        image = image * np.exp(_smooth_field(image.shape[-2:], rng, settings.bias_field))
+    if settings.gain:  # of each slice its own
+        gain = np.exp(rng.uniform(-1, 1, (*image.shape[:-2], 1, 1)) * settings.gain)
+        image = image * gain.astype(np.float32)
     return image
 
 
@@ -145,7 +197,10 @@ def _intensity(image, rng, settings):
         image = (image - mean) * (1 + contrast * settings.contrast) + mean
         image = image + brightness * settings.brightness
     if blur > 0.2:  # a narrower kernel is the identity
-        image = cv2.GaussianBlur(np.ascontiguousarray(image, np.float32), (0, 0), blur)
+        image = _by_plane(
+            lambda plane: cv2.GaussianBlur(np.ascontiguousarray(plane, np.float32), (0, 0), blur),
+            image,
+        )
     if noise:
         image = image + noise * rng.standard_normal(image.shape, dtype=np.float32)
     return image

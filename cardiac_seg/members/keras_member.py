@@ -1,4 +1,4 @@
-"""A member that is a Keras network trained here, slice by slice."""
+"""A member that is a Keras network trained here, in plane or in volume."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
@@ -9,9 +9,10 @@ import keras
 
 from cardiac_seg.config.sections import Config
 from cardiac_seg.grid.cache import CaseSet
-from cardiac_seg.grid.resample import GridImage, normalize
-from cardiac_seg.members.inference import mean_map, predict_cases
+from cardiac_seg.grid.resample import GridImage
+from cardiac_seg.members.inference import mean_map
 from cardiac_seg.members.maps import FOLD_MEAN, MemberMap, Provenance, TrainedOn
+from cardiac_seg.members.network_maps import network_maps
 from cardiac_seg.members.starting import Start
 from cardiac_seg.members.training import TrainingJob, train
 from cardiac_seg.members.training_state import read_state
@@ -85,28 +86,25 @@ class KerasMember:
             frozenset[str]().union(*known) if len(known) == len(patients) else None,
         )
         networks = tuple(self.load_network(fold) for fold in folds)
-        return KerasMapper(networks, self.config, provenance)
+        return KerasMapper(self.name, networks, self.config, provenance)
 
 
 @dataclass(frozen=True)
 class KerasMapper:
     """The networks of some folds in use, see `members.member.Mapper`."""
 
+    name: str
     networks: tuple[keras.Model, ...]
     config: Config
     provenance: Provenance
 
     def softmax(self, images: Iterable[GridImage], batch_size: int) -> Iterator[MemberMap]:
         """See `members.member.Mapper`."""
+        mirror = self.config.predict.mirror
         copies = itertools.tee(images, len(self.networks))
         streams = [
-            predict_cases(network, self._inputs(copy), batch_size, self.config.predict.mirror)
+            network_maps(network, copy, self.config, self.name, batch_size, mirror)
             for network, copy in zip(self.networks, copies, strict=True)
         ]
         for together in zip(*streams, strict=True):
-            yield MemberMap(mean_map([maps for _, maps in together]), self.provenance)
-
-    def _inputs(self, images: Iterable[GridImage]):
-        method = self.config.preprocess.normalize
-        for image in images:
-            yield None, normalize(image.pixels, image.mean, image.std, method)
+            yield MemberMap(mean_map(list(together)), self.provenance)

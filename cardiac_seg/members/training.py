@@ -8,13 +8,15 @@ import keras
 import numpy as np
 import pandas as pd
 
-from cardiac_seg.config.sections import Config
+from cardiac_seg.config.sections import Config, Unet3D
 from cardiac_seg.grid.cache import CaseSet, class_pixels
-from cardiac_seg.members.batches import TrainingBatches
-from cardiac_seg.members.inference import predict_cases
+from cardiac_seg.members.batches import Samples, TrainingBatches
+from cardiac_seg.members.network_maps import network_maps
 from cardiac_seg.members.networks import build_member
 from cardiac_seg.members.optimizer import compile_network
+from cardiac_seg.members.patch_samples import PatchSamples
 from cardiac_seg.members.seen import Seen, merged, read_seen, write_seen
+from cardiac_seg.members.slice_samples import SliceSamples
 from cardiac_seg.members.starting import Start, put_weights, starting_weights
 from cardiac_seg.members.training_state import (
     TrainingState,
@@ -108,22 +110,16 @@ def train(job: TrainingJob, config: Config) -> TrainingState:
     model, precision = _build(job, config, seed, None if state.epoch else job.start)
     if not config.train.epochs:
         return _take_start(job, config, model)
-    batches = TrainingBatches(
-        job.train.cache,
-        job.train.cases,
-        config,
-        seed,
-        outputs=len(model.outputs),
-        first_epoch=state.epoch,
-    )
+    samples = _samples(job, config, len(model.outputs))
+    batches = TrainingBatches(samples, config.train, seed, first_epoch=state.epoch)
     compile_network(model, config.train, batches.steps, class_pixels(job.train.cases))
     if state.epoch:
         restore_training(model, job.last)
         log.info("%s %s: resumed after epoch %d", job.member, job.fold, state.epoch)
     log.info(
         "%s %s: %s parameters, %s, %d training and %d validation slices, epoch %d of %d",
-        *(job.member, job.fold, f"{model.count_params():,}", precision, len(batches.rows)),
-        sum(case.stop - case.start for case in job.validation.cases),
+        *(job.member, job.fold, f"{model.count_params():,}", precision),
+        *(sum(c.stop - c.start for c in part.cases) for part in (job.train, job.validation)),
         *(state.epoch + 1, config.train.epochs),
     )
     callbacks = [_Epochs(job, config, seed, batches, state)]
@@ -155,9 +151,17 @@ def _build(
     return model, precision
 
 
+def _samples(job: TrainingJob, config: Config, outputs: int) -> Samples:
+    """What the network is trained on: slices, or patches where it is three-dimensional."""
+    network = config.networks[job.member]
+    if isinstance(network, Unet3D):
+        return PatchSamples(job.train, config, network)
+    return SliceSamples(job.train, config, outputs)
+
+
 def _take_start(job: TrainingJob, config: Config, model: keras.Model) -> TrainingState:
     """Keeps the network that was started from, as after epoch 0."""
-    scores = case_scores(model, job.validation, config, job.classes)
+    scores = case_scores(model, job, config)
     row = {"epoch": 0, "loss": np.nan, **scores, "learning_rate": 0.0, "seconds": 0.0}
     state = TrainingState(finished=True, best=scores[config.train.monitor], history=[row])
     seen = job.seen(taken=True)
@@ -181,22 +185,20 @@ def _tensorboard(job: TrainingJob) -> list[keras.callbacks.Callback]:
     return [] if callback is None else [callback]
 
 
-def case_scores(
-    model: keras.Model, validation: CaseSet, config: Config, classes: int
-) -> dict[str, float]:
-    """Scores on the network grid, for watching a training.
+def case_scores(model: keras.Model, job: TrainingJob, config: Config) -> dict[str, float]:
+    """Scores of the validation cases on the network grid, for watching a training.
 
     Returns:
         val_dice (mean of cases and foreground structures), val_accuracy (all pixels),
         val_cross_entropy (nats, all pixels); NaN without cases.
     """
-    cache, cases = validation.cache, validation.cases
+    cache, cases, classes = job.validation.cache, job.validation.cases, job.classes
     if not cases:
         return dict.fromkeys(("val_dice", "val_accuracy", "val_cross_entropy"), np.nan)
-    method = config.preprocess.normalize
-    images = ((case, cache.image(case, method)) for case in cases)
     total, dice, nats, pixels = np.zeros((classes, classes), np.int64), [], 0.0, 0
-    for case, maps in predict_cases(model, images, config.predict.batch_size):
+    images = (cache.grid_image(case) for case in cases)
+    maps_of_cases = network_maps(model, images, config, job.member, config.predict.batch_size)
+    for case, maps in zip(cases, maps_of_cases, strict=True):
         label = cache.label(case)
         counts = confusion(label, maps.argmax(-1), classes)
         total += counts
@@ -255,7 +257,7 @@ class _Epochs(keras.callbacks.Callback):
             )
         learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         weights = self._average_weights()
-        scores = case_scores(self.model, self.job.validation, self.config, self.job.classes)
+        scores = case_scores(self.model, self.job, self.config)
         row = {"epoch": epoch + 1, "loss": loss, **scores, "learning_rate": learning_rate}
         self._judge(row)
         if self.state.best_epoch == epoch + 1:

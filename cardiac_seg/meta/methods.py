@@ -16,6 +16,7 @@ ENSEMBLE = "ensemble"  # the method in use, whichever that is: a second name for
 TITLES = {  # of names whose title is not the name itself, see `title_of`
     "unet_advanced": "U-Net advanced",
     "deep_unet_improved": "Deep U-Net improved",
+    "unet_3d": "3D U-Net",
 }
 
 

@@ -99,7 +99,8 @@ def _on_grid(
     for file in files:
         case = read_case(file, run.dataset.num_classes, with_label=False)
         field = _own_field(run, case, places[file.name].field, settings)
-        yield to_grid(case.image, case.spacing[1:], settings, field)
+        image = to_grid(case.image, case.spacing[1:], settings, field)
+        yield replace(image, slice_spacing=case.spacing[0])
 
 
 def _own_field(run: Run, case: Case, field: Field | None, settings: Preprocess) -> Field | None:

@@ -4,7 +4,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -375,7 +375,8 @@ def _on_grid(
     spacing = scan.spacing[1:]
     place = None if field is None else field_like(field, spacing, theirs, own)
     for k in chosen:
-        yield resample.to_grid(scan.image(k), spacing, own, place)
+        image = resample.to_grid(scan.image(k), spacing, own, place)
+        yield replace(image, slice_spacing=scan.spacing[0])
 
 
 def evenly_spaced(frames: int, most: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cardiac_seg.config.sections import LOSS_TITLES, Config
+from cardiac_seg.config.sections import LOSS_TITLES, Config, Unet3D
 from cardiac_seg.metrics.boundary import BAND_MM
 from cardiac_seg.metrics.statistics import LEVEL, RESAMPLES
 from cardiac_seg.run.folder import Run
@@ -107,10 +107,20 @@ def describe_members(config: Config) -> list[str]:
     for member in config.members:
         filters = getattr(config.networks[member], "filters", None)
         texts = [] if filters is None else [f"{filters} filters"]
+        texts += _patches(config.networks[member])
         settings = _settings(config.for_member(member))
         texts += [text for key, text in settings.items() if key not in shared]
         described.append(f"{member} ({'; '.join(texts)})" if texts else member)
     return described
+
+
+def _patches(network: object) -> list[str]:
+    """What a three-dimensional network sees at once; nothing for others."""
+    if not isinstance(network, Unet3D):
+        return []
+    spacing = network.slice_spacing
+    apart = "" if spacing is None else f", slices brought to {spacing:g} mm"
+    return [f"patches of {' x '.join(map(str, network.patch))} voxels{apart}"]
 
 
 def _preprocessing(config: Config) -> str:

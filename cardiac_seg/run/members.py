@@ -78,8 +78,9 @@ def load_network(run: Run, member: str, fold: str) -> keras.Model:
         raise UserError(f"{path}: missing; train it with train_ensemble.py --resume {run.folder}")
     run.check_hash(path)
     network = read_network(path)
-    size, classes = tuple(network.inputs[0].shape[1:3]), network.outputs[0].shape[-1]
-    fits = size in ((None, None), tuple(config.preprocess.size))
+    size, classes = tuple(network.inputs[0].shape[1:-1]), network.outputs[0].shape[-1]
+    wanted = config.networks[member].input_shape[:-1]
+    fits = size == wanted or (len(wanted) == 2 and size == tuple(config.preprocess.size))
     if (network.name, classes) != (member, run.dataset.num_classes) or not fits:
         raise UserError(
             f"{path}: holds {network.name} of {classes} classes for images of {size}, expected "

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardiac_seg.config.sections import Augment
-from cardiac_seg.members.augmentation import acoustic_shadow, augment
+from cardiac_seg.members.augmentation import DISPLACED, acoustic_shadow, augment
 
 MOVES = {
     "rotation": {"rotation": 40},
@@ -214,3 +214,62 @@ def test_low_resolution_blurs_half_of_the_slices_and_keeps_their_mean():
     assert all(abs(image.mean() - 0.5) < 0.01 for image in low)
     # A pixel-wide pattern is 0.5 everywhere at half the resolution.
     assert min(image.std() for image in low) < 0.1 and max(image.std() for image in low) < 0.5
+
+
+def of_stack(image, label, seed, anisotropy=np.inf, **settings):
+    return augment(
+        image, label, np.random.default_rng(seed), Augment(**settings), anisotropy=anisotropy
+    )
+
+
+@given(seeds)
+def test_all_slices_of_a_coarse_stack_are_moved_alike(seed):
+    image, label = bright_square()
+    stack, labels = of_stack(np.stack([image] * 3), np.stack([label] * 3), seed, **MOVES["all"])
+    assert stack.shape == labels.shape == (3, 96, 96)
+    for k in (1, 2):
+        assert np.array_equal(stack[k], stack[0]) and np.array_equal(labels[k], labels[0])
+    alone = augmented(image, label, seed, **MOVES["all"])
+    assert np.array_equal(alone[0], stack[0]) and np.array_equal(alone[1], labels[0])
+
+
+@pytest.mark.parametrize("look", [name for name in LOOKS if name != "shadow"])
+def test_a_stack_keeps_its_label_under_a_change_of_looks(look):
+    image, label = random_slice(shape=(3, 32, 32))
+    new_image, new_label = of_stack(image, label, 3, **{look: LOOKS[look]})
+    assert new_image.shape == image.shape and new_image.dtype == np.float32
+    assert np.array_equal(new_label, label) and not np.allclose(new_image, image)
+
+
+def test_each_slice_of_a_stack_has_a_gain_of_its_own():
+    image = np.ones((4, 8, 8), np.float32)
+    changed, _ = of_stack(image, image.astype(np.uint8), 0, gain=0.5)
+    gains = changed[:, 0, 0]
+    assert len(set(gains.tolist())) == 4 and (changed == gains[:, None, None]).all()
+
+
+def test_some_slices_are_displaced_with_their_label_and_by_no_more_than_is_wanted():
+    image, label = bright_square()
+    image, label = np.stack([image] * 20), np.stack([label] * 20)
+    displaced = 0
+    for seed in range(20):
+        moved, labels = of_stack(image, label, seed, slice_shift=4)
+        for plane, its_label in zip(moved, labels, strict=True):
+            rows, columns = np.nonzero(its_label)
+            assert abs(rows.min() - 24) <= 4 and abs(columns.min() - 44) <= 4
+            assert np.sum((plane > 0.5) != (its_label == 1)) < 60  # of 832, along the edge
+            displaced += not np.array_equal(plane, image[0])
+    assert abs(displaced / 400 - DISPLACED) < 0.08
+
+
+def test_a_stack_of_fine_slices_is_turned_out_of_plane_too():
+    label = np.zeros((24, 32, 32), np.uint8)
+    label[6:18, 8:24, 10:14] = 1  # a plate that stands on the planes
+    turned, its_label = of_stack(label.astype(np.float32), label, 3, anisotropy=1.0, rotation=40)
+    assert 0.85 < its_label.sum() / label.sum() < 1.15
+    assert np.sum((turned > 0.5) != (its_label == 1)) < 0.2 * label.sum()
+    columns = [np.nonzero(plane)[1].mean() for plane in its_label if plane.any()]
+    assert np.ptp(columns) > 2  # from slice to slice it lies elsewhere
+    _, coarse = of_stack(label.astype(np.float32), label, 3, anisotropy=6.0, rotation=40)
+    columns = [np.nonzero(plane)[1].mean() for plane in coarse if plane.any()]
+    assert np.ptp(columns) == 0

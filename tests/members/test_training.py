@@ -12,17 +12,17 @@ from cardiac_seg.config.sections import Config
 from cardiac_seg.data.acdc import ACDC
 from cardiac_seg.grid.cache import CaseSet, fingerprint, open_cache
 from cardiac_seg.members import networks, training
-from cardiac_seg.members.batches import (
-    ANYWHERE,
-    TrainingBatches,
-    cut_out,
-    draw_evenly,
-    heart_centre,
-    slice_weights,
-)
+from cardiac_seg.members.batches import TrainingBatches, draw_evenly
 from cardiac_seg.members.network_file import read_network
 from cardiac_seg.members.networks import build_member
 from cardiac_seg.members.optimizer import build_optimizer
+from cardiac_seg.members.slice_samples import (
+    ANYWHERE,
+    SliceSamples,
+    cut_out,
+    heart_centre,
+    slice_weights,
+)
 from cardiac_seg.members.starting import Start
 from cardiac_seg.members.training import TrainingJob, train
 from cardiac_seg.members.training_state import TrainingState, read_state, save_training
@@ -70,8 +70,8 @@ def make_job(cache, folder, member="unet_advanced") -> TrainingJob:
 
 
 def epoch_of(cache, config, epoch, first_epoch=0, outputs=1):
-    cases = list(cache.cases.values())
-    batches = TrainingBatches(cache, cases, config, [1, 2], outputs, first_epoch)
+    samples = SliceSamples(CaseSet(cache, list(cache.cases.values())), config, outputs)
+    batches = TrainingBatches(samples, config.train, [1, 2], first_epoch)
     start = (epoch - first_epoch) * batches.steps
     return [batches[start + i] for i in range(batches.steps)]
 
@@ -128,6 +128,16 @@ def test_a_slice_of_three_times_the_weight_comes_three_times_as_often():
     draws = [draw_evenly(np.arange(4), weights, np.random.default_rng(s)) for s in range(300)]
     counts = np.bincount(np.concatenate(draws), minlength=4) / 300
     np.testing.assert_allclose(counts, [2, 2 / 3, 2 / 3, 2 / 3], atol=0.1)
+
+
+@pytest.mark.parametrize("steps", [2, 9])
+def test_an_epoch_has_as_many_steps_as_are_wanted(cache, mri_root, steps):
+    config = tiny_config(mri_root, steps=steps, batch_size=8, sampling="uniform")
+    batches = epoch_of(cache, config, 3)
+    assert len(batches) == steps and all(len(image) == 8 for image, _ in batches)
+    few = epoch_of(cache, tiny_config(mri_root, batch_size=8, sampling="uniform"), 3)
+    shared = min(steps, len(few))  # the same slices first, and over again where there are no more
+    np.testing.assert_array_equal(batches[shared - 1][0], few[shared - 1][0])
 
 
 def test_slices_at_the_edge_and_with_rare_structures_weigh_more(cache):

@@ -17,6 +17,7 @@ from cardiac_seg.config.sections.networks import (
     DeepUnetImproved,
     Network,
     Networks,
+    Unet3D,
     default_networks,
 )
 from cardiac_seg.config.sections.predict import Predict
@@ -51,6 +52,7 @@ __all__ = [
     "Split",
     "Stacking",
     "Train",
+    "Unet3D",
 ]
 
 STAGES = ("prepare", "train", "stack", "evaluate")

@@ -1,12 +1,21 @@
 """`networks`: the members' architectures, and what a member overrides."""
 
+import itertools
+import math
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 
 from cardiac_seg.config.problems import first_problem
 from cardiac_seg.config.registry import NETWORKS
-from cardiac_seg.config.sections.section import BelowOne, Section, Switch
+from cardiac_seg.config.sections.section import (
+    BelowOne,
+    Count,
+    Fraction,
+    Positive,
+    Section,
+    Switch,
+)
 
 MEMBERS = ("unet_advanced", "deep_unet_improved")  # the two published networks, the default
 
@@ -29,6 +38,11 @@ class Network(Section):
         """The keys that the network's builder takes."""
         return self.model_dump(exclude=set(OVERRIDES))
 
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """([slices,] height, width, channels) of what the network sees at once; None: any."""
+        return (None, None, 1)
+
 
 OVERRIDES = ("preprocess", "augment", "train")
 
@@ -39,8 +53,97 @@ class DeepUnetImproved(Network):
     deep_supervision: Switch = Field(True, description="the loss also acts at coarser levels")
 
 
+Steps = tuple[Count, Count, Count]  # along slices, rows and columns
+FULL_FILTERS = 32  # that `features` are given for
+
+
+class Unet3D(Network):
+    """Plain three-dimensional U-Net; the defaults are what nnU-Net plans for ACDC."""
+
+    filters: Annotated[int, Field(ge=4, le=1024, strict=True)] = Field(
+        FULL_FILTERS, description="at the first stage; scales all `features`"
+    )
+    dropout: BelowOne = Field(0.0, description="rate of spatial dropout in the two deepest stages")
+    features: Annotated[tuple[Count, ...], Field(min_length=2, max_length=8)] = Field(
+        (32, 64, 128, 256, 320, 320), description=f"of each stage where `filters` is {FULL_FILTERS}"
+    )
+    kernels: tuple[Steps, ...] = Field(
+        ((1, 3, 3), *[(3, 3, 3)] * 5),
+        description="of each stage's convolutions along slices, rows and columns",
+    )
+    strides: tuple[Steps, ...] = Field(
+        ((1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 2, 2), (1, 2, 2), (1, 2, 2)),
+        description="from each stage's predecessor along slices, rows and columns",
+    )
+    convolutions: Count = Field(2, description="in each stage, on the way down and up")
+    residual: Switch = Field(False, description="residual blocks on the way down")
+    deep_supervision: Switch = Field(
+        True, description="the loss also acts at the coarser stages, by half at each further one"
+    )
+    patch: Steps = Field(
+        (20, 256, 224), description="slices, height and width that the network sees at once"
+    )
+    slice_spacing: Positive | None = Field(
+        5.0, description="mm between the slices that the network sees; null: those of the file"
+    )
+    foreground: Fraction = Field(
+        0.33, description="share of the training patches that lie about a random structure's voxel"
+    )
+    overlap: BelowOne = Field(0.5, description="of neighbouring patches in prediction, as a share")
+
+    @property
+    def architecture(self) -> dict:
+        """See `Network`; the channels of each stage are those that `filters` makes of them."""
+        keys = super().architecture
+        scale = keys.pop("filters") / FULL_FILTERS
+        keys["features"] = tuple(max(1, round(scale * count)) for count in self.features)
+        return {key: value for key, value in keys.items() if key not in PATCH_KEYS}
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """See `Network`."""
+        return (*self.patch, 1)
+
+    @property
+    def output_strides(self) -> tuple[Steps, ...]:
+        """From the patch to each output of training along slices, rows and columns."""
+        outputs = max(1, len(self.strides) - 2) if self.deep_supervision else 1
+        steps = itertools.accumulate(self.strides[:outputs], _multiplied)
+        return tuple(steps)
+
+    @model_validator(mode="after")
+    def _check(self):
+        stages = len(self.features)
+        for key in ("kernels", "strides"):
+            if len(getattr(self, key)) != stages:
+                raise ValueError(
+                    f"{key}: {len(getattr(self, key))} entries, but features has {stages}; each "
+                    "stage needs one"
+                )
+        if self.strides[0] != (1, 1, 1):
+            raise ValueError(
+                f"strides: the first is {list(self.strides[0])}, but the maps have the resolution "
+                "of the patch; it must be [1, 1, 1]"
+            )
+        for axis, side in enumerate(self.patch):
+            factor = math.prod(stride[axis] for stride in self.strides)
+            if side % factor:
+                raise ValueError(
+                    f"patch: {side} is not a multiple of {factor}, the product of its strides"
+                )
+        return self
+
+
+def _multiplied(one: Steps, other: Steps) -> Steps:
+    return (one[0] * other[0], one[1] * other[1], one[2] * other[2])
+
+
+PATCH_KEYS = ("patch", "slice_spacing", "foreground", "overlap")  # how the network is used
 # Network -> the class of its keys, where it has others than `Network`.
-NETWORK_SETTINGS = {"deep_unet_improved": DeepUnetImproved}
+NETWORK_SETTINGS: dict[str, type[Network]] = {
+    "deep_unet_improved": DeepUnetImproved,
+    "unet_3d": Unet3D,
+}
 
 
 def _by_network(values: object) -> dict[str, Network]:

@@ -64,6 +64,11 @@ class Augment(Section):
     scale: BelowOne = Field(0.0, description="0.2: factors from 0.8 to 1.2")
     shift: Fraction = Field(0.0, description="share of the side, plus or minus")
     elastic: Amount = Field(0.0, description="largest displacement in pixels")
+    slice_shift: Amount = Field(
+        0.0,
+        description="3D networks: largest displacement in pixels of a quarter of the slices, as "
+        "by another breath-hold",
+    )
     low_resolution: BelowOne = Field(
         0.0,
         description="0.5: half of the slices go to 0.5 to 1 of their resolution and back",

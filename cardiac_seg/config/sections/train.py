@@ -33,7 +33,10 @@ class Train(Section):
         description="number of epochs; with early stopping, at most; 0: the networks of "
         "`start_from` as they are",
     )
-    batch_size: Count = Field(8, description="slices per step")
+    batch_size: Count = Field(8, description="slices per step; of 3D networks patches")
+    steps: Count | None = Field(
+        None, description="per epoch; null: each slice, or for 3D networks each volume, once"
+    )
     loss: Literal["dice_ce", "dice", "tversky", "focal", "ce", "weighted_ce"] = Field(
         "dice_ce",
         description="dice_ce: soft Dice plus cross-entropy; dice, tversky, focal and ce "

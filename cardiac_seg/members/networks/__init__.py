@@ -8,13 +8,13 @@ from cardiac_seg.members.network_file import check_layers
 
 
 def build_member(member: str, config: Config, classes: int) -> keras.Model:
-    """Builds a member as configured: one input channel, planes of any size, named after it.
+    """Builds a member as configured: one input channel, planes of any size or patches, its name.
 
     Raises:
         UserError: If it holds layers that a stored network is not read with.
     """
-    builder = find(NETWORKS[member])
-    network = builder((None, None, 1), classes, **config.networks[member].architecture)
+    builder, settings = find(NETWORKS[member]), config.networks[member]
+    network = builder(settings.input_shape, classes, **settings.architecture)
     if network.name != member:
         network = keras.Model(network.inputs, network.outputs, name=member)
     check_layers(network)
