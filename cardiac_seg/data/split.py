@@ -11,6 +11,8 @@ from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.system.errors import UserError
 
 SUBSETS = ("train", "validation", "test")
+ALL = "all"  # the only subset of a split that holds nobody out: all train, watch and are scored
+TRAINING_CASES = "training cases, not a held-out figure"  # said wherever a figure of them stands
 NO_FOLD = -1  # patients whose maps no learner is fitted on
 
 
@@ -29,8 +31,8 @@ def make_split(config: Config, dataset: Dataset, root: Path, files: list[CaseFil
         files: All cases.
 
     Returns:
-        Columns patient, subset (train, validation, test), fold (-1 for none), stratum; one row per
-        patient, sorted.
+        Columns patient, subset (train, validation, test; or `all` for everyone), fold (-1 for
+        none), stratum; one row per patient, sorted.
 
     Raises:
         UserError: If a subset is empty or there are more folds than patients.
@@ -40,7 +42,7 @@ def make_split(config: Config, dataset: Dataset, root: Path, files: list[CaseFil
     shuffled = _shuffled(patients, strata, config.split)
 
     subsets = _subsets(config, dataset, root, patients, shuffled)
-    for subset in SUBSETS:
+    for subset in () if config.split.scheme == ALL else SUBSETS:
         # Folds validate each other, so they need no validation patients of their own.
         spare = config.stacking.scheme == "out_of_fold" and subset == "validation"
         if subset not in subsets.values() and not spare:
@@ -74,7 +76,8 @@ def with_folds(split: pd.DataFrame, config: Config) -> pd.DataFrame:
     strata = dict(zip(split.patient, split.stratum, strict=True))
     shuffled = _shuffled(sorted(subsets), strata, settings)
     if scheme == "holdout":
-        stacked, kind = [p for p in shuffled if subsets[p] == "validation"], "validation"
+        stacked = [p for p in shuffled if subsets[p] in ("validation", ALL)]
+        kind = "validation"
     else:
         stacked, kind = [p for p in shuffled if subsets[p] != "test"], "development"
     if settings.folds > len(stacked) and (config.stacking.learners or scheme != "holdout"):
@@ -116,7 +119,7 @@ def fold_patients(split: pd.DataFrame, fold: str, scheme: str) -> tuple[set[str]
     """The patients a fold's networks are trained on, and those they are validated on.
 
     Args:
-        split: The table of `make_split`.
+        split: The table of `make_split`; patients of the subset `all` train and validate.
         fold: `full`, or `fold0`, `fold1`, ...
         scheme: `holdout`, `out_of_fold` or `both`. With `out_of_fold`, `full` has all development
             patients to train on and none to validate on; with `both` a fold's networks have the
@@ -130,14 +133,28 @@ def fold_patients(split: pd.DataFrame, fold: str, scheme: str) -> tuple[set[str]
     else:
         validation = (split.subset == "validation") & (scheme != "out_of_fold")
     train = trainable & ~validation
-    return set(split.patient[train]), set(split.patient[validation])
+    all_of_them = set(split.patient[split.subset == ALL])
+    return all_of_them.union(split.patient[train]), all_of_them.union(split.patient[validation])
+
+
+def held_out(split: pd.DataFrame, fold: str, scheme: str) -> set[str]:
+    """The patients that a fold's networks may not have seen: those it is validated and tested on.
+
+    Args:
+        split, fold, scheme: See `fold_patients`. The subset `all` holds nobody out.
+    """
+    _, validation = fold_patients(split, fold, scheme)
+    tested = split.patient[split.subset == "test"]
+    return validation.union(tested).difference(split.patient[split.subset == ALL])
 
 
 def _subsets(
     config: Config, dataset: Dataset, root: Path, patients: list[str], shuffled: list[str]
 ) -> dict[str, str]:
-    """Patient -> train, validation or test."""
+    """Patient -> train, validation or test; or all."""
     settings = config.split
+    if settings.scheme == ALL:
+        return dict.fromkeys(patients, ALL)
     if settings.scheme == "official":
         if dataset.official_split is None:
             raise UserError(f"split.scheme: {dataset.name} has no official split; use random")

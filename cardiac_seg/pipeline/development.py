@@ -26,6 +26,9 @@ from cardiac_seg.system.log import bar
 class UnseenMaps:
     """The maps of development cases, read one at a time, as often as they are gone through.
 
+    A run that holds nobody out has none that are unseen: there its training cases' maps are read,
+    on which nothing is fitted that combines networks.
+
     Attributes:
         run: A run with maps of the cases.
         files: The cases, both phases and all views of a patient among them.
@@ -53,7 +56,8 @@ class UnseenMaps:
 
     def _read(self, file: CaseFile) -> CaseMaps:
         maps = read_case_maps(self.run, file.name)
-        check_unseen(maps, file.patient, self.run.map(file.name))
+        if self.run.holds_out:
+            check_unseen(maps, file.patient, self.run.map(file.name))
         return maps
 
 
@@ -114,7 +118,10 @@ def _check_classes(run: Run, folds: dict[int, list[CaseFile]], seen: dict[str, n
 
 
 def unseen_files(run: Run, data: Prepared) -> dict[str, list[CaseFile]]:
-    """Fold -> the development cases that its networks are not trained on."""
+    """Fold -> the development cases that its networks are not trained on.
+
+    Of a run that holds nobody out, all cases.
+    """
     split, scheme = run.split(), run.config.stacking.scheme
     folds = {f: fold_patients(split, f, scheme)[1] for f in stacking_folds(run.config)}
     return {

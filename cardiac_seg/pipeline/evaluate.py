@@ -1,4 +1,8 @@
-"""Maps, masks and measures of the test cases, and all scores of the run."""
+"""Maps, masks and measures of the test cases, and all scores of the run.
+
+Where a run holds nobody out (`split.scheme: all`), its training cases take the place of both
+development and test cases, and their subset is called `all`.
+"""
 
 import pandas as pd
 
@@ -41,22 +45,21 @@ def evaluate(run: Run, data: Prepared) -> None:
     with run.stage("evaluate") as recorded:
         split, methods = run.split(), methods_of(run)
         combiner, steps = read_combiner(run, methods), read_steps(run)
-        patients = set(split.patient[split.subset == "test"])
+        patients = set(split.patient[split.subset == run.scored])
         chosen = [file for file in data.files if file.patient in patients]
         begin_scoring(run)
         map_cases(run, data, chosen, deployed_folds(run.config))
         measures = evaluate_patients(run, chosen)
-        scores = {
-            DEVELOPMENT: cross_fitted_scores(run),
-            "test": scores_of(measures, chosen, methods, run.dataset.structures, "test"),
-        }
+        scores = {DEVELOPMENT: cross_fitted_scores(run)} if run.holds_out else {}
+        structures = run.dataset.structures
+        scores[run.scored] = scores_of(measures, chosen, methods, structures, run.scored)
         with whole_file(run.folder / "test_cases.csv") as partial:
             describe_cases(chosen).to_csv(partial, index=False)
         _write_scores(run, scores, steps)
         keep_measures(run)
-        run.update_manifest(combining=_costs(run, combiner, scores["test"]))
+        run.update_manifest(combining=_costs(run, combiner, scores[run.scored]))
         recorded["scored"] = finished_scorings(run)
-        log.info("%s", score_table(read_stored(run.folder / "metrics.json"), "test"))
+        log.info("%s", score_table(read_stored(run.folder / "metrics.json"), run.scored))
 
 
 def _write_scores(run: Run, scores: dict[str, Scores], steps: Postprocessing) -> None:
@@ -82,10 +85,10 @@ def _write_scores(run: Run, scores: dict[str, Scores], steps: Postprocessing) ->
     write_json(run.folder / "metrics.json", metrics)
 
 
-def _costs(run: Run, combiner: Combiner, test: Scores) -> dict[str, dict]:
+def _costs(run: Run, combiner: Combiner, scored: Scores) -> dict[str, dict]:
     """Method -> what combining costs, for the manifest: times are no result, and vary."""
-    cases, costs = test.cases.case.nunique(), {}
-    for name, seconds in test.seconds.items():
+    cases, costs = scored.cases.case.nunique(), {}
+    for name, seconds in scored.seconds.items():
         costs[name] = {"seconds_per_case": round(seconds / cases, 4)}
         if learner := combiner.learners.get(name):
             size = (run.meta / f"{name}.skops").stat().st_size

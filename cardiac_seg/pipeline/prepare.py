@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cardiac_seg.data.case import CaseFile
 from cardiac_seg.data.phantoms.dataset import is_phantom, write_phantoms
-from cardiac_seg.data.split import make_split
+from cardiac_seg.data.split import ALL, SUBSETS, make_split
 from cardiac_seg.grid.cache import Cache, fingerprint, open_cache
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.start import record_starts
@@ -89,7 +89,7 @@ def prepare(run: Run, files: list[CaseFile]) -> Prepared:
         " (phantom)" if is_phantom(run.root) else "",
         len(files),
         len(cache.images),
-        ", ".join(f"{counts.get(s, 0)} {s}" for s in ("train", "validation", "test")),
+        ", ".join(f"{counts.get(s, 0)} {s}" for s in (SUBSETS if run.holds_out else (ALL,))),
     )
     tell_what_is_beyond(run.root.name, cache)
     member_caches = {

@@ -138,6 +138,11 @@ def unseen_cases(run: Run, root: Path | None, patients: int | None) -> dict[str,
     Raises:
         UserError: If the run has no such networks, or the patients are not in its data.
     """
+    if not run.holds_out:
+        raise UserError(
+            f"{run.folder}: split.scheme: all, its network has seen every patient; use a run that "
+            "holds patients out"
+        )
     folds, scheme = stacking_folds(run.config), run.config.stacking.scheme
     if run.manifest.exported and not set(folds) <= set(deployed_folds(run.config)):
         raise UserError(

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from cardiac_seg.data.split import TRAINING_CASES
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored
 from cardiac_seg.run.meta_folder import control_of, final_method, methods_of, read_choice
-from cardiac_seg.run.metrics_file import score_table, scores_usable
+from cardiac_seg.run.metrics_file import patients_text, score_table, scores_usable
 from cardiac_seg.run.open import open_run
 from cardiac_seg.run.scoring import describe_scorings
 from cardiac_seg.run.stacks import as_run, kept_stacks
@@ -13,7 +14,7 @@ from cardiac_seg.system.errors import UserError
 
 
 def describe_run(folder: Path) -> str:
-    """Data, networks, input, labels, versions and test scores of a run.
+    """Data, networks, input, labels, versions and scores of a run.
 
     Raises:
         UserError: If the folder is no run directory.
@@ -30,7 +31,7 @@ def describe_run(folder: Path) -> str:
         "expects": f"{run.dataset.modality.images}; {describe_input(run)}",
         "labels": ", ".join(f"{k} {s}" for k, s in enumerate(("background", *labels))),
         "predicted Dice": _review_limit(run),
-        "test scored": describe_scorings(run),
+        f"{'test' if run.holds_out else 'cases'} scored": describe_scorings(run),
         "stages": "exported for prediction"
         if manifest.exported
         else f"{', '.join(done) or 'none'} done",
@@ -39,7 +40,7 @@ def describe_run(folder: Path) -> str:
     text = [f"{name:<15}{value}" for name, value in lines.items()]
     text += _stacks(run)
     if (metrics := _metrics(run)) is not None:
-        text += ["", score_table(metrics, "test")]
+        text += ["", score_table(metrics, run.scored)]
     return "\n".join(text)
 
 
@@ -58,8 +59,10 @@ def _stack(run: Run) -> str:
     method, metrics = final_method(run), _metrics(run)
     if metrics is None:
         return f"{text}; {method} in use, not scored"
-    dice = metrics["subsets"]["test"]["methods"][method]["mean_foreground_dice"]
-    return f"{text}; {method} in use, test Dice {dice:.4f}"
+    dice = metrics["subsets"][run.scored]["methods"][method]["mean_foreground_dice"]
+    if run.holds_out:
+        return f"{text}; {method} in use, test Dice {dice:.4f}"
+    return f"{text}; {method} in use, Dice {dice:.4f} ({TRAINING_CASES})"
 
 
 def _metrics(run: Run) -> dict | None:
@@ -67,7 +70,7 @@ def _metrics(run: Run) -> dict | None:
     if not path.is_file():
         return None
     metrics = read_stored(path)
-    if not scores_usable(metrics, control_of(run), methods_of(run)):
+    if not scores_usable(metrics, run.scored, control_of(run), methods_of(run)):
         raise UserError(f"{path}: of another run or changed; restore it")
     return metrics
 
@@ -78,6 +81,9 @@ def _data(run: Run) -> str:
     if not (run.folder / "split.csv").is_file():
         return text
     subsets = run.split().subset.value_counts()
+    if not run.holds_out:
+        told = patients_text(subsets.sum(), run.scored)
+        return f"{text}: {told}, {data.cases or '?'} images in all"
     parts = [f"{subsets[s]} {s}" for s in ("train", "validation", "test") if s in subsets]
     return f"{text}: {', '.join(parts)} patients, {data.cases or '?'} images in all"
 
@@ -107,4 +113,5 @@ def describe_input(run: Run) -> str:
 def _review_limit(run: Run) -> str:
     if not (run.meta / "choice.json").is_file():
         return "unknown yet"
-    return f"a review is asked for below {read_choice(run).predicted_dice.review_below:.2f}"
+    text = f"a review is asked for below {read_choice(run).predicted_dice.review_below:.2f}"
+    return text if run.holds_out else f"{text}; it was fitted on training cases"

@@ -13,6 +13,7 @@ import pandas as pd
 from cardiac_seg.config.sections import Config
 from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.data.registry import dataset_of
+from cardiac_seg.data.split import ALL, SUBSETS
 from cardiac_seg.run.environment import peak_memory_mib
 from cardiac_seg.run.formats import FORMAT, method_folder, with_todays_methods
 from cardiac_seg.run.stored import Manifest, checked
@@ -43,6 +44,16 @@ class Run:
     def dataset(self) -> Dataset:
         """The conventions of the run's dataset."""
         return dataset_of(self.config)
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether the patients that are scored trained no network; not with `split.scheme: all`."""
+        return self.config.split.scheme != ALL
+
+    @property
+    def scored(self) -> str:
+        """The subset of `split.csv` that is scored: `test`, or `all`."""
+        return "test" if self.holds_out else ALL
 
     @property
     def root(self) -> Path:
@@ -101,7 +112,8 @@ class Run:
         columns = {"patient": str, "subset": str, "fold": None, "stratum": str}
         table = read_table(path, columns, advice)
         usable = table.fold.dtype.kind == "i" and not table.patient.duplicated().any()
-        if not usable or not set(table.subset) <= {"train", "validation", "test"}:
+        subsets = SUBSETS if self.holds_out else (ALL,)
+        if not usable or not set(table.subset) <= set(subsets):
             raise UserError(f"{path}: not as the run wrote it; {advice}")
         return table
 

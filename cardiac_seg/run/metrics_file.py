@@ -2,29 +2,43 @@
 
 from pydantic import ValidationError
 
+from cardiac_seg.data.split import ALL, TRAINING_CASES
 from cardiac_seg.run.stored import Metrics
 from cardiac_seg.system.numbers import plain_interval, plain_number
 
 
-def scores_usable(metrics: object, control: str, methods: list[str]) -> bool:
-    """Whether a `metrics.json` holds a run's test scores, as far as they are read again."""
+def patients_text(count: int, subset: str, kind: str = "") -> str:
+    """So many patients, and what the networks know of them.
+
+    Args:
+        count: How many.
+        subset: `test`, `development`, or `all` where the networks were trained on them.
+        kind: A word before, as `phantom`.
+    """
+    if subset == ALL:
+        return f"{' '.join(filter(None, [str(count), kind, 'patients']))}, {TRAINING_CASES}"
+    return " ".join(filter(None, [str(count), kind, subset, "patients"]))
+
+
+def scores_usable(metrics: object, subset: str, control: str, methods: list[str]) -> bool:
+    """Whether a `metrics.json` holds a run's scores of a subset, as far as they are read again."""
     try:
         scores = Metrics.model_validate(metrics)
     except ValidationError:
         return False
-    test = scores.subsets.get("test")
-    return test is not None and scores.control == control and set(methods) <= set(test.methods)
+    scored = scores.subsets.get(subset)
+    return scored is not None and scores.control == control and set(methods) <= set(scored.methods)
 
 
 def score_table(metrics: dict, subset: str) -> str:
     """The scores of a subset as lines of text: whose they are, then one line per method."""
     structures, control = metrics["structures"], metrics["control"]
-    kind = "phantom " if metrics["phantom"] else ""
     patients = metrics["subsets"][subset]["patients"]
     methods = metrics["subsets"][subset]["methods"]
     title = (
-        f"{patients} {kind}{subset} patients ({metrics['dataset']} layout): Dice per patient on "
-        "the native grid, [95 % bootstrap interval]"
+        f"{patients_text(patients, subset, 'phantom' if metrics['phantom'] else '')} "
+        f"({metrics['dataset']} layout): Dice per patient on the native grid, [95 % bootstrap "
+        "interval]"
     )
     head = f"{'':<25}" + "".join(f"{s:>7}" for s in structures)
     head += f"{'mean':>8}{'':19}against {control}"
@@ -39,7 +53,9 @@ def score_table(metrics: dict, subset: str) -> str:
             line += f"{difference} {bounds_text(against['interval_95'], '+')}"
         lines.append(line.rstrip())
     by = {"config": "the config"}.get(metrics["chosen_by"], "cross-fitted development patients")
-    return "\n".join([title, head.rstrip(), *lines, f"chosen by {by}: {metrics['final_method']}"])
+    final = metrics["final_method"]
+    chosen = f"in use: {final}" if subset == ALL else f"chosen by {by}: {final}"
+    return "\n".join([title, head.rstrip(), *lines, chosen])
 
 
 def bounds_text(bounds: list[float] | None, sign: str = "") -> str:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cardiac_seg.data.split import fold_patients, stacking_folds, trained_folds
+from cardiac_seg.data.split import fold_patients, held_out, stacking_folds, trained_folds
 from cardiac_seg.members.maps import FOLD_MEAN, CaseMaps, TrainedOn, read_maps
 from cardiac_seg.members.seen import merged, read_seen
 from cardiac_seg.run.folder import Run
@@ -84,14 +84,12 @@ def _network(run: Run, member: str, fold: str) -> Path:
 
 def _own_patients(run: Run, path: Path, fold: str) -> frozenset[str]:
     """The run's patients that a network's file names, none of them held out from the training."""
-    split = run.split()
-    train, validation = fold_patients(split, fold, run.config.stacking.scheme)
+    split, scheme = run.split(), run.config.stacking.scheme
     named = read_seen(path) if path.is_file() else None
     if named is None:
-        return frozenset(train)
+        return frozenset(fold_patients(split, fold, scheme)[0])
     known = named.get(data_name(run), frozenset())
-    held_out = validation.union(split.patient[split.subset == "test"])
-    if leaked := sorted(held_out & known):
+    if leaked := sorted(held_out(split, fold, scheme) & known):
         raise UserError(
             f"{path}: was trained on {leaked[0]}, whom {run.folder / 'split.csv'} holds out from "
             f"it ({len(leaked)} such patients); restore the split.csv that the network was trained "

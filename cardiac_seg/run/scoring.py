@@ -1,5 +1,7 @@
 """How often a run has scored its test patients, and with which settings.
 
+A run that holds nobody out scores its training cases instead.
+
 Every look at the test patients is a chance to choose by them, so the manifest counts the looks:
 `scored` outlives the stack that was scored. Other run directories that scored the same patients it
 cannot know of.
@@ -61,7 +63,12 @@ def scored_before(run: Run) -> bool:
 def scorings_sentence(run: Run) -> str:
     """`describe_scorings` as a sentence."""
     said = describe_scorings(run)
-    return f"Test patients scored{' ' if run.manifest.scored else ': '}{said}."
+    return f"{scored_title(run)}{' ' if run.manifest.scored else ': '}{said}."
+
+
+def scored_title(run: Run) -> str:
+    """Who was scored, as the beginning of a line."""
+    return "Test patients scored" if run.holds_out else "Training cases scored"
 
 
 def describe_scorings(run: Run) -> str:

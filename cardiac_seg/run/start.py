@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cardiac_seg.data.split import deployed_folds, fold_patients, trained_folds
+from cardiac_seg.data.split import deployed_folds, held_out, trained_folds
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.open import open_run
 from cardiac_seg.run.provenance import data_name, patients_by_data
@@ -99,11 +99,11 @@ def check_starts(run: Run, split: pd.DataFrame) -> None:
 def _check_unseen(run: Run, member: str, record: StartRecord, split: pd.DataFrame) -> None:
     """Refuses a start that knows patients by whom this run judges or stacks."""
     scheme = run.config.stacking.scheme
-    held_out = set(split.patient[split.subset == "test"])
+    unseen = set(split.patient[split.subset == "test"])
     for fold in trained_folds(run.config):
         if run.config.for_member(member).of_fold(fold).train.start_from is not None:
-            held_out |= fold_patients(split, fold, scheme)[1]
-    if seen := sorted(held_out.intersection(record.trained_on.get(data_name(run), ()))):
+            unseen |= held_out(split, fold, scheme)
+    if seen := sorted(unseen.intersection(record.trained_on.get(data_name(run), ()))):
         raise UserError(
             f"{KEY}: {record.path} was trained on {len(seen)} of the patients that this run holds "
             f"out for validation or test, the first is {seen[0]}; use its split with "

@@ -124,6 +124,12 @@ class Config(Section):
     def _check(self):
         self._check_members()
         scheme, drawn = self.stacking.scheme, self.split.scheme == "random"
+        alone = len(self.members) == 1 and not self.stacking.learners and scheme == "holdout"
+        if self.split.scheme == "all" and not alone:
+            raise ValueError(
+                "split.scheme: all trains on every patient and leaves none to combine networks by; "
+                "it takes one of members, stacking.learners: [] and stacking.scheme: holdout"
+            )
         if scheme != "out_of_fold" and drawn and not self.split.validation:
             raise ValueError(
                 f"split.validation: 0 leaves no patients for stacking.scheme: {scheme}; set a "

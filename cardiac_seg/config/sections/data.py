@@ -38,10 +38,11 @@ class Data(Section):
 class Split(Section):
     """Which patients train, validate and test."""
 
-    scheme: Literal["official", "random"] = Field(
+    scheme: Literal["official", "random", "all"] = Field(
         "random",
         description="official: CAMUS's split files, or ACDC's testing/ as test patients; "
-        "random: drawn from all patients",
+        "random: drawn from all patients; all: every patient trains the one member, watches its "
+        "training and is scored, which gives no held-out figure",
     )
     validation: Fraction = Field(0.15, description="random: share of all patients")
     test: Fraction = Field(0.15, description="random: share of all patients")
