@@ -33,16 +33,21 @@ class PublishedResult:
 
 @dataclass(frozen=True)
 class PublishedProtocol:
-    """Figures that are pooled over pixels of some of a dataset's images, and which images.
+    """Published figures of some of a dataset's images, and which images.
 
     Runs on the same images stand beside them.
 
     Attributes:
         source: The publication.
-        views, phases: The images, in the words of the configuration.
-        scores: Method (a network, or `ensemble`) -> pooled Dice of each class, background first,
-            their mean, and pixel accuracy.
+        views, phases: The images, in the words of the configuration; no views where the modality
+            has none.
+        scores: Method (a network, or `ensemble`) -> Dice pooled over the pixels of all images, of
+            each class, background first; their mean; and pixel accuracy. Per case: mean Dice of
+            each structure, and their mean.
         targets: Class, `mean` or `accuracy` -> what the publication says is to be exceeded.
+        per_case: Whether the figures are means over cases, on the native grid.
+        member: The network that a run must have to stand beside them; None for any.
+        scored_on: Whose figures they are, where the networks had seen them; empty if held out.
     """
 
     source: str
@@ -50,6 +55,9 @@ class PublishedProtocol:
     phases: tuple[str, ...]
     scores: Mapping[str, tuple[float, ...]]
     targets: Mapping[str, float] = field(default_factory=dict)
+    per_case: bool = False
+    member: str | None = None
+    scored_on: str = ""
 
     @property
     def images(self) -> str:

@@ -18,7 +18,7 @@ ON_DEVELOPMENT = (
     "they are; noticed: share of these that the predicted Dice puts up for review."
 )
 NATIVE = "Per patient, native grid, after postprocessing."
-POOLED = "Pooled over all test pixels, network grid, before postprocessing, as published."
+POOLED = "Pooled over all {} pixels, network grid, before postprocessing, as published."
 BAND = f"Band: within {BAND_MM:g} mm of a reference boundary"
 _OF_STACKS = {  # what is said where images are stacks of slices
     "typical": "The median case of each group",
@@ -63,6 +63,14 @@ def sections(dataset: Dataset) -> dict[str, tuple[str, str]]:
 
 def captions(dataset: Dataset, shown: Shown) -> dict[str, tuple[str, str, str]]:
     """File -> section, title and caption of a figure."""
+    texts = _captions(dataset, shown)
+    return {
+        stem: (section, title, shown.told(caption))
+        for stem, (section, title, caption) in texts.items()
+    }
+
+
+def _captions(dataset: Dataset, shown: Shown) -> dict[str, tuple[str, str, str]]:
     words = _words(dataset)
     return {
         "median_case": (
@@ -101,6 +109,7 @@ def captions(dataset: Dataset, shown: Shown) -> dict[str, tuple[str, str, str]]:
 
 
 def _overlap_captions(shown: Shown, words: dict[str, str]) -> dict[str, tuple[str, str, str]]:
+    pooled = POOLED.format(shown.scored)
     return {
         "dice_test": (
             "overlap",
@@ -126,13 +135,13 @@ def _overlap_captions(shown: Shown, words: dict[str, str]) -> dict[str, tuple[st
         "confusion_test": (
             "overlap",
             "Confusion",
-            f"{POOLED} Rows are the reference and sum to 100 %.",
+            f"{pooled} Rows are the reference and sum to 100 %.",
         ),
-        "accuracy_test": ("overlap", "Pixel accuracy", POOLED),
+        "accuracy_test": ("overlap", "Pixel accuracy", pooled),
         "roc_test": (
             "overlap",
             "ROC",
-            f"{POOLED} One class against the rest, from probabilities in {ROC_BINS} bins, narrow "
+            f"{pooled} One class against the rest, from probabilities in {ROC_BINS} bins, narrow "
             "towards 0 and 1; the table of areas states the error that binning allows.",
         ),
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cardiac_seg.data.split import TRAINING_CASES
 from cardiac_seg.drawing import overlays
 from cardiac_seg.masks.native import native_mask
 from cardiac_seg.metrics.overlap import REGIONS, confusion, dice_from_confusion, thirds
@@ -63,7 +64,7 @@ def compare_development(folders: list[Path], method: str | None = None) -> str:
     if not common:
         raise UserError("the runs have no development case in common; use one split.seed")
     patients = {patient for patient, _ in common}
-    titles = {folder: f"{folder} ({compared})" for folder, compared in methods.items()}
+    titles = {f: f"{f} ({compared}){_known(f)}" for f, compared in methods.items()}
     width = max(len(title) for title in titles.values())
     lines = [f"{len(patients)} patients, {len(common)} images: {WHAT}"]
     lines.append(f"{_head('', first, width)}  minus the first")
@@ -102,7 +103,7 @@ def describe_errors(folder: Path, output: Path | None = None) -> str:
     known = table.join(cases[list(GROUPED)], on="case")
     known["group"] = known.group.map(run.dataset.group_title)
     structures, width = list(table), 12
-    lines = [f"{control_of(run)}: {WHAT}", _head("all", table, width)]
+    lines = [f"{control_of(run)}: {WHAT}{_known(folder)}", _head("all", table, width)]
     lines.append(_line("", average_cases(table).mean(), width))
     for column in GROUPED:
         if known[column].nunique() > 1:
@@ -168,6 +169,11 @@ def development_scores(run: Run) -> pd.DataFrame:
     if not (run.meta / "choice.json").is_file() or not (run.meta / "cross_fit").is_dir():
         raise UserError(f"{folder}: not stacked; run train_ensemble.py --resume {folder}")
     return cross_fitted_scores(run).cases
+
+
+def _known(folder: Path) -> str:
+    """Said of runs whose networks know the patients."""
+    return "" if open_run(folder).holds_out else f", {TRAINING_CASES}"
 
 
 def _method_in_use(folder: Path) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cardiac_seg.config.sections import LOSS_TITLES, Config, Unet3D
+from cardiac_seg.data.split import TRAINING_CASES
 from cardiac_seg.metrics.boundary import BAND_MM
 from cardiac_seg.metrics.statistics import LEVEL, RESAMPLES
 from cardiac_seg.run.folder import Run
@@ -26,15 +27,12 @@ TOLD_OTHERWISE = {  # keys that `_settings` puts into words, and those that chan
 def methods_paragraph(run: Run) -> str:
     """A methods paragraph, from the configuration and what the run chose."""
     config, split = run.config, run.split()
-    count = split.subset.value_counts()
     data, stacking = config.data, config.stacking
     kind = "phantom " if run.manifest.dataset.phantom else ""
     images = ", ".join([*(data.views if run.dataset.modality.views else []), *data.phases])
     lines = [
-        f"{len(split)} {kind}patients of {run.dataset.title} ({images}) were split by patient "
-        f"into {count.get('train', 0)} for training, {count.get('validation', 0)} for validation "
-        f"and {count.get('test', 0)} for testing ({config.split.scheme} split, seed "
-        f"{config.split.seed}). {_preprocessing(config)}",
+        f"{len(split)} {kind}patients of {run.dataset.title} ({images}) {_division(run)}. "
+        f"{_preprocessing(config)}",
         f"Networks: {', '.join(describe_members(config))}; "
         + "".join(f"{text}; " for text in [_training(config)] if text)
         + f"{config.predict.checkpoint} weights.",
@@ -45,7 +43,8 @@ def methods_paragraph(run: Run) -> str:
     cleaned = [f"{s.replace('_', ' ')} ({', '.join(w)})" for s, w in steps.items() if w]
     lines.append(
         "Softmax maps were resampled to each image's own grid before the argmax; postprocessing, "
-        "the same for every method and chosen on development patients: "
+        "the same for every method and chosen on "
+        f"{'development patients' if run.holds_out else 'the same patients'}: "
         f"{'; '.join(cleaned) or 'none'}. "
         "Dice, IoU, precision, recall, HD95, ASSD and normalised surface Dice (1, 2, 3 mm) were "
         f"measured on the native grid with its spacing, in {_dimensions(run)}; where one mask is "
@@ -59,6 +58,21 @@ def methods_paragraph(run: Run) -> str:
         f"{BAND_MM:g} mm of a reference boundary."
     )
     return " ".join([*lines, scorings_sentence(run)])
+
+
+def _division(run: Run) -> str:
+    """Which patients trained, validated and tested."""
+    settings, count = run.config.split, run.split().subset.value_counts()
+    if not run.holds_out:
+        return (
+            "all trained the network, watched its training and were scored: the scores are of "
+            f"{TRAINING_CASES}"
+        )
+    return (
+        f"were split by patient into {count.get('train', 0)} for training, "
+        f"{count.get('validation', 0)} for validation and {count.get('test', 0)} for testing "
+        f"({settings.scheme} split, seed {settings.seed})"
+    )
 
 
 def _of_folds(run: Run) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cardiac_seg.data.dataset import Dataset
-from cardiac_seg.data.split import deployed_folds, fold_patients
+from cardiac_seg.data.split import TRAINING_CASES, deployed_folds, fold_patients
 from cardiac_seg.report.methods import describe_members, describe_start
 from cardiac_seg.report.results import results_table
 from cardiac_seg.run.describe import describe_input
@@ -49,19 +49,34 @@ Research use only; not a medical device.
 {run.config.stacking.scheme}; in use: {final_method(run)}. Weights are rounded to float16; the whole
 configuration: `config.yaml`.
 
-**Test figures**, before the rounding; per patient, native grid. Optimistic where test
-scores were seen before the method was settled: for the weights that come with the repository,
-see docs/experiments.md. {scorings_sentence(run)}
+{_figures(run)} {scorings_sentence(run)}
 
 {results_table([run.folder])}
 
-**Where it fails.** The {WORST} lowest Dice values of the method in use among the test images:
+**Where it fails.** The {WORST} lowest Dice values of the method in use among the \
+{"test" if run.holds_out else "training"} images:
 
 {_worst(run)}
 
 **Limits.** {run.dataset.limits}
 {views}{" and ".join(data.phases)} alone were trained on.
 """
+
+
+def _figures(run: Run) -> str:
+    """What the figures are of."""
+    if not run.holds_out:
+        said = f"{TRAINING_CASES[0].upper()}{TRAINING_CASES[1:]}"
+        return (
+            f"**{said}.** Before the rounding; per patient, native grid. How it does on new images "
+            "was not measured, and what `predict` gives as predicted Dice was fitted on the same "
+            "training cases: expect less."
+        )
+    return (
+        "**Test figures**, before the rounding; per patient, native grid. Optimistic where test\n"
+        "scores were seen before the method was settled: for the weights that come with the "
+        "repository,\nsee docs/experiments.md."
+    )
 
 
 def _licence(dataset: Dataset) -> str:
@@ -72,6 +87,11 @@ def _licence(dataset: Dataset) -> str:
 def _patients(run: Run) -> str:
     """Who trained the networks in use, and who chose."""
     split, scheme = run.split(), run.config.stacking.scheme
+    if not run.holds_out:
+        return (
+            f"The network was trained on all {len(split)} patients, who also watched its training "
+            "and were scored: none was held out. Which: `split.csv`."
+        )
     test, fitted = (split.subset == "test").sum(), len(split[split.fold >= 0])
     sets = [fold_patients(split, fold, scheme)[0] for fold in deployed_folds(run.config)]
     trained = len(set.union(*sets))
@@ -95,7 +115,7 @@ def _patients(run: Run) -> str:
 def _worst(run: Run) -> str:
     columns = dict.fromkeys(("case", "group", "structure", "method", "subset"), str)
     cases = read_stored_table(run.folder / "cases.csv", columns | {"dice": float}, score_again(run))
-    scores = cases[(cases.subset == "test") & (cases.method == final_method(run))]
+    scores = cases[(cases.subset == run.scored) & (cases.method == final_method(run))]
     lines = ["| image | group | structure | Dice |", "|---|---|---|---|"]
     for row in scores.nsmallest(WORST, "dice").itertuples():
         group = run.dataset.group_title(row.group)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cardiac_seg.data.split import TRAINING_CASES
 from cardiac_seg.pipeline.measure_run import measure_run
 from cardiac_seg.pipeline.patient_measures import PatientMeasures
 from cardiac_seg.report import text
@@ -17,6 +18,7 @@ from cardiac_seg.report.pictures import draw_cases
 from cardiac_seg.report.published import (
     followed_protocol,
     numerical_results,
+    per_case_table,
     published_table,
     target_table,
     write_published,
@@ -31,10 +33,10 @@ from cardiac_seg.run.environment import package_versions
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.formats import read_stored
 from cardiac_seg.run.meta_folder import calibrated_control, control_of, methods_of
-from cardiac_seg.run.metrics_file import score_table, scores_usable
+from cardiac_seg.run.metrics_file import patients_text, score_table, scores_usable
 from cardiac_seg.run.open import open_run
 from cardiac_seg.run.scored_cases import score_again
-from cardiac_seg.run.scoring import describe_scorings
+from cardiac_seg.run.scoring import describe_scorings, scored_title
 from cardiac_seg.system.atomic import whole_file
 from cardiac_seg.system.errors import UserError
 from cardiac_seg.system.numbers import plain_text
@@ -61,11 +63,11 @@ def analyze_run(folder: Path, output: Path | None = None, overrides: Sequence[st
     verdicts, missing = text.verdicts(run, tables, shown), text.missing(run, tables, shown)
     methods = methods_paragraph(run)
     summary = _summary(run, verdicts, missing, methods)
-    results = write_published(output, tables["confusion"], run.config.members, summary)
-    published = _beside_published(run, results)
-    write_tables(
-        tables | ({} if published is None else {"published": published}), output / "tables"
-    )
+    scored_on = "" if run.holds_out else TRAINING_CASES
+    results = write_published(output, tables["confusion"], run.config.members, summary, scored_on)
+    published = _beside_published(run, results, tables["cases"])
+    written = tables | ({} if published is None else {"published": published})
+    write_tables(written, output / "tables", scored_on)
     drawings = run_drawings(run, tables, measured, shown)
     pictures = draw_cases(run, measured, output)
     drawn = draw_all(drawings, output / "figures", run.config.report)
@@ -81,11 +83,12 @@ def analyze_run(folder: Path, output: Path | None = None, overrides: Sequence[st
         cases=case_rows(run.dataset, pictures, tables),
         methods=methods,
         provenance=provenance(run),
+        scored=scored_on or "the test patients",
     )
     page.write_report(output / "report.html", content)
     return "\n".join(
         [
-            score_table(read_stored(run.folder / "metrics.json"), "test"),
+            score_table(read_stored(run.folder / "metrics.json"), run.scored),
             "",
             *(plain_text(f"{v.question} {v.answer}") for v in verdicts),
             *missing,
@@ -121,10 +124,15 @@ def targets_of(run: Run, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return target_table(results, list(dict.fromkeys(confusion.truth)), protocol.targets)
 
 
-def _beside_published(run: Run, results: dict[str, dict]) -> pd.DataFrame | None:
+def _beside_published(
+    run: Run, results: dict[str, dict], cases: pd.DataFrame
+) -> pd.DataFrame | None:
     """The run beside the published figures of the same images; None where there are none."""
     if (protocol := followed_protocol(run)) is None:
         return None
+    if protocol.per_case:
+        scored_on = "test patients" if run.holds_out else TRAINING_CASES
+        return per_case_table(cases, run.config.members, protocol, scored_on)
     classes = ["background", *run.dataset.structures]
     return published_table(results, run.config.members, classes, protocol)
 
@@ -152,7 +160,7 @@ def open_finished(folder: Path, overrides: Sequence[str] = ()) -> Run:
     metrics = read_stored(path)
     if isinstance(metrics, dict) and "control" not in metrics:
         raise UserError(f"{path}: written by an earlier version; train in another --run-dir")
-    if not scores_usable(metrics, control_of(run), methods_of(run)):
+    if not scores_usable(metrics, run.scored, control_of(run), methods_of(run)):
         raise UserError(f"{path}: of another run or changed; {score_again(run)}")
     data = run.manifest.dataset
     if data.phantom is None or data.fingerprint is None:
@@ -160,20 +168,29 @@ def open_finished(folder: Path, overrides: Sequence[str] = ()) -> Run:
     return run
 
 
-def write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
-    """Writes each table as CSV, all digits kept."""
+def write_tables(tables: dict[str, pd.DataFrame], folder: Path, scored_on: str = "") -> None:
+    """Writes each table as CSV, all digits kept.
+
+    Args:
+        tables: By name.
+        folder: Where they go.
+        scored_on: Stands in a column of this name in every row, where it is given.
+    """
     for name, table in tables.items():
         with whole_file(folder / f"{name}.csv") as partial:
-            table.to_csv(partial, index=False)
+            missing = scored_on and "scored_on" not in table
+            said = table.assign(scored_on=scored_on) if missing else table
+            said.to_csv(partial, index=False)
 
 
 def _summary(run: Run, verdicts: list[page.Verdict], missing: list[str], methods: str) -> str:
     """`summary_report.txt`."""
     metrics = read_stored(run.folder / "metrics.json")
     lines = [f"{run.folder.resolve().name}: {run.dataset.title}", ""]
-    lines += [score_table(metrics, "test"), ""]
-    lines += ["Pooled over test pixels, network grid, before postprocessing, as published:"]
-    for method, scores in metrics["subsets"]["test"]["methods"].items():
+    lines += [score_table(metrics, run.scored), ""]
+    kind = "test" if run.holds_out else "training"
+    lines += [f"Pooled over {kind} pixels, network grid, before postprocessing, as published:"]
+    for method, scores in metrics["subsets"][run.scored]["methods"].items():
         pooled = scores["pooled_network_grid"]
         lines.append(
             f"{method:<25} accuracy {pooled['accuracy']:.4f}  mean Dice of all classes "
@@ -186,10 +203,10 @@ def _summary(run: Run, verdicts: list[page.Verdict], missing: list[str], methods
 
 def _subtitle(run: Run, tables: dict[str, pd.DataFrame], shown: Shown) -> str:
     cases = tables["cases"]
-    kind = "phantom " if run.manifest.dataset.phantom else ""
+    kind = "phantom" if run.manifest.dataset.phantom else ""
     return (
-        f"{cases.patient.nunique()} {kind}test patients, {cases.case.nunique()} cases. Method in "
-        f"use: {shown.ensemble.title}"
+        f"{patients_text(cases.patient.nunique(), run.scored, kind)}, {cases.case.nunique()} "
+        f"cases. Method in use: {shown.ensemble.title}"
     )
 
 
@@ -205,7 +222,7 @@ def provenance(run: Run) -> dict[str, str]:
         "dataset": f"{data.name}{' (phantom)' if data.phantom else ''}, {data.patients} patients, "
         f"{data.cases} cases",
         "dataset fingerprint": data.fingerprint or "unknown",
-        "test patients scored": describe_scorings(run),
+        scored_title(run).lower(): describe_scorings(run),
         "training commit": manifest.git_commit or "unknown",
         "training versions": ", ".join(f"{k} {v}" for k, v in manifest.versions.items()),
         "hardware": manifest.device or "unknown",

@@ -1,7 +1,7 @@
 """The published files in their structure, and the published figures to stand beside.
 
-Both are pooled over the pixels of all test images on the network grid. The figures are a value of
-the dataset, `Dataset.protocol`.
+The files are pooled over the pixels of all scored images on the network grid. The figures are a
+value of the dataset, `Dataset.protocol`: pooled likewise, or of each case on its native grid.
 """
 
 import json
@@ -18,6 +18,7 @@ from cardiac_seg.run.folder import Run
 from cardiac_seg.system.atomic import whole_file, write_text
 
 TITLES = {ENSEMBLE: "Ensemble"}  # of methods that the published files call otherwise
+PER_CASE = ("dice", "iou", "tp", "fp", "fn")  # what nnU-Net tells of each case; counts in voxels
 
 
 def numerical_results(confusion: pd.DataFrame, members: list[str]) -> dict[str, dict]:
@@ -81,8 +82,10 @@ def followed_protocol(run: Run) -> PublishedProtocol | None:
     data, protocol = run.config.data, run.dataset.protocol
     if protocol is None:
         return None
-    same = data.views == list(protocol.views) and data.phases == list(protocol.phases)
-    return protocol if same else None
+    views = data.views if run.dataset.modality.views or protocol.views else []
+    same = views == list(protocol.views) and data.phases == list(protocol.phases)
+    has_member = protocol.member is None or protocol.member in run.config.members
+    return protocol if same and has_member else None
 
 
 def quantities(classes: Sequence[str]) -> tuple[str, ...]:
@@ -116,15 +119,70 @@ def published_table(
     return pd.DataFrame(rows)
 
 
+def per_case_table(
+    cases: pd.DataFrame, members: list[str], protocol: PublishedProtocol, scored_on: str
+) -> pd.DataFrame:
+    """Overlap as nnU-Net tabulates it, the published figures below.
+
+    Args:
+        cases: The table `cases`.
+        members: The networks of the run; of several, their ensemble too.
+        protocol: The published figures.
+        scored_on: Whose cases the run's are.
+
+    Returns:
+        figures (`here`, or who published them), scored_on, method, structure (`mean`: of the
+        structures), cases (with a Dice), and the mean and the SD over cases (n - 1) of each of
+        PER_CASE. A case counts where it is defined: one without the structure in mask and reference
+        has no Dice. NaN where it was not published.
+    """
+    structures = list(dict.fromkeys(cases.structure))
+    rows = []
+    for method in members if len(members) == 1 else [*members, ENSEMBLE]:
+        scores = cases[cases.method == method].pivot(index="case", columns="structure")
+        for structure in (*structures, "mean"):
+            row: dict[str, object] = {"figures": "here", "scored_on": scored_on}
+            row |= {"method": method, "structure": structure}
+            for name in PER_CASE:
+                each = scores[name].astype(float)
+                of_cases = each.mean(axis=1) if structure == "mean" else each[structure]
+                mean = each.mean().mean() if structure == "mean" else of_cases.mean()
+                if name == "dice":
+                    row["cases"] = int(of_cases.notna().sum())
+                row |= {name: mean, f"{name}_sd": of_cases.std()}
+            rows.append(row)
+    for method, figures in protocol.scores.items():
+        about = {"figures": protocol.source, "scored_on": protocol.scored_on, "method": method}
+        rows += [
+            about | {"structure": structure, "dice": dice}
+            for structure, dice in zip((*structures, "mean"), figures, strict=True)
+        ]
+    columns = [column for name in PER_CASE for column in (name, f"{name}_sd")]
+    keys = ["figures", "scored_on", "method", "structure", "cases"]
+    return pd.DataFrame(rows, columns=[*keys, *columns]).astype({"cases": "Int64"})
+
+
 def write_published(
-    output: Path, confusion: pd.DataFrame, members: list[str], summary: str
+    output: Path, confusion: pd.DataFrame, members: list[str], summary: str, scored_on: str = ""
 ) -> dict[str, dict]:
-    """Writes `numerical_results.json`, `dice_scores.csv` and `summary_report.txt`."""
+    """Writes `numerical_results.json`, `dice_scores.csv` and `summary_report.txt`.
+
+    Args:
+        output: The folder.
+        confusion: The table `confusion`.
+        members: The networks of the run.
+        summary: The text.
+        scored_on: Whose cases they are of; a key and a column of this name, where it is given.
+
+    Returns:
+        See `numerical_results`.
+    """
     results = numerical_results(confusion, members)
-    classes = list(dict.fromkeys(confusion.truth))
-    write_text(output / "numerical_results.json", json.dumps(results, indent=2) + "\n")
+    classes, said = list(dict.fromkeys(confusion.truth)), {"scored_on": scored_on}
+    said = said if scored_on else {}
+    write_text(output / "numerical_results.json", json.dumps(said | results, indent=2) + "\n")
     with whole_file(output / "dice_scores.csv") as partial:
-        dice_scores(results, classes).to_csv(partial, index=False)
+        dice_scores(results, classes).assign(**said).to_csv(partial, index=False)
     write_text(output / "summary_report.txt", summary)
     return results
 

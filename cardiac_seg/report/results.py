@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cardiac_seg.config.loading import load_config
-from cardiac_seg.data.dataset import Dataset
+from cardiac_seg.data.dataset import Dataset, PublishedProtocol
 from cardiac_seg.drawing.styles import METRIC_NAMES
 from cardiac_seg.meta.methods import Method, list_methods
 from cardiac_seg.report.one_run import open_finished
@@ -18,6 +18,7 @@ from cardiac_seg.report.tables.columns import RECORDED_EF
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
 from cardiac_seg.run.formats import read_stored, read_stored_table
 from cardiac_seg.run.meta_folder import final_method
+from cardiac_seg.run.metrics_file import patients_text
 from cardiac_seg.run.settings import shared_settings
 from cardiac_seg.system.numbers import p_equation, plain_number, plain_with_interval
 
@@ -38,7 +39,7 @@ LEGEND = (
 
 @dataclass(frozen=True)
 class MethodScores:
-    """A method's scores on the test patients, one row of the results; None or NaN: undefined.
+    """A method's scores on the patients scored, one row of the results; None or NaN: undefined.
 
     Attributes:
         method: Which.
@@ -62,7 +63,7 @@ class MethodScores:
 
 
 def results_table(folders: list[Path]) -> str:
-    """A Markdown table per run: test patients, native grid, one row per method.
+    """A Markdown table per run: patients that it scores, native grid, one row per method.
 
     Args:
         folders: Runs that `analyze_results.py` has been run on.
@@ -78,21 +79,21 @@ def results_table(folders: list[Path]) -> str:
 
 
 def _of_run(run: Run) -> str:
-    test = read_stored(run.folder / "metrics.json")["subsets"]["test"]
+    scored = read_stored(run.folder / "metrics.json")["subsets"][run.scored]
     heading = (
-        f"{_dataset(run)}, {run.config.stacking.scheme}, {test['patients']} test patients: "
-        f"`{_command(run)}`"
+        f"{_dataset(run)}, {run.config.stacking.scheme}, "
+        f"{patients_text(scored['patients'], run.scored)}: `{_command(run)}`"
     )
-    table = methods_table(run.dataset.structures, _scores(run, test), final_method(run))
+    table = methods_table(run.dataset.structures, _scores(run, scored), final_method(run))
     return "\n\n".join(filter(None, (heading, table, _remarks(run))))
 
 
-def _scores(run: Run, test: dict) -> list[MethodScores]:
+def _scores(run: Run, scored: dict) -> list[MethodScores]:
     """The scores of a run's methods, from the tables of its analysis.
 
     Args:
         run: An analysed run.
-        test: The test patients' part of its `metrics.json`.
+        scored: The part of its `metrics.json` of the patients that it scores.
     """
     summary, agreement, calibration = (
         _table(run, name) for name in ("summary", "agreement", "calibration")
@@ -112,9 +113,9 @@ def _scores(run: Run, test: dict) -> list[MethodScores]:
             hd95_mm=[hd95.get((name, structure)) for structure in ("mean", *structures)],
             band_ece=band.get(name),
             ef=list(ef.loc[name]) if name in ef.index else [None] * 4,
-            pooled=test["methods"][name]["pooled_network_grid"]["mean_dice"],
+            pooled=scored["methods"][name]["pooled_network_grid"]["mean_dice"],
         )
-        for row in _table(run, "methods_test").to_dict("records")
+        for row in _table(run, f"methods_{run.scored}").to_dict("records")
         for name in [row["method"]]
     ]
 
@@ -224,9 +225,11 @@ def published_table(dataset: Dataset) -> str:
 
 
 def _published_figures(dataset: Dataset) -> list[tuple[str, dict[str, str]]]:
-    """The pooled figures of the dataset's published protocol."""
+    """The figures of the dataset's published protocol."""
     if (protocol := dataset.protocol) is None:
         return []
+    if protocol.per_case:
+        return [_per_case_figures(dataset, protocol, method) for method in protocol.scores]
     titles, rows = quantities(("background", *dataset.structures)), []
     for method, values in protocol.scores.items():
         scores = dict(zip(titles, values, strict=True))
@@ -235,6 +238,15 @@ def _published_figures(dataset: Dataset) -> list[tuple[str, dict[str, str]]]:
         cells["source"] = protocol.source
         rows.append((f"{method}, published, pooled, {protocol.images}", cells))
     return rows
+
+
+def _per_case_figures(
+    dataset: Dataset, protocol: PublishedProtocol, method: str
+) -> tuple[str, dict[str, str]]:
+    *each, mean = (plain_number(value, 3) for value in protocol.scores[method])
+    cells = dict(zip(dataset.structures, each, strict=True))
+    cells |= {MEAN_DICE: mean, "source": protocol.source}
+    return ", ".join(filter(None, [method, "published", protocol.scored_on])), cells
 
 
 def _markdown(structures: tuple[str, ...], rows: list[tuple[str, dict[str, str]]]) -> str:

@@ -9,6 +9,7 @@ from cardiac_seg.data.dataset import Dataset
 from cardiac_seg.drawing.styles import METRIC_NAMES
 from cardiac_seg.report.captions import sections
 from cardiac_seg.report.page import page
+from cardiac_seg.report.published import followed_protocol
 from cardiac_seg.report.shown import Shown
 from cardiac_seg.report.tables.columns import ENSEMBLE
 from cardiac_seg.run.folder import REFERENCE_MASKS, Run
@@ -29,16 +30,15 @@ def run_sections(
     folder = output / "tables"
 
     def table(name: str, caption: str, frame: pd.DataFrame | None = None) -> page.Table:
-        return page.Table(caption, tables[name] if frame is None else frame, folder / f"{name}.csv")
+        frame = tables[name] if frame is None else frame
+        return page.Table(shown.told(caption), frame, folder / f"{name}.csv")
 
     agreement = tables["agreement"]
     compared = agreement.method.isin([ENSEMBLE, shown.control.name, REFERENCE_MASKS])
     review = ["review_rank", "case", "predicted_dice", "pairwise_dice", "boundary_entropy", "dice"]
     overlap = _overlap_tables(run, tables, table)
     if published is not None:
-        overlap.append(
-            page.Table("This run beside the published figures", published, folder / "published.csv")
-        )
+        overlap.append(page.Table(_published_caption(run), published, folder / "published.csv"))
     by_section = {
         "overlap": overlap,
         "cases": [
@@ -61,6 +61,17 @@ def run_sections(
         for key, text in sections(run.dataset).items()
     ]
     return [s for s in made if s.figures or any(len(t.frame) for t in s.tables)]
+
+
+def _published_caption(run: Run) -> str:
+    """Of the table `published`, whose rows say themselves whose cases they are of."""
+    caption, protocol = "This run beside the published figures", followed_protocol(run)
+    if protocol is None or not protocol.per_case:
+        return caption
+    return (
+        f"{caption}: mean and SD over cases, native grid, after postprocessing; TP, FP and FN in "
+        f"voxels. Published: {protocol.source}, of {protocol.scored_on or 'held-out cases'}"
+    )
 
 
 def _overlap_tables(run: Run, tables: dict[str, pd.DataFrame], table) -> list[page.Table]:

@@ -10,6 +10,7 @@ import pandas as pd
 import yaml
 
 from cardiac_seg.config.loading import dump_config
+from cardiac_seg.data.split import TRAINING_CASES
 from cardiac_seg.pipeline.measure_run import measure_run
 from cardiac_seg.report import text
 from cardiac_seg.report.captions import NOT_INDEPENDENT
@@ -74,21 +75,25 @@ def compare_runs(folders: list[Path], output: Path, overrides: Sequence[str] = (
         measured[name] = measure_run(run, measures_home(run, output / "runs" / name))
         parts[name] = build_tables(run, measured[name])
     common = _common_cases(runs, parts)
-    tables = _tables(runs, parts, common)
-    write_tables(tables, output / "tables")
-    _write_published(runs, parts, output)
+    tables, known = _tables(runs, parts, common), _known(runs)
+    write_tables(tables, output / "tables", known)
+    _write_published(runs, parts, output, known)
     first, patients = next(iter(runs)), tables["cases"].patient.nunique()
     missing = _missing(runs, parts, methods, common)
-    in_use = {name: shown.ensemble.title for name, shown in methods.items()}
+    in_use = {
+        name: ", ".join([s.ensemble.title, *([] if s.holds_out else [TRAINING_CASES])])
+        for name, s in methods.items()
+    }
     verdicts = [
         _verdict(row, in_use) for row in tables["comparisons"].itertuples() if row.metric == "dice"
     ]
-    subtitle = f"{patients} common test patients; control: {first}"
+    subtitle = f"{patients} common {'' if known else 'test '}patients; control: {first}"
+    subtitle += f"; {known}" if known else ""
     lines = [f"{len(runs)} runs, {subtitle}", ""]
     lines += [_line(row, in_use) for row in tables["runs"].itertuples()]
     lines += ["", *(plain_text(f"{v.question} {v.answer}") for v in verdicts), *missing]
     write_text(output / "summary_report.txt", "\n".join([*lines, ""]))
-    drawings = [_drawing(tables["runs"], methods)]
+    drawings = [_drawing(tables["runs"], methods, in_use, known)]
     drawn = draw_all(drawings, output / "figures", runs[first].config.report)
     home = _home(runs[first], output / "runs" / first)
     pictures = draw_cases(runs[first], measured[first], home)
@@ -103,14 +108,21 @@ def compare_runs(folders: list[Path], output: Path, overrides: Sequence[str] = (
         verdicts=verdicts,
         targets=targets_of(runs[first], parts[first]),
         missing=missing,
-        sections=_sections(tables, in_use, output),
+        sections=_sections(tables, in_use, output, known),
         cases=rows,
         methods=f"{first}: {methods_paragraph(runs[first])}",
         provenance={"comparison": f"python analyze_results.py {' '.join(runs)} --output DIR"}
         | {f"{name}, {k}": v for name, run in runs.items() for k, v in provenance(run).items()},
+        scored=known or "the test patients",
     )
     page.write_report(output / "report.html", content)
     return "\n".join([*lines, "", f"report: {output / 'report.html'}"])
+
+
+def _known(runs: dict[str, Run]) -> str:
+    """Which runs' networks know the patients whom they are scored on; empty where none does."""
+    names = [name for name, run in runs.items() if not run.holds_out]
+    return f"{', '.join(names)}: {TRAINING_CASES}" if names else ""
 
 
 def _tables(
@@ -132,8 +144,10 @@ def _tables(
     return tables
 
 
-def _write_published(runs: dict[str, Run], parts: dict[str, dict], output: Path) -> None:
-    """Writes `numerical_results.json` and `dice_scores.csv` of all runs."""
+def _write_published(
+    runs: dict[str, Run], parts: dict[str, dict], output: Path, known: str
+) -> None:
+    """Writes `numerical_results.json` and `dice_scores.csv` of all runs; `known`: see `_known`."""
     results = {
         f"{name}: {method}": scores
         for name, run in runs.items()
@@ -142,9 +156,10 @@ def _write_published(runs: dict[str, Run], parts: dict[str, dict], output: Path)
         ).items()
     }
     classes = list(dict.fromkeys(parts[next(iter(runs))]["confusion"].truth))
-    write_json(output / "numerical_results.json", results)
+    said = {"scored_on": known} if known else {}
+    write_json(output / "numerical_results.json", said | results)
     with whole_file(output / "dice_scores.csv") as partial:
-        dice_scores(results, classes).to_csv(partial, index=False)
+        dice_scores(results, classes).assign(**said).to_csv(partial, index=False)
 
 
 def _named(folders: list[Path], overrides: Sequence[str]) -> dict[str, Run]:
@@ -306,8 +321,8 @@ def _missing(
         count = parts[name]["cases"].case.nunique()
         if count > len(common):
             lines.append(
-                f"{name}: {count - len(common)} of its {count} test cases are not in every run and "
-                "left out; its pooled scores and calibration hold them."
+                f"{name}: {count - len(common)} of its {count} {methods[name].scored} cases are "
+                "not in every run and left out; its pooled scores and calibration hold them."
             )
         lines += [f"{name}: {line}" for line in text.missing(run, parts[name], methods[name])]
     return lines
@@ -330,18 +345,20 @@ def _line(row, in_use: dict[str, str]) -> str:
     return f"{row.run:<24} {method:<30} {plain_number(row.mean, 4)} {interval}"
 
 
-def _drawing(runs: pd.DataFrame, methods: dict[str, Shown]) -> Drawing:
+def _drawing(
+    runs: pd.DataFrame, methods: dict[str, Shown], in_use: dict[str, str], known: str
+) -> Drawing:
     rows = {name: of_run.main for name, of_run in methods.items()}
-    named = "; ".join(f"{name}, {of_run.ensemble.title}" for name, of_run in methods.items())
+    named = "; ".join(f"{name}, {title}" for name, title in in_use.items())
     caption = (
-        "Common test patients; mean Dice of the structures with 95 % bootstrap intervals. Methods "
-        f"in use: {named}."
+        f"Common {'' if known else 'test '}patients; mean Dice of the structures with 95 % "
+        f"bootstrap intervals. Methods in use: {named}."
     )
     return Drawing("dice_runs", "runs", "Dice of the runs", caption, lambda: run_dots(runs, rows))
 
 
 def _sections(
-    tables: dict[str, pd.DataFrame], in_use: dict[str, str], output: Path
+    tables: dict[str, pd.DataFrame], in_use: dict[str, str], output: Path, known: str
 ) -> list[page.Section]:
     named = "; ".join(f"{name}: {title}" for name, title in in_use.items())
     captions = {
@@ -352,7 +369,11 @@ def _sections(
         "summary": "All metrics, mean over patients",
     }
     listed = [
-        page.Table(caption, tables[name], output / "tables" / f"{name}.csv")
+        page.Table(
+            f"{caption}. {known}" if known else caption,
+            tables[name],
+            output / "tables" / f"{name}.csv",
+        )
         for name, caption in captions.items()
         if len(tables[name])
     ]

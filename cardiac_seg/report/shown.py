@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cardiac_seg.data.split import TRAINING_CASES
 from cardiac_seg.meta.methods import CALIBRATED_MEAN, ENSEMBLE, Method, ensemble_of, list_methods
 from cardiac_seg.pipeline.measure_run import study_of
 from cardiac_seg.run.folder import Run
@@ -25,6 +26,7 @@ class Shown:
             patients; None where there is none.
         full_learner: The same among the learners on the full feature set.
         titles: Name -> title of every method of the run, shown or not.
+        holds_out: Whether the patients that are scored trained no network.
     """
 
     every: list[Method]
@@ -37,6 +39,17 @@ class Shown:
     learner: Method | None
     full_learner: Method | None
     titles: dict[str, str]
+    holds_out: bool = True
+
+    @property
+    def scored(self) -> str:
+        """What the patients and cases that are scored are called."""
+        return "test" if self.holds_out else "training"
+
+    def told(self, text: str) -> str:
+        """A caption, which says so where its figures are of no patient that was held out."""
+        said = f"{TRAINING_CASES[0].upper()}{TRAINING_CASES[1:]}."
+        return text if self.holds_out else f"{text.rstrip('.')}. {said}" if text else said
 
 
 def methods_shown(run: Run) -> Shown:
@@ -72,6 +85,7 @@ def methods_shown(run: Run) -> Shown:
         learner=_learner_shown(run, [m for m in all_of_run if m.kind == "learner"]),
         full_learner=_learner_shown(run, [m for m in all_of_run if m.features == "all"]),
         titles={name: method.title for name, method in methods.items()},
+        holds_out=run.holds_out,
     )
 
 

@@ -1,8 +1,11 @@
 """What a report says in words: verdicts, and what is missing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
+from cardiac_seg.data.split import TRAINING_CASES
 from cardiac_seg.drawing.styles import METRIC_NAMES
 from cardiac_seg.metrics.indices import possible_indices
 from cardiac_seg.report.page.page import Verdict
@@ -37,7 +40,9 @@ def verdicts(run: Run, tables: dict[str, pd.DataFrame], shown: Shown) -> list[Ve
                 f"to {number_text(ef.high, 1, '+')} points.",
             )
         )
-    return answers
+    if shown.holds_out:
+        return answers
+    return [replace(one, answer=f"{one.answer} ({TRAINING_CASES})") for one in answers]
 
 
 def missing(run: Run, tables: dict[str, pd.DataFrame], shown: Shown) -> list[str]:
@@ -45,11 +50,11 @@ def missing(run: Run, tables: dict[str, pd.DataFrame], shown: Shown) -> list[str
     cases, lines = tables["cases"], []
     patients = cases.patient.nunique()
     if patients < 2:
-        lines.append("One test patient: no intervals, no tests.")
+        lines.append(f"One {shown.scored} patient: no intervals, no tests.")
     elif patients < MIN_PATIENTS:
         lines.append(
-            f"{patients} test patients: no paired test can reach 0.05, so every verdict is "
-            "'not shown'."
+            f"{patients} {shown.scored} patients: no paired test can reach 0.05, so every verdict "
+            "is 'not shown'."
         )
     if len(run.config.members) == 1:
         lines.append("One network: nothing is combined, so there is no comparison to the mean.")
@@ -57,7 +62,7 @@ def missing(run: Run, tables: dict[str, pd.DataFrame], shown: Shown) -> list[str
     for structure in run.dataset.structures:
         of_structure = cases[cases.structure == structure]
         if not (of_structure.tp + of_structure.fn).any():
-            lines.append(f"{structure}: in no reference mask of the test cases.")
+            lines.append(f"{structure}: in no reference mask of the {shown.scored} cases.")
         for method in methods:
             rows = of_structure[of_structure.method == method.name]
             lines += _undefined(structure, method.title, rows, method is shown.ensemble)

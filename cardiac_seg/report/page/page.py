@@ -97,7 +97,7 @@ class Report:
     """What the page says. `cases` come worst first; those that failed are moved before them.
 
     `headline` and `picture` are the first screen, before any verdict: the numbers that a reader
-    looks for first, and one case.
+    looks for first, and one case. `scored` says whose numbers they are.
     """
 
     title: str
@@ -111,6 +111,7 @@ class Report:
     cases: list[CaseRow]
     methods: str
     provenance: dict[str, str]
+    scored: str = "the test patients"
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def build_tables(run: Run, measured: list[PatientMeasures]) -> dict[str, pd.Data
 
     Args:
         run: A finished run.
-        measured: Of its test patients.
+        measured: Of the patients that it scores.
 
     Returns:
         Name -> table; a table without rows keeps its columns where it can.
@@ -51,7 +51,8 @@ def build_tables(run: Run, measured: list[PatientMeasures]) -> dict[str, pd.Data
     risk, quality_agreement = risk_coverage(quality)
     roc, auc = roc_tables(pixels.ranked, ("background", *run.dataset.structures))
     reliability, calibration = calibration_tables(pixels.bins, pixels.brier, run.config.seed)
-    pooled = {m: s["pooled_network_grid"] for m, s in metrics["subsets"]["test"]["methods"].items()}
+    scored = metrics["subsets"][run.scored]["methods"]
+    pooled = {method: scores["pooled_network_grid"] for method, scores in scored.items()}
     pooled[ENSEMBLE] = pooled[final]
     return {
         "cases": cases,

@@ -8,7 +8,9 @@ NEAR_MM = 15.0  # a heart found so well lies whole in a field of the presets' si
 
 
 def localisation_table(run: Run) -> pd.DataFrame:
-    """A row for development and one for test cases; no row where the grid has no place of its own.
+    """A row for development and one for test cases, or one for all where nobody is held out.
+
+    No row where the grid has no place of its own.
 
     Returns:
         subset, cases, the distance in mm from the middle of the field to that of the reference
@@ -19,7 +21,8 @@ def localisation_table(run: Run) -> pd.DataFrame:
         return pd.DataFrame()
     table = pd.read_csv(run.fields, dtype={"patient": str})
     subset_of = run.split().set_index("patient").subset
-    table["subset"] = ["test" if subset_of[p] == "test" else "development" for p in table.patient]
+    scored = run.scored
+    table["subset"] = [scored if subset_of[p] == scored else "development" for p in table.patient]
     rows = []
     for subset, cases in table.groupby("subset", sort=True):
         beyond = cases.reference_beyond_percent
