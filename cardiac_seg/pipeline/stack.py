@@ -63,8 +63,8 @@ def fit_meta_learner(run: Run, data: Prepared) -> None:
     thresholds = _choose_thresholds(run, folds)
     write_thresholds(run, thresholds)
     choice = _choose(run, thresholds)
-    scheme = run.config.stacking.scheme
-    log.info("stack: %s, fitting on all %d development cases", scheme, len(files))
+    scheme, kind = run.config.stacking.scheme, DEVELOPMENT if run.holds_out else "training"
+    log.info("stack: %s, fitting on all %d %s cases", scheme, len(files), kind)
     learners = list_learners(run.config.stacking)
     write_combiner(run, fit_on(run, files, draw_samples(run, files), learners, _learners_in(run)))
     write_json(run.meta / "interpretation.json", summarize_evidence(folds))
@@ -125,7 +125,7 @@ def _choose(run: Run, thresholds: dict[str, dict]) -> dict:
     method, by_data = choose_method(summary, candidates, calibrated, run.config.stacking.choose)
     return {
         "method": method,
-        "by": DEVELOPMENT if by_data else "config",
+        "by": DEVELOPMENT if by_data and run.holds_out else "config",
         "development_dice": {m: summary[m]["mean_foreground_dice"] for m in summary},
         "predicted_dice": fit_review(scores.cases, method, thresholds.get(method)),
     }

@@ -66,7 +66,9 @@ def compare_development(folders: list[Path], method: str | None = None) -> str:
     patients = {patient for patient, _ in common}
     titles = {f: f"{f} ({compared}){_known(f)}" for f, compared in methods.items()}
     width = max(len(title) for title in titles.values())
-    lines = [f"{len(patients)} patients, {len(common)} images: {WHAT}"]
+    holds_out = any(open_run(folder).holds_out for folder in folders)
+    what = WHAT if holds_out else f"Dice per patient on the native grid, {TRAINING_CASES}"
+    lines = [f"{len(patients)} patients, {len(common)} images: {what}"]
     lines.append(f"{_head('', first, width)}  minus the first")
     for folder, table in tables.items():
         common_scores = table.loc[common]
@@ -103,7 +105,8 @@ def describe_errors(folder: Path, output: Path | None = None) -> str:
     known = table.join(cases[list(GROUPED)], on="case")
     known["group"] = known.group.map(run.dataset.group_title)
     structures, width = list(table), 12
-    lines = [f"{control_of(run)}: {WHAT}{_known(folder)}", _head("all", table, width)]
+    what = WHAT if run.holds_out else f"Dice per patient on the native grid{_known(folder)}"
+    lines = [f"{control_of(run)}: {what}", _head("all", table, width)]
     lines.append(_line("", average_cases(table).mean(), width))
     for column in GROUPED:
         if known[column].nunique() > 1:

@@ -83,7 +83,7 @@ def analyze_run(folder: Path, output: Path | None = None, overrides: Sequence[st
         cases=case_rows(run.dataset, pictures, tables),
         methods=methods,
         provenance=provenance(run),
-        scored=scored_on or "the test patients",
+        scored_on=scored_on,
     )
     page.write_report(output / "report.html", content)
     return "\n".join(

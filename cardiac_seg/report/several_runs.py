@@ -78,17 +78,12 @@ def compare_runs(folders: list[Path], output: Path, overrides: Sequence[str] = (
     tables, known = _tables(runs, parts, common), _known(runs)
     write_tables(tables, output / "tables", known)
     _write_published(runs, parts, output, known)
-    first, patients = next(iter(runs)), tables["cases"].patient.nunique()
-    missing = _missing(runs, parts, methods, common)
-    in_use = {
-        name: ", ".join([s.ensemble.title, *([] if s.holds_out else [TRAINING_CASES])])
-        for name, s in methods.items()
-    }
+    first, missing = next(iter(runs)), _missing(runs, parts, methods, common)
+    in_use = {name: _in_use(shown) for name, shown in methods.items()}
     verdicts = [
         _verdict(row, in_use) for row in tables["comparisons"].itertuples() if row.metric == "dice"
     ]
-    subtitle = f"{patients} common {'' if known else 'test '}patients; control: {first}"
-    subtitle += f"; {known}" if known else ""
+    subtitle = _subtitle(tables["cases"], first, known)
     lines = [f"{len(runs)} runs, {subtitle}", ""]
     lines += [_line(row, in_use) for row in tables["runs"].itertuples()]
     lines += ["", *(plain_text(f"{v.question} {v.answer}") for v in verdicts), *missing]
@@ -113,10 +108,21 @@ def compare_runs(folders: list[Path], output: Path, overrides: Sequence[str] = (
         methods=f"{first}: {methods_paragraph(runs[first])}",
         provenance={"comparison": f"python analyze_results.py {' '.join(runs)} --output DIR"}
         | {f"{name}, {k}": v for name, run in runs.items() for k, v in provenance(run).items()},
-        scored=known or "the test patients",
+        scored_on=known,
     )
     page.write_report(output / "report.html", content)
     return "\n".join([*lines, "", f"report: {output / 'report.html'}"])
+
+
+def _subtitle(cases: pd.DataFrame, control: str, known: str) -> str:
+    patients = f"{cases.patient.nunique()} common {'' if known else 'test '}patients"
+    return "; ".join(filter(None, [patients, f"control: {control}", known]))
+
+
+def _in_use(shown: Shown) -> str:
+    """The method in use, and whether its network knows the patients."""
+    title = shown.ensemble.title
+    return title if shown.holds_out else f"{title}, {TRAINING_CASES}"
 
 
 def _known(runs: dict[str, Run]) -> str:

@@ -12,9 +12,11 @@ from cardiac_seg.config.sections import Config
 from cardiac_seg.data.case import CaseFile
 from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.data.split import (
+    ALL,
     SUBSETS,
     deployed_folds,
     fold_patients,
+    held_out,
     make_split,
     stacking_folds,
     trained_folds,
@@ -70,6 +72,30 @@ def test_a_scheme_says_which_networks_there_are(stacking, deploy, fitted_on, in_
     assert stacking_folds(config) == fitted_on
     assert deployed_folds(config) == in_use
     assert trained_folds(config) == trained
+
+
+def test_all_hold_nobody_out():
+    config = Config(
+        data={"dataset": "acdc", "root": "x"},
+        members=["unet_3d"],
+        split={"scheme": "all", "folds": 3},
+        stacking={"learners": []},
+    )
+    split = make_split(config, ACDC, Path("root"), listed("AB"))  # fewer patients than folds
+    assert set(split.subset) == {ALL} and set(split.fold) == {0, 1}
+    everyone = {"p000", "p001"}
+    assert fold_patients(split, "full", "holdout") == (everyone, everyone)
+    assert held_out(split, "full", "holdout") == set()
+
+
+@pytest.mark.parametrize("stacking", ["holdout", "out_of_fold", "both"])
+def test_others_hold_out_whom_they_validate_and_test_on(stacking):
+    split = split_of("A" * 20, stacking)
+    for fold in trained_folds(config_of(stacking)):
+        train, validation = fold_patients(split, fold, stacking)
+        unseen = held_out(split, fold, stacking)
+        assert unseen == validation | set(split.patient[split.subset == "test"])
+        assert train and unseen.isdisjoint(train)
 
 
 def test_a_refitted_network_trains_on_all_development_patients():

@@ -4,15 +4,18 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import classification_report
 
 from cardiac_seg.config.loading import load_config
 from cardiac_seg.config.sections import MEMBERS
+from cardiac_seg.data.acdc import ACDC
 from cardiac_seg.data.camus import CAMUS
 from cardiac_seg.data.dataset import PublishedProtocol
 from cardiac_seg.data.registry import DATASETS
-from cardiac_seg.metrics.overlap import confusion
+from cardiac_seg.data.split import TRAINING_CASES
+from cardiac_seg.metrics.overlap import confusion, overlap_metrics
 from cardiac_seg.report import published
 from cardiac_seg.report.one_run import targets_of
 from cardiac_seg.report.tables.overlap import confusion_table
@@ -165,6 +168,83 @@ def test_another_dataset_brings_figures_of_its_own(run, monkeypatch):
     results = results_of([0.9, 0.8, 0.7, 0.6], 0.95)
     table = published.published_table(results, [], ["background", "RV", "MYO", "LV"], protocol)
     assert table.set_index("quantity").published["RV"] == 0.9
+
+
+@pytest.mark.parametrize(
+    ("members", "phases", "follows"),
+    [
+        (["unet_3d"], "[ED, ES]", True),
+        (["unet_advanced", "unet_3d"], "[ED, ES]", True),
+        (["unet_advanced"], "[ED, ES]", False),
+        (["unet_3d"], "[ED]", False),
+    ],
+)
+def test_mri_runs_of_the_published_network_stand_beside_it(run, members, phases, follows):
+    here = run(members)
+    config = load_config(here.folder / "config.yaml", [f"data.phases={phases}"])
+    protocol = published.followed_protocol(Run(here.folder, config))
+    assert protocol is (ACDC.protocol if follows else None)
+
+
+def cases_of(masks, method="unet_3d"):
+    """The table `cases` of pairs of reference and mask, a row of voxels each."""
+    rows = []
+    for i, (reference, mask) in enumerate(masks):
+        counts = confusion(np.array(reference), np.array(mask), 4)
+        for label, structure in enumerate(STRUCTURES, start=1):
+            about = {"case": f"c{i}", "method": method, "structure": structure}
+            rows.append(about | overlap_metrics(counts, label))
+    return pd.DataFrame(rows)
+
+
+def test_overlap_of_each_case_is_that_counted_by_hand():
+    cases = cases_of(
+        [
+            # RV 2 right, 2 missed; MYO 1 right, 2 too many; LV in neither
+            ([1, 1, 1, 1, 2, 0, 0], [1, 1, 2, 2, 2, 0, 0]),
+            # RV 3 right, 1 too many; MYO missed; LV 1 right
+            ([1, 1, 1, 2, 3, 0, 0], [1, 1, 1, 1, 3, 0, 0]),
+        ]
+    )
+    table = published.per_case_table(cases, ["unet_3d"], ACDC.protocol, "test patients")
+    here = table[table.figures == "here"].set_index("structure")
+    assert set(here.scored_on) == {"test patients"} and set(here.method) == {"unet_3d"}
+    rv = here.loc["RV"]
+    assert rv.dice == pytest.approx((4 / 6 + 6 / 7) / 2)
+    assert rv.dice_sd == pytest.approx((6 / 7 - 4 / 6) / np.sqrt(2))
+    assert (rv.iou, rv.iou_sd) == pytest.approx(((2 / 4 + 3 / 4) / 2, 0.25 / np.sqrt(2)))
+    assert (rv.tp, rv.fp, rv.fn, rv.cases) == (2.5, 0.5, 1, 2)
+    assert (rv.tp_sd, rv.fn_sd) == pytest.approx((1 / np.sqrt(2), 2 / np.sqrt(2)))
+    myo, lv = here.loc["MYO"], here.loc["LV"]
+    assert (myo.dice, myo.iou) == pytest.approx((0.5 / 2, (1 / 3) / 2))
+    assert (myo.tp, myo.fp, myo.fn) == (0.5, 1, 0.5)
+    # Where no LV is in mask and reference, there is no Dice; a count is a count.
+    assert (lv.dice, lv.cases, lv.tp) == (1, 1, 0.5) and np.isnan(lv.dice_sd)
+    mean = here.loc["mean"]
+    assert mean.dice == pytest.approx((rv.dice + myo.dice + lv.dice) / 3)
+    each = [(4 / 6 + 2 / 4) / 2, (6 / 7 + 0 + 1) / 3]
+    assert mean.dice_sd == pytest.approx(np.std(each, ddof=1))
+
+
+def test_the_published_figures_of_training_cases_say_so():
+    cases = cases_of([([1, 2, 3, 0], [1, 2, 3, 0])])
+    table = published.per_case_table(cases, ["unet_3d"], ACDC.protocol, TRAINING_CASES)
+    there = table[table.figures != "here"]
+    assert dict(zip(there.structure, there.dice, strict=True)) == {
+        **{"RV": 0.979, "MYO": 0.965, "LV": 0.985},
+        "mean": 0.976,
+    }
+    assert set(there.scored_on) == {"training cases, not a held-out figure"}
+    unknown = there.drop(columns=["figures", "scored_on", "method", "structure", "dice"])
+    assert unknown.isna().all(axis=None)
+
+
+def test_of_several_networks_the_ensemble_stands_beside_too():
+    masks = [([1, 2, 3, 0], [1, 2, 3, 0])]
+    members = ["unet_advanced", "unet_3d"]
+    cases = pd.concat(cases_of(masks, method) for method in (*members, "ensemble"))
+    table = published.per_case_table(cases, members, ACDC.protocol, "test patients")
+    assert list(dict.fromkeys(table.method[table.figures == "here"])) == [*members, "ensemble"]
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,8 @@ class Report:
     """What the page says. `cases` come worst first; those that failed are moved before them.
 
     `headline` and `picture` are the first screen, before any verdict: the numbers that a reader
-    looks for first, and one case. `scored` says whose numbers they are.
+    looks for first, and one case. `scored_on` says whose numbers they are, where they are not those
+    of test patients.
     """
 
     title: str
@@ -111,7 +112,7 @@ class Report:
     cases: list[CaseRow]
     methods: str
     provenance: dict[str, str]
-    scored: str = "the test patients"
+    scored_on: str = ""
 
 
 @dataclass(frozen=True)
