@@ -65,7 +65,7 @@ def analyze_run(folder: Path, output: Path | None = None, overrides: Sequence[st
     summary = _summary(run, verdicts, missing, methods)
     scored_on = "" if run.holds_out else TRAINING_CASES
     results = write_published(output, tables["confusion"], run.config.members, summary, scored_on)
-    published = _beside_published(run, results, tables["cases"])
+    published = beside_published(run, results, tables["cases"])
     written = tables | ({} if published is None else {"published": published})
     write_tables(written, output / "tables", scored_on)
     drawings = run_drawings(run, tables, measured, shown)
@@ -124,7 +124,7 @@ def targets_of(run: Run, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return target_table(results, list(dict.fromkeys(confusion.truth)), protocol.targets)
 
 
-def _beside_published(
+def beside_published(
     run: Run, results: dict[str, dict], cases: pd.DataFrame
 ) -> pd.DataFrame | None:
     """The run beside the published figures of the same images; None where there are none."""

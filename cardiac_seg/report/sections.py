@@ -38,7 +38,7 @@ def run_sections(
     review = ["review_rank", "case", "predicted_dice", "pairwise_dice", "boundary_entropy", "dice"]
     overlap = _overlap_tables(run, tables, table)
     if published is not None:
-        overlap.append(page.Table(_published_caption(run), published, folder / "published.csv"))
+        overlap.append(page.Table(published_caption(run), published, folder / "published.csv"))
     by_section = {
         "overlap": overlap,
         "cases": [
@@ -63,7 +63,7 @@ def run_sections(
     return [s for s in made if s.figures or any(len(t.frame) for t in s.tables)]
 
 
-def _published_caption(run: Run) -> str:
+def published_caption(run: Run) -> str:
     """Of the table `published`, whose rows say themselves whose cases they are of."""
     caption, protocol = "This run beside the published figures", followed_protocol(run)
     if protocol is None or not protocol.per_case:

@@ -16,8 +16,9 @@ from cardiac_seg.data.dataset import PublishedProtocol
 from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.data.split import TRAINING_CASES
 from cardiac_seg.metrics.overlap import confusion, overlap_metrics
-from cardiac_seg.report import published
+from cardiac_seg.report import one_run, published, sections
 from cardiac_seg.report.one_run import targets_of
+from cardiac_seg.report.results import published_table as published_results
 from cardiac_seg.report.tables.overlap import confusion_table
 from cardiac_seg.run.folder import Run
 from tests.support.measured import STRUCTURES
@@ -245,6 +246,23 @@ def test_of_several_networks_the_ensemble_stands_beside_too():
     cases = pd.concat(cases_of(masks, method) for method in (*members, "ensemble"))
     table = published.per_case_table(cases, members, ACDC.protocol, "test patients")
     assert list(dict.fromkeys(table.method[table.figures == "here"])) == [*members, "ensemble"]
+
+
+def test_a_run_of_the_published_network_has_the_table_of_cases(run):
+    here = run(["unet_3d"])
+    cases = cases_of([([1, 2, 3, 0], [1, 2, 3, 0])])
+    table = one_run.beside_published(here, {}, cases)
+    assert dict(table.groupby("scored_on").size()) == {"test patients": 4, TRAINING_CASES: 4}
+    caption = sections.published_caption(here)
+    assert "native grid" in caption and f"of {TRAINING_CASES}" in caption
+    assert one_run.beside_published(run(["unet_advanced"]), {}, cases) is None
+
+
+def test_the_list_of_published_results_says_which_are_of_training_cases():
+    (line,) = [line for line in published_results(ACDC).splitlines() if "0.979" in line]
+    assert line.startswith(
+        f"| unet_3d, published, {TRAINING_CASES} | 0.979 | 0.965 | 0.985 | 0.976"
+    )
 
 
 @pytest.mark.parametrize(
