@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from cardiac_seg.config.sections import Preprocess
+from cardiac_seg.data.nifti import Layout
 from cardiac_seg.grid.field import Field, content_box
 
 
@@ -54,12 +55,16 @@ class GridImage:
         pixels: (slices, height, width) uint8; clipped intensities from 0 to 255.
         mean, std: Of `pixels` inside the image (padding left out), for the z-score.
         grid: The geometry, for the way back.
+        name: Of the case or scan, for members that bring its maps; empty where none are wanted.
+        layout: How it lies in its NIfTI file; None where it comes from none.
     """
 
     pixels: np.ndarray
     mean: float
     std: float
     grid: Grid
+    name: str = ""
+    layout: Layout | None = None
 
 
 def make_grid(
@@ -88,6 +93,14 @@ def make_grid(
     # The edges coincide, so the true step differs from the wanted one by the rounding of a pixel.
     true = height * spacing[0] / rows, width * spacing[1] / columns
     return Grid((height, width), (rows, columns), settings.size, true)
+
+
+def native_grid(grid: Grid) -> Grid:
+    """The native planes of a grid as a grid of their own, which nothing is resampled to."""
+    height, width = grid.resampled if grid.window is None else grid.size
+    rows, columns = grid.native if grid.window is None else grid.window[2:]
+    spacing = grid.spacing[0] * height / rows, grid.spacing[1] * width / columns
+    return Grid(grid.native, grid.native, grid.native, spacing)
 
 
 def shown_window(grid: Grid) -> tuple[int, int, int, int]:
