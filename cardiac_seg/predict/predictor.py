@@ -161,15 +161,13 @@ class Ensemble:
         scan_maps = check_scan_maps(run, maps or {})
         if not (run.meta / "choice.json").is_file():  # written last
             raise UserError(
-                f"{run.folder}: the run is not finished; continue it with "
-                f"train_ensemble.py --resume {run.folder}"
+                f"{run.folder}: not finished; train_ensemble.py --resume {run.folder} continues it"
             )
         combiner = read_combiner(run, [final_method(run)])  # first: what fails, fails at once
         folds = folds or deployed_folds(run.config)
         # Whom the networks were trained on matters where something is fitted, which is not here.
         members = members_of(run, lambda member: lambda fold: None, scan_maps)
-        heart = run.config.preprocess.field == "heart"
-        locator = load_locator(run, folds) if heart else None
+        locator = load_locator(run, folds) if run.config.preprocess.field == "heart" else None
         return cls(run, {member.name: member.load(folds) for member in members}, combiner, locator)
 
     def predict(
@@ -380,10 +378,9 @@ def _on_grid(
     own: Preprocess,
 ) -> Iterator[GridImage]:
     """Frames of a scan on the grid of a member, or of the ensemble, one at a time."""
-    spacing = scan.spacing[1:]
-    place = None if field is None else field_like(field, spacing, theirs, own)
+    place = None if field is None else field_like(field, scan.spacing[1:], theirs, own)
     for k in chosen:
-        image = resample.to_grid(scan.image(k), spacing, own, place)
+        image = resample.to_grid(scan.image(k), scan.spacing[1:], own, place)
         yield replace(image, name=scan.frame_name(k), layout=scan.file_layout)
 
 
