@@ -248,14 +248,7 @@ class Ensemble:
         """The members' maps of a scan, frame by frame.
 
         The network grid has one place in all frames. Where a structure reaches an edge of it inside
-        the image, the grid is moved or grown once.
-
-        Args:
-            scan: From `open_scan`.
-            batch_size: Slices per step, instead of the configured one.
-
-        Raises:
-            UserError: See `frames`.
+        the image, the grid is moved or grown once. Arguments and errors are those of `frames`.
         """
         looked_at = evenly_spaced(scan.frames, LOOKED_AT)
         field = self._find_field(scan, looked_at)
