@@ -16,7 +16,7 @@ from cardiac_seg.data.acdc import find_cases
 from cardiac_seg.members.maps import read_maps
 from tests.support.external_maps import softmax_of, write_npz, write_results
 from tests.support.finished_runs import quick
-from tests.support.little_training import eagerly
+from tests.support.little_training import eagerly, small_network
 
 NAME = "nnunet_3d"
 CONFIG = {
@@ -46,7 +46,8 @@ def work(mri_root, tmp_path_factory):
     config = folder / "config.yaml"
     config.write_text(yaml.safe_dump({"data": data, "networks": networks} | CONFIG))
     command = ["--config", str(config), "--run-dir", str(folder / "run")]
-    with eagerly(), quick():
+    with eagerly(), quick(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cardiac_seg.members.training.build_member", small_network)
         assert train_ensemble.main(command) == 0
         assert analyze_results.main([str(folder / "run")]) == 0
     return folder
