@@ -12,6 +12,7 @@ from cardiac_seg.pipeline.evaluate import evaluate
 from cardiac_seg.pipeline.external import take_maps
 from cardiac_seg.pipeline.stages import stack
 from cardiac_seg.pipeline.train import train_members
+from cardiac_seg.report.methods import methods_paragraph
 from cardiac_seg.run.external import record_path
 from cardiac_seg.run.meta_folder import read_interpretation
 from cardiac_seg.run.open import join
@@ -266,3 +267,21 @@ def test_there_is_nothing_to_train_of_it_by_name(make):
     run, data = make()
     message = refused(train_members, run, data, NAME)
     assert message == f"--member {NAME}: the run has unet_advanced to train"
+
+
+def test_a_run_may_have_nothing_to_train(prepared, results):
+    own = {"kind": "external", "maps": str(results)}
+    own |= {"trained_on": str(results / "splits_final.json")}
+    networks = {"networks__one": own, "networks__other": own}
+    run, data, asked = prepared(members=["one", "other"], stacking__learners=[], **networks)
+    train_members(run, data)
+    stack(run, data)
+    evaluate(run, data)
+    assert not asked  # of any network
+    metrics = json.loads((run.folder / "metrics.json").read_text())
+    dice = {
+        name: m["mean_foreground_dice"] for name, m in metrics["subsets"]["test"]["methods"].items()
+    }
+    assert dice["one"] == dice["other"] == pytest.approx(dice["mean"], abs=1e-3)
+    assert "one (softmax maps that another program made)" in methods_paragraph(run)
+    assert "epochs" not in methods_paragraph(run)
