@@ -26,8 +26,8 @@ TOP_FOLDERS = ("cardiac_seg", "configs", "docs", "tests", "benchmarks", "pretrai
 FILE_ENDINGS = (".py", ".yaml", ".md", ".toml", ".cff", ".txt")
 # What docs/architecture.md adds to show how; a word is looked for no further where it names one.
 EXAMPLES = re.compile("small_unet|features/gradient|naive_bayes")
-# Of pip, git and the benchmarks, not of this package's commands.
-OTHER_OPTIONS = {"--only"}
+# Of pip, git, nnU-Net and the benchmarks, not of this package's commands.
+OTHER_OPTIONS = {"--only", "--npz", "--save_probabilities"}
 # What the code and the documentation said before format 2.
 FORMER_WORDS = (
     r"\bgates?\b|\btempered\b|\bexaminations?\b|\bsurer?\b|\bthe bit about\b|\bis told\b"
