@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 
+from cardiac_seg.config.sections import Network
 from cardiac_seg.members.keras_member import KerasMember
 from cardiac_seg.members.locator import NAME, Locator
 from cardiac_seg.members.maps import TrainedOn
