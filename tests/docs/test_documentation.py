@@ -6,13 +6,12 @@ import importlib.util
 import io
 import re
 import tokenize
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
 
-from cardiac_seg.commands import COMMANDS
+from cardiac_seg.commands import COMMANDS, command_file
 from cardiac_seg.config.sections import STAGES, Config
 from cardiac_seg.run.formats import FORMAT
 from cardiac_seg.version import __version__
@@ -54,7 +53,7 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     made = {}
     for name in COMMANDS:
         made[name] = argparse.ArgumentParser()
-        import_module(f"cardiac_seg.commands.{name}").add_arguments(made[name])
+        command_file(name).add_arguments(made[name])
     return made
 
 
