@@ -25,8 +25,8 @@ TOP_FOLDERS = ("cardiac_seg", "configs", "docs", "tests", "benchmarks", "pretrai
 FILE_ENDINGS = (".py", ".yaml", ".md", ".toml", ".cff", ".txt")
 # What docs/architecture.md adds to show how; a word is looked for no further where it names one.
 EXAMPLES = re.compile("small_unet|features/gradient|naive_bayes")
-# Of pip, git and the benchmarks, not of this package's commands.
-OTHER_OPTIONS = {"--only"}
+# Of pip, git, the benchmarks and nnU-Net, not of this package's commands.
+OTHER_OPTIONS = {"--only", "--npz", "--save_probabilities", "--verify_dataset_integrity"}
 # What the code and the documentation said before format 2.
 FORMER_WORDS = (
     r"\bgates?\b|\btempered\b|\bexaminations?\b|\bsurer?\b|\bthe bit about\b|\bis told\b"
