@@ -238,8 +238,10 @@ def and_back(trip: Trip) -> None:
         for file in (file for file in trip.files if file.patient in left_out):
             known = read_case_maps(run, file.name).maps[MEMBER].provenance.trained_on
             assert known == trained, f"{file.name}: by a network of {sorted(known or ())}"
-    scores = (run.folder / "metrics.json").read_text()
-    assert f'"{MEMBER}"' in scores, f"{run.folder}: {MEMBER} is not scored"
+    subsets = json.loads((run.folder / "metrics.json").read_text())["subsets"]
+    for subset in ("development", "test"):
+        scored = set(subsets[subset]["methods"])
+        assert {MEMBER, "logistic"} <= scored, f"{run.folder}: {subset}, scored: {sorted(scored)}"
 
 
 def call(trip: Trip, *command: str | Path) -> None:
