@@ -136,7 +136,7 @@ def main() -> int:
     )
     try:
         for trip in trips:
-            there(trip, args.python, stacked=not args.no_stack)
+            there(trip, args.python.absolute(), stacked=not args.no_stack)
             if not args.no_stack:
                 and_back(trip)
     except (subprocess.CalledProcessError, AssertionError) as error:
