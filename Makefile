@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
+BASELINES = .venv-baselines
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo install test test-browser wheel-check fault-injection fuzz mutation pretrained coverage audit lint clean bench bench-baselines docs docs-figure
+.PHONY: demo install test test-browser wheel-check test-nnunet fault-injection fuzz mutation pretrained coverage audit lint clean bench bench-baselines docs docs-figure
 
 demo: $(VENV)/installed
 	$(BIN)/python train_ensemble.py --config configs/demo.yaml
@@ -29,6 +30,11 @@ test-browser: $(VENV)/installed-dev
 # copy of that run too. Downloads every dependency; takes about five minutes.
 wheel-check:
 	$(PYTHON) tests/campaigns/wheel_check.py $(if $(RUN),--run $(RUN))
+
+# A run's cases and folds to the real nnU-Net and its maps back, in the environment of bench-baselines
+# and a few packages more. Takes a few minutes, and 2 GB of disk the first time.
+test-nnunet: $(VENV)/installed $(BASELINES)/installed-training
+	PYTHONPATH=. $(BIN)/python tests/campaigns/nnunet_round_trip.py --python $(BASELINES)/bin/python
 
 # docs/reliability.md says what these show. KILLS=n
 fault-injection fuzz mutation: $(VENV)/installed-dev
@@ -62,7 +68,6 @@ bench: $(VENV)/installed
 
 # nnU-Net, the published networks and this project side by side. RUN="path ..." adds finished ACDC runs
 # (outputs/demo where it is there), ROUNDS=n. How torch is chosen: benchmarks/baselines/requirements.txt.
-BASELINES = .venv-baselines
 bench-baselines: $(VENV)/installed $(BASELINES)/installed
 	$(BIN)/python -m benchmarks.baselines $(if $(RUN),--run $(RUN)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
@@ -70,6 +75,10 @@ $(BASELINES)/installed: benchmarks/baselines/requirements.txt
 	$(PYTHON) -m venv $(BASELINES)
 	$(BASELINES)/bin/python -m pip install --quiet --disable-pip-version-check torch -c $<
 	$(BASELINES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	touch $@
+
+$(BASELINES)/installed-training: $(BASELINES)/installed tests/campaigns/nnunet/requirements.txt
+	$(BASELINES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/campaigns/nnunet/requirements.txt
 	touch $@
 
 # The package itself is linked, not copied: $(BIN)/cardiac-seg runs the code that lies here.

@@ -2,9 +2,8 @@
 
 import argparse
 import sys
-from importlib import import_module
 
-from cardiac_seg.commands import COMMANDS
+from cardiac_seg.commands import COMMANDS, command_file
 from cardiac_seg.commands.guard import guarded
 from cardiac_seg.version import __version__
 
@@ -17,7 +16,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=__version__)
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in COMMANDS:
-        command = import_module(f"cardiac_seg.commands.{name}")
+        command = command_file(name)
         summary = (command.__doc__ or name).splitlines()[0].removesuffix(".")
         subparser = subparsers.add_parser(
             name,

@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 
 from cardiac_seg.config.loading import load_config
 from cardiac_seg.config.registry import CORE_FEATURES, FEATURES, NETWORKS
-from cardiac_seg.config.sections import Config, Stacking
+from cardiac_seg.config.sections import Config, External, Stacking
 from cardiac_seg.data.registry import DATASETS
 from cardiac_seg.meta.methods import MEAN, Method, list_methods
 from cardiac_seg.report.results import MethodScores, methods_table, published_table, remark_lines
@@ -87,6 +87,8 @@ def keys_of(
         section, default = _section_of(field.annotation), _default(field)
         named = default if isinstance(default, dict) else {}
         by_name = {name: type(v) for name, v in named.items() if isinstance(v, BaseModel)}
+        if path + key == "networks":
+            by_name["NAME"] = External
         if section is None and not by_name or section and path and field.description:
             yield path + key, field
         for name, inner in by_name.items():
@@ -226,7 +228,7 @@ def _allowed(annotation, limits=()) -> str:
         return ", ".join(map(str, inner))
     if kind in (UnionType, Union):
         return " or ".join(_allowed(option, limits) for option in inner)
-    if kind is list:
+    if kind is list or (kind is tuple and inner[1] is Ellipsis):
         return f"list of: {_allowed(inner[0])}"
     if kind is dict or annotation is dict:
         return "keys and values"

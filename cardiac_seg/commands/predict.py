@@ -32,6 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     written.add_argument("--uncertainty", action="store_true", help="entropy: 0 certain, 1 uniform")
     written.add_argument("--probabilities", action="store_true", help="probability of each class")
     written.add_argument("--members", action="store_true", help="each network's own mask")
+    parser.add_argument(
+        "--maps",
+        type=_maps,
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="softmax maps of the images by a member that another program runs; may be repeated",
+    )
     images = parser.add_argument_group("about the images")
     images.add_argument(
         "--spacing",
@@ -62,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
     from cardiac_seg.predict.outputs import Wanted
 
     switches = ("probabilities", "uncertainty", "members", "overlay", "heart_rate", "batch_size")
-    wanted = Wanted(spacing=args.spacing, **{name: getattr(args, name) for name in switches})
+    options = {name: getattr(args, name) for name in switches}
+    wanted = Wanted(spacing=args.spacing, maps=dict(args.maps), **options)
     return 1 if predict_folder(args.run, args.input, args.output, wanted) else 0
 
 
@@ -97,4 +106,13 @@ def _spacing(text: str) -> tuple[float, float, float]:
     return (rest[0] if rest else 0.0, row, column)
 
 
+def _maps(text: str) -> tuple[str, str]:
+    """Member and folder from the switch."""
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise ValueError
+    return name, folder
+
+
+_maps.__name__ = "member and folder (as nnunet_3d=results)"  # argparse's words
 _spacing.__name__ = "spacing (as 1.5,1.5 or 1.5,1.5,8)"

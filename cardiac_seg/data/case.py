@@ -1,5 +1,6 @@
 """Cases: one image or volume each, with what its names and info files say."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,11 @@ class CaseFile:
     phase: str = ""
     group: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def image_stem(self) -> str:
+        """The name of the image file without `.nii` or `.nii.gz`, as other programs call a case."""
+        return re.sub(r"\.nii(\.gz)?$", "", self.image_path.name, flags=re.IGNORECASE)
 
     @property
     def relative_path(self) -> Path:

@@ -170,6 +170,17 @@ def write_mask(path: Path, frames: Sequence[np.ndarray], layout: Layout) -> None
     _write(path, stored.T.reshape(layout.shape, order="F"), layout)
 
 
+def write_image(path: Path, planes: np.ndarray, layout: Layout) -> None:
+    """Writes an image of one frame.
+
+    Args:
+        path: Ends in `.nii` or `.nii.gz`.
+        planes: (slices, height, width) float32.
+        layout: How it shall lie in the file; its shape is (x, y) or (x, y, z).
+    """
+    _write(path, layout.orientation.to_stored(planes).reshape(layout.shape), layout)
+
+
 def write_map(path: Path, planes: np.ndarray, layout: Layout) -> None:
     """Writes numbers for each pixel of one frame.
 

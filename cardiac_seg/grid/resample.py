@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from cardiac_seg.config.sections import Preprocess
+from cardiac_seg.data.nifti import Layout
 from cardiac_seg.grid.field import Field, content_box
 
 
@@ -55,6 +56,8 @@ class GridImage:
         mean, std: Of `pixels` inside the image (padding left out), for the z-score.
         grid: The geometry, for the way back.
         slice_spacing: Distance of the slices in mm, where a member is to see it.
+        name: Of the case or scan, for members that bring its maps; empty where none are wanted.
+        layout: How it lies in its NIfTI file; None where it comes from none.
     """
 
     pixels: np.ndarray
@@ -62,6 +65,8 @@ class GridImage:
     std: float
     grid: Grid
     slice_spacing: float = float("nan")
+    name: str = ""
+    layout: Layout | None = None
 
 
 def make_grid(
@@ -90,6 +95,14 @@ def make_grid(
     # The edges coincide, so the true step differs from the wanted one by the rounding of a pixel.
     true = height * spacing[0] / rows, width * spacing[1] / columns
     return Grid((height, width), (rows, columns), settings.size, true)
+
+
+def native_grid(grid: Grid) -> Grid:
+    """The native planes of a grid as a grid of their own, which nothing is resampled to."""
+    height, width = grid.resampled if grid.window is None else grid.size
+    rows, columns = grid.native if grid.window is None else grid.window[2:]
+    spacing = grid.spacing[0] * height / rows, grid.spacing[1] * width / columns
+    return Grid(grid.native, grid.native, grid.native, spacing)
 
 
 def shown_window(grid: Grid) -> tuple[int, int, int, int]:

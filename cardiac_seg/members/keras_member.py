@@ -20,7 +20,7 @@ from cardiac_seg.members.training_state import read_state
 
 @dataclass(frozen=True)
 class KerasMember:
-    """See `members.member.Member`.
+    """See `members.member.TrainedMember`.
 
     Attributes:
         name: One of `config.registry.NETWORKS`.
@@ -47,7 +47,7 @@ class KerasMember:
     data: str = ""
 
     def train(self, fold: str, training: CaseSet, validation: CaseSet) -> dict[str, object]:
-        """See `members.member.Member`."""
+        """See `members.member.TrainedMember`."""
         config = self.config.of_fold(fold)
         job = TrainingJob(
             member=self.name,
@@ -70,11 +70,11 @@ class KerasMember:
         }
 
     def is_trained(self, fold: str) -> bool:
-        """See `members.member.Member`."""
+        """See `members.member.TrainedMember`."""
         return read_state(self.folder / fold / "last.keras").finished
 
     def files(self, fold: str) -> list[Path]:
-        """See `members.member.Member`."""
+        """See `members.member.TrainedMember`."""
         return [self.folder / fold / f"{name}.keras" for name in ("best", "last")]
 
     def load(self, folds: list[str]) -> "KerasMapper":

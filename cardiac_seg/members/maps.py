@@ -118,17 +118,22 @@ def check_unseen(maps: CaseMaps, patient: str, path: Path) -> None:
         UserError: If a member was trained on the patient, or nobody knows on whom.
     """
     for member, one in maps.maps.items():
-        fold, trained_on = one.provenance.fold, one.provenance.trained_on
-        if trained_on is None:
-            raise UserError(
-                f"{path}: nothing says whom {member} was trained on; maps of a member without a "
-                "known training set cannot be stacked"
-            )
-        if patient in trained_on:
-            raise UserError(
-                f"{path}: made by {member}, {fold}, which was trained on {patient}; delete it and "
-                "resume the run"
-            )
+        check_provenance(member, one.provenance, patient, path, "delete it and resume the run")
+
+
+def check_provenance(
+    member: str, made_by: Provenance, patient: str, path: Path, advice: str
+) -> None:
+    """`check_unseen` for one member; `advice` is what to do about a map of a training image."""
+    if made_by.trained_on is None:
+        raise UserError(
+            f"{path}: nothing says whom {member} was trained on; maps of a member without a known "
+            "training set cannot be stacked"
+        )
+    if patient in made_by.trained_on:
+        raise UserError(
+            f"{path}: made by {member}, {made_by.fold}, which was trained on {patient}; {advice}"
+        )
 
 
 def write_maps(path: Path, maps: CaseMaps) -> None:

@@ -1,8 +1,8 @@
 """The protocol of a member: anything that gives a softmax map for each case.
 
-A member is trained once for each fold (or brings its maps), and says of every map whom it was
-trained on. It may work on a grid and with settings of its own (`Config.for_member`); its maps are
-brought to the ensemble's network grid before anything else sees them.
+A member is trained once for each fold (`TrainedMember`) or brings its maps, and says of every map
+whom it was trained on. It may work on a grid and with settings of its own (`Config.for_member`);
+its maps are brought to the ensemble's network grid before anything else sees them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,8 @@ class Mapper(Protocol):
         """The maps of some images, in their order and one at a time.
 
         Args:
-            images: On the member's own grid (`Member.config.preprocess`).
+            images: On the member's own grid (`Member.config.preprocess`), each with its name and
+                its file's layout.
             batch_size: Slices (or patches) computed together; memory grows with it.
 
         Yields:
@@ -46,6 +47,17 @@ class Member(Protocol):
     def config(self) -> Config:
         """See above."""
 
+    def load(self, folds: list[str]) -> Mapper:
+        """Loads the networks of some folds; the maps of several are averaged.
+
+        Raises:
+            UserError: If a fold is not trained, or a file is damaged or of something else.
+        """
+
+
+class TrainedMember(Member, Protocol):
+    """A member that is trained in the run."""
+
     def train(self, fold: str, training: CaseSet, validation: CaseSet) -> dict[str, object]:
         """Trains to the end, from the last finished epoch if there is one.
 
@@ -64,10 +76,3 @@ class Member(Protocol):
 
     def files(self, fold: str) -> list[Path]:
         """The files that a fold's training leaves; the run keeps their hashes."""
-
-    def load(self, folds: list[str]) -> Mapper:
-        """Loads the networks of some folds; the maps of several are averaged.
-
-        Raises:
-            UserError: If a fold is not trained, or a file is damaged or of something else.
-        """

@@ -41,7 +41,7 @@ class TrainingJob:
         history_path: CSV, one row per epoch.
         tensorboard: Folder of the TensorBoard log.
         classes: Number of classes, background included.
-        train, validation: The cases, see `members.member.Member.train`.
+        train, validation: The cases, see `members.member.TrainedMember.train`.
         start: Where the first weights come from; None for random ones.
         data: What tells the dataset of the cases apart from others.
     """

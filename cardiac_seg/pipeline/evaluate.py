@@ -10,6 +10,7 @@ from cardiac_seg.data.split import deployed_folds
 from cardiac_seg.masks.postprocessing import STEPS, Postprocessing
 from cardiac_seg.meta.combine import Combiner
 from cardiac_seg.pipeline.cross_fit import DEVELOPMENT, cross_fitted_scores
+from cardiac_seg.pipeline.external import take_maps
 from cardiac_seg.pipeline.maps import map_cases
 from cardiac_seg.pipeline.measure_run import evaluate_patients, keep_measures
 from cardiac_seg.pipeline.prepare import Prepared
@@ -37,11 +38,12 @@ def evaluate(run: Run, data: Prepared) -> None:
 
     Raises:
         UserError: If the meta-learner has not been fitted, or a network was trained on a patient
-            that the split holds out.
+            that the split holds out, or a member brings no map of a test case.
     """
     if not run.is_done("stack"):
         raise UserError(f"{run.folder}: stage evaluate needs stage stack; run it first")
     check_networks(run)
+    take_maps(run, data, scoring=True)
     with run.stage("evaluate") as recorded:
         split, methods = run.split(), methods_of(run)
         combiner, steps = read_combiner(run, methods), read_steps(run)

@@ -85,7 +85,10 @@ def train_locator(run: Run, files: list[CaseFile], fold: str) -> None:
 
 def _locator_to_take(run: Run, fold: str) -> Path | None:
     """The locator of the run whose networks a fold takes as they are, if that has one."""
-    train = run.config.for_member(run.config.members[0]).of_fold(fold).train
+    trained = run.config.trained_members
+    if not trained:
+        return None
+    train = run.config.for_member(trained[0]).of_fold(fold).train
     if train.epochs or train.start_from is None:
         return None
     start = start_run(train.start_from)

@@ -18,6 +18,7 @@ from cardiac_seg.members.maps import (
     write_maps,
 )
 from cardiac_seg.pipeline.development import unseen_files
+from cardiac_seg.pipeline.external import take_maps
 from cardiac_seg.pipeline.localise import (
     Located,
     field_of_whole_heart,
@@ -35,6 +36,7 @@ from cardiac_seg.system.log import bar, log
 
 def write_development_maps(run: Run, data: Prepared) -> None:
     """Writes the maps of every development case, by networks that were not trained on it."""
+    take_maps(run, data)
     for fold, files in unseen_files(run, data).items():
         map_cases(run, data, files, [fold])
 
@@ -100,7 +102,7 @@ def _on_grid(
         case = read_case(file, run.dataset.num_classes, with_label=False)
         field = _own_field(run, case, places[file.name].field, settings)
         image = to_grid(case.image, case.spacing[1:], settings, field)
-        yield replace(image, slice_spacing=case.spacing[0])
+        yield replace(image, slice_spacing=case.spacing[0], name=file.name, layout=case.layout)
 
 
 def _own_field(run: Run, case: Case, field: Field | None, settings: Preprocess) -> Field | None:

@@ -42,15 +42,29 @@ def find_cases(run: Run) -> list[CaseFile]:
     return run.dataset.find(run.root, list(data.views), list(data.phases))
 
 
+def check_unchanged(run: Run, data_print: str) -> None:
+    """Refuses data that are not those that a run was prepared with.
+
+    Args:
+        run: A run whose `prepare` stage is done.
+        data_print: The `fingerprint` of the cases as they are now.
+
+    Raises:
+        UserError: If it is another than the run's.
+    """
+    if run.manifest.dataset.fingerprint != data_print:
+        raise UserError(
+            f"{run.root}: the data changed since this run began; restore it or start another run"
+        )
+
+
 def prepare(run: Run, files: list[CaseFile]) -> Prepared:
     """Checks the data, writes `split.csv` and opens the caches of preprocessed slices."""
     config, split_path = run.config, run.folder / "split.csv"
     data_print = fingerprint(files)
     prepared = run.is_done("prepare")
-    if prepared and run.manifest.dataset.fingerprint != data_print:
-        raise UserError(
-            f"{run.root}: the data changed since this run began; restore it or start another run"
-        )
+    if prepared:
+        check_unchanged(run, data_print)
     with nullcontext() if prepared else run.stage("prepare"):
         if not prepared:  # also where a file is there: it may be of a config given up since
             split = make_split(config, run.dataset, run.root, files)

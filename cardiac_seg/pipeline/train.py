@@ -6,10 +6,11 @@ from functools import partial
 from cardiac_seg.data.split import fold_patients, stacking_folds, trained_folds
 from cardiac_seg.grid.cache import CaseSet, class_pixels
 from cardiac_seg.members.maps import FOLD_MEAN, folds_in
+from cardiac_seg.pipeline.external import take_maps
 from cardiac_seg.pipeline.localise import train_locator, validation_cache
 from cardiac_seg.pipeline.prepare import Prepared
 from cardiac_seg.run.folder import Run
-from cardiac_seg.run.members import members_of
+from cardiac_seg.run.members import trained_members
 from cardiac_seg.run.provenance import check_networks, trained_on
 from cardiac_seg.system.checked_reads import file_sha256
 from cardiac_seg.system.errors import UserError
@@ -19,7 +20,7 @@ from cardiac_seg.system.locks import held
 def train_members(
     run: Run, data: Prepared, member: str | None = None, fold: int | None = None
 ) -> None:
-    """Trains every member's folds, or the named ones.
+    """Trains every member's folds, or the named ones; first takes up maps that members bring.
 
     Args:
         run: The run.
@@ -28,15 +29,18 @@ def train_members(
         fold: Only this one.
 
     Raises:
-        UserError: If the run has no such member or fold, a structure is in no training case, or
-            the split holds out a patient that a network was trained on.
+        UserError: If the run has no such member or fold, a structure is in no training case, the
+            split holds out a patient that a network was trained on, or maps that a member brings
+            are not there.
     """
     check_networks(run)
-    members, folds = members_of(run, partial(trained_on, run)), trained_folds(run.config)
+    take_maps(run, data)
+    members, folds = trained_members(run, partial(trained_on, run)), trained_folds(run.config)
     if fold is not None and f"fold{fold}" not in folds:
         raise UserError(f"--fold {fold}: the run has {', '.join(folds)}")
-    if member is not None and member not in run.config.members:
-        raise UserError(f"--member {member}: the run has {', '.join(run.config.members)}")
+    if member is not None and member not in run.config.trained_members:
+        names = ", ".join(run.config.trained_members) or "none"
+        raise UserError(f"--member {member}: the run has {names} to train")
     wanted = [(m, name) for m in members for name in folds]
     chosen = [
         (m, name)
@@ -45,7 +49,7 @@ def train_members(
     ]
     whole = chosen == wanted and not run.is_done("train")
     with run.stage("train") if whole else nullcontext():
-        for name in dict.fromkeys(name for _, name in chosen):
+        for name in folds if fold is None else [f"fold{fold}"]:
             if run.config.preprocess.field == "heart" and not run.locator(name).is_file():
                 _forget_maps(run, name)  # another locator may look elsewhere
             train_locator(run, data.files, name)

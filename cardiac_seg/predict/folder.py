@@ -20,9 +20,10 @@ from cardiac_seg.predict.outputs import (
     write_segmentations,
 )
 from cardiac_seg.predict.predictor import Ensemble, FrameResult
-from cardiac_seg.predict.scans import Scan, ScanFiles, find_scans, open_scan
+from cardiac_seg.predict.scans import Scan, ScanFiles, check_stems, find_scans, open_scan
 from cardiac_seg.predict.summary import write_summary
 from cardiac_seg.predict.volume_curve import draw_curve
+from cardiac_seg.run.external import check_scan_maps
 from cardiac_seg.run.open import open_run
 from cardiac_seg.system.atomic import remove_leftovers, whole_file
 from cardiac_seg.system.errors import UserError
@@ -50,10 +51,13 @@ def predict_folder(run_folder: Path, source: Path, output: Path, wanted: Wanted)
     Raises:
         UserError: If the run or the folders are unusable.
     """
-    open_run(run_folder)  # a wrong name is answered before a large folder is walked
+    run = open_run(run_folder)  # a wrong name is answered before a large folder is walked
+    check_scan_maps(run, wanted.maps)
     scans = without_results(find_scans(source), source)
+    if wanted.maps:
+        check_stems(scans)
     check_output(scans, output)
-    ensemble = Ensemble.load(run_folder)
+    ensemble = Ensemble.load(run_folder, maps=wanted.maps)
     done, failed = Journal(output, source, ensemble, wanted), {}
     remove_leftovers(output)
     studies = Studies(ensemble, scans, wanted.spacing, wanted.batch_size)

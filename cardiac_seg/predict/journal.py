@@ -1,10 +1,12 @@
 """What an interrupted `predict` has done, so that it goes on."""
 
+import glob
 import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
 
+from cardiac_seg.members.external_folder import CHANNEL
 from cardiac_seg.predict.measurements import ScanMeasurements
 from cardiac_seg.predict.outputs import JOURNAL, Wanted
 from cardiac_seg.predict.predictor import Ensemble
@@ -19,6 +21,7 @@ class Journal:
 
     def __init__(self, output: Path, source: Path, ensemble: Ensemble, wanted: Wanted):
         self.path, self.output = output / JOURNAL, output
+        self._maps = [Path(folder).expanduser() for folder in wanted.maps.values()]
         self.measured: dict[str, ScanMeasurements] = {}
         self._stamps: dict[str, list] = {}
         key = [__version__, str(source.resolve()), fingerprint(ensemble.run), asdict(wanted)]
@@ -37,14 +40,14 @@ class Journal:
 
     def __contains__(self, files: ScanFiles) -> bool:
         """Whether a scan is done, its files unchanged and its mask there."""
-        same = self._stamps.get(files.name) == _stamp(files)
+        same = self._stamps.get(files.name) == self._stamp(files)
         return same and (self.output / files.mask_path).is_file()
 
     def add(self, files: ScanFiles, measured: ScanMeasurements) -> None:
         """Keeps what was measured of a scan, in memory and on disk."""
         self.measured[files.name] = measured
         with self.path.open("a", encoding="utf-8") as journal:
-            journal.write(json.dumps(self._entry(measured, _stamp(files))) + "\n")
+            journal.write(json.dumps(self._entry(measured, self._stamp(files))) + "\n")
 
     def close(self, keep: bool) -> None:
         """Ends the call; what failed may be tried again, so what did not is then remembered."""
@@ -55,14 +58,17 @@ class Journal:
     def _entry(measured: ScanMeasurements, stamp: list) -> dict:
         return {"stamp": stamp, "measured": asdict(measured)}
 
-
-def _stamp(files: ScanFiles) -> list:
-    stats = [path.stat() for path in files.paths if path.is_file()]
-    return [
-        len(stats),
-        sum(s.st_size for s in stats),
-        max((s.st_mtime_ns for s in stats), default=0),
-    ]
+    def _stamp(self, files: ScanFiles) -> list:
+        """What changes when a scan's files do, or softmax maps of its name."""
+        paths = [path for path in files.paths if path.is_file()]
+        name = glob.escape(Path(files.name).name.removesuffix(CHANNEL))
+        paths += [path for folder in self._maps for path in folder.glob(f"{name}*")]
+        stats = [path.stat() for path in paths]
+        return [
+            len(stats),
+            sum(s.st_size for s in stats),
+            max((s.st_mtime_ns for s in stats), default=0),
+        ]
 
 
 def fingerprint(run: Run) -> str:

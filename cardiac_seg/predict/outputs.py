@@ -1,7 +1,7 @@
 """The files that `predict` writes of a scan."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ class Wanted:
         spacing: See `open_scan`.
         heart_rate: Beats per minute instead of the headers'.
         batch_size: Slices per step instead of the run's.
+        maps: Member that brings its softmax maps -> the folder of those of the scans.
     """
 
     probabilities: bool = False
@@ -40,6 +41,7 @@ class Wanted:
     spacing: tuple[float, float, float] | None = None
     heart_rate: float | None = None
     batch_size: int | None = None
+    maps: dict[str, str] = field(default_factory=dict)
 
 
 def without_results(scans: list[ScanFiles], source: Path) -> list[ScanFiles]:

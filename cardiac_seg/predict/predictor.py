@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from cardiac_seg.predict.measurements import (
     measure,
 )
 from cardiac_seg.predict.scans import ArrayScan, Scan, find_scans, open_scan
+from cardiac_seg.run.external import check_scan_maps
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.members import load_locator, members_of
 from cardiac_seg.run.meta_folder import final_method, read_combiner, read_predicted_dice, read_steps
@@ -140,28 +141,33 @@ class Ensemble:
         self.predicted_dice = read_predicted_dice(run)
 
     @classmethod
-    def load(cls, folder: str | Path, folds: list[str] | None = None) -> "Ensemble":
+    def load(
+        cls,
+        folder: str | Path,
+        folds: list[str] | None = None,
+        maps: Mapping[str, str | Path] | None = None,
+    ) -> "Ensemble":
         """Loads a run directory.
 
         Args:
             folder: A run whose stage `stack` is done.
             folds: Whose networks are loaded, instead of those in use.
+            maps: Member that brings its softmax maps -> the folder of those of the images.
 
         Raises:
-            UserError: If the run has not reached the end of its `stack` stage, or is damaged.
+            UserError: If the run is damaged, its stage `stack` not done, or maps are not given.
         """
         run = open_run(Path(folder))
+        scan_maps = check_scan_maps(run, maps or {})
         if not (run.meta / "choice.json").is_file():  # written last
             raise UserError(
-                f"{run.folder}: the run is not finished; continue it with "
-                f"train_ensemble.py --resume {run.folder}"
+                f"{run.folder}: not finished; train_ensemble.py --resume {run.folder} continues it"
             )
         combiner = read_combiner(run, [final_method(run)])  # first: what fails, fails at once
         folds = folds or deployed_folds(run.config)
         # Whom the networks were trained on matters where something is fitted, which is not here.
-        members = members_of(run, trained_on=lambda member: lambda fold: None)
-        heart = run.config.preprocess.field == "heart"
-        locator = load_locator(run, folds) if heart else None
+        members = members_of(run, lambda member: lambda fold: None, scan_maps)
+        locator = load_locator(run, folds) if run.config.preprocess.field == "heart" else None
         return cls(run, {member.name: member.load(folds) for member in members}, combiner, locator)
 
     def predict(
@@ -242,14 +248,7 @@ class Ensemble:
         """The members' maps of a scan, frame by frame.
 
         The network grid has one place in all frames. Where a structure reaches an edge of it inside
-        the image, the grid is moved or grown once.
-
-        Args:
-            scan: From `open_scan`.
-            batch_size: Slices per step, instead of the configured one.
-
-        Raises:
-            UserError: See `frames`.
+        the image, the grid is moved or grown once. Arguments and errors are those of `frames`.
         """
         looked_at = evenly_spaced(scan.frames, LOOKED_AT)
         field = self._find_field(scan, looked_at)
@@ -372,11 +371,15 @@ def _on_grid(
     own: Preprocess,
 ) -> Iterator[GridImage]:
     """Frames of a scan on the grid of a member, or of the ensemble, one at a time."""
-    spacing = scan.spacing[1:]
-    place = None if field is None else field_like(field, spacing, theirs, own)
+    place = None if field is None else field_like(field, scan.spacing[1:], theirs, own)
     for k in chosen:
-        image = resample.to_grid(scan.image(k), spacing, own, place)
-        yield replace(image, slice_spacing=scan.spacing[0])
+        image = resample.to_grid(scan.image(k), scan.spacing[1:], own, place)
+        yield replace(
+            image,
+            slice_spacing=scan.spacing[0],
+            name=scan.frame_name(k),
+            layout=scan.file_layout,
+        )
 
 
 def evenly_spaced(frames: int, most: int) -> list[int]:

@@ -96,6 +96,16 @@ class Scan:
         """As results call it."""
         return self.files.name
 
+    @property
+    def file_layout(self) -> Layout | None:
+        """How it lies in its NIfTI file; None of DICOM."""
+        return self.layout if self.series is None else None
+
+    def frame_name(self, frame: int) -> str:
+        """What its softmax maps are called: as the file; in a cine `_frame01`, ... behind that."""
+        stem = _stem(self.files.paths[0])
+        return f"{stem}_frame{frame + 1:02d}" if self.frames > 1 else stem
+
     def image(self, frame: int) -> np.ndarray:
         """The pixels of a frame, (slices, height, width) float32.
 
@@ -119,6 +129,7 @@ class ArrayScan:
     pixels: np.ndarray  # (frames, slices, height, width) float32
     spacing: tuple[float, float, float]
     name: str = "array"
+    file_layout: Layout | None = None
 
     @property
     def frames(self) -> int:
@@ -130,6 +141,10 @@ class ArrayScan:
         """(slices, height, width) of one frame."""
         slices, height, width = self.pixels.shape[1:]
         return slices, height, width
+
+    def frame_name(self, frame: int) -> str:
+        """See `Scan`."""
+        return self.name
 
     def image(self, frame: int) -> np.ndarray:
         """The pixels of a frame."""
@@ -171,6 +186,22 @@ def find_scans(path: Path) -> list[ScanFiles]:
             "(*_gt files are labels and not taken)"
         )
     return _unlike(sorted(scans, key=lambda scan: (scan.name, scan.is_dicom)))
+
+
+def check_stems(scans: list[ScanFiles]) -> None:
+    """Refuses NIfTI files of one name in several folders: maps in one folder tell them not apart.
+
+    Raises:
+        UserError: If there are two.
+    """
+    seen: dict[str, Path] = {}
+    for path in (scan.paths[0] for scan in scans if not scan.is_dicom):
+        if (stem := _stem(path)) in seen:
+            raise UserError(
+                f"{path}: of the same name as {seen[stem]}, so that the softmax maps of --maps "
+                "belong to either; rename one, or predict one folder at a time"
+            )
+        seen[stem] = path
 
 
 def open_scan(

@@ -67,6 +67,11 @@ def stress(
         UserError: If the run is not finished, or its development patients are not there.
     """
     run = open_run(folder)
+    if run.config.external:
+        raise UserError(
+            f"{folder}: {', '.join(run.config.external)} brings its maps, and there are none of "
+            "perturbed images; use a run of networks alone"
+        )
     if output is None:
         if run.manifest.exported:
             raise UserError(f"{folder}: exported, nothing is added to it; give --output DIR")

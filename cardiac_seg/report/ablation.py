@@ -158,26 +158,47 @@ def _kept(
 
 
 def _markdown(run: Run, tables: dict[str, pd.DataFrame], control: str, learner: str) -> str:
-    """One row per method and variant, with its differences from the control and the learner."""
+    """One row per method and variant, with its differences from the control and the learner.
+
+    With `stacking.scheme: both` one more column has the difference from the control over the
+    patients that the networks in use have mapped: what repairs the folds' maps need not repair
+    theirs.
+    """
     base, others = tables[control], [name for name in (control, learner) if name in tables]
+    titles = [f"minus {name}" for name in others]
+    in_use = _mapped_as_in_use(run, base)
+    if in_use:
+        titles.append(f"minus {control}, {len(in_use)} patients as mapped by the networks in use")
     lines = [
         f"{run.folder}: {base.index.get_level_values('patient').nunique()} patients, {len(base)} "
         f"images. {WHAT}.",
         "",
-        "| | " + " | ".join([*base, "mean", *(f"minus {name}" for name in others)]) + " |",
-        "|---" * (len(base.columns) + 2 + len(others)) + "|",
+        "| | " + " | ".join([*base, "mean", *titles]) + " |",
+        "|---" * (len(base.columns) + 2 + len(titles)) + "|",
     ]
     for name, table in tables.items():
         means = _mean(table)
-        values = [*means, means.mean()]
-        cells = [plain_number(value, 4) for value in values]
+        cells = [plain_number(value, 4) for value in [*means, means.mean()]]
         for other in others:
             same = table is tables[other]
             cells.append("" if same else _difference(table, tables[other], run.config.seed))
+        if in_use:
+            part, its_base = (one.loc[in_use] for one in (table, base))
+            same = table is base
+            cells.append("" if same else _difference(part, its_base, run.config.seed))
         lines.append(
             f"| {_title(name, learner, run.config.stacking)} | " + " | ".join(cells) + " |"
         )
     return "\n".join(lines)
+
+
+def _mapped_as_in_use(run: Run, table: pd.DataFrame) -> list[str]:
+    """The patients of a table that the networks in use have mapped; none where all are alike."""
+    if run.config.stacking.scheme != "both":
+        return []
+    split = run.split()
+    held_out = set(split.patient[split.subset == "validation"])
+    return sorted(held_out.intersection(table.index.get_level_values("patient")))
 
 
 def variants(settings: Stacking, learner: str) -> Iterator[tuple[str, Stacking]]:

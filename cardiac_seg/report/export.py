@@ -29,7 +29,8 @@ def export_run(folder: Path, output: Path) -> None:
     """Writes what `predict` and `info` need of a run, and a model card, to a new folder.
 
     The networks in use keep one output and no optimizer; their weights are rounded to float16. The
-    learner is kept if it is the method in use. No image and no map of a patient is copied.
+    learner is kept if it is the method in use. No image and no map of a patient is copied, also of
+    no member that brings its maps: `predict` is given those of the new images.
 
     Args:
         folder: A finished and analysed run.
@@ -44,7 +45,7 @@ def export_run(folder: Path, output: Path) -> None:
     with whole_directory(output) as partial:
         for name in KEPT:
             shutil.copyfile(folder / name, partial / name)
-        for member in run.config.members:
+        for member in run.config.trained_members:
             for fold in deployed_folds(run.config):
                 path = run.models(member, fold) / f"{run.config.predict.checkpoint}.keras"
                 to = partial / path.relative_to(folder)

@@ -119,6 +119,9 @@ def describe_members(config: Config) -> list[str]:
     """Each network's name with its size and the settings in which it differs from another."""
     described, shared = [], _shared_settings(config)
     for member in config.members:
+        if member in config.external:
+            described.append(f"{member} (softmax maps that another program made)")
+            continue
         filters = getattr(config.networks[member], "filters", None)
         texts = [] if filters is None else [f"{filters} filters"]
         texts += _patches(config.networks[member])
@@ -149,12 +152,15 @@ def _preprocessing(config: Config) -> str:
 def _training(config: Config) -> str:
     """How the networks were trained, as far as that is the same for all."""
     shared = _shared_settings(config)
+    if not config.trained_members:
+        return ""
     return ", ".join(shared[key] for key in TRAINING if key in shared)
 
 
 def _shared_settings(config: Config) -> dict[str, str]:
     """Those of `_settings` that all members have."""
-    settings = [_settings(config.for_member(member)) for member in config.members]
+    trained = [_settings(config.for_member(member)) for member in config.trained_members]
+    settings = trained or [_settings(config)]  # without training, the grid and the intensities
     return {
         key: text
         for key, text in settings[0].items()

@@ -24,19 +24,20 @@ def model_card(run: Run, folder: Path) -> str:
         folder: Where it is exported to.
     """
     networks = ", ".join(describe_members(run.config))
-    epochs = {run.config.for_member(member).train.epochs for member in run.config.members}
+    epochs = {run.config.for_member(member).train.epochs for member in run.config.trained_members}
     trained = f", {epochs.pop()} epochs" if len(epochs) == 1 and epochs != {0} else ""
     trained += f", {start}" if (start := describe_start(run.config)) else ""
     data = run.config.data
     place = folder.name if folder.is_absolute() else folder  # no path of this machine
+    maps = "".join(f" --maps {member}=FOLDER" for member in run.config.external)
     phantom = run.manifest.dataset.phantom
     views = f"{' and '.join(data.views)}, " if run.dataset.modality.views else ""
     source = "Phantoms, drawn by this project." if phantom else run.dataset.source
     licence = "" if phantom else _licence(run.dataset)
     return f"""# {run.dataset.title} weights
 
-    .venv/bin/python -m cardiac_seg predict {place} INPUT --output results
-
+    .venv/bin/python -m cardiac_seg predict {place} INPUT --output results{maps}
+{_brought(run)}
 Research use only; not a medical device.
 {licence}
 
@@ -76,6 +77,16 @@ def _figures(run: Run) -> str:
         "**Test figures**, before the rounding; per patient, native grid. Optimistic where test\n"
         "scores were seen before the method was settled: for the weights that come with the "
         "repository,\nsee docs/experiments.md."
+    )
+
+
+def _brought(run: Run) -> str:
+    """What must be done before, where a member brings its maps."""
+    if not run.config.external:
+        return ""
+    return (
+        f"\nNot in here: {', '.join(run.config.external)}, which is a network of another program. "
+        "It must predict the\nimages first and store its softmax maps; FOLDER holds them.\n"
     )
 
 

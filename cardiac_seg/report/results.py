@@ -269,6 +269,8 @@ def _command(run: Run) -> str:
     An installed package ships no configs; there it is the run's own.
     """
     settings, candidates = shared_settings(run.config), []
+    members = run.config.members  # the keys of other networks have no effect
+    settings["networks"] = {m: keys for m, keys in settings["networks"].items() if m in members}
     for path in sorted(CONFIGS.glob("*.yaml")):
         shipped = shared_settings(load_config(path))
         changes = _changes(settings, shipped)

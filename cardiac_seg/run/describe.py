@@ -1,5 +1,6 @@
 """What a run is, in a few lines of text."""
 
+from functools import partial
 from pathlib import Path
 
 from cardiac_seg.data.split import TRAINING_CASES
@@ -26,7 +27,7 @@ def describe_run(folder: Path) -> str:
     lines = {
         "run": str(folder),
         "trained on": _data(run),
-        "networks": ", ".join(run.config.members),
+        "networks": ", ".join(map(partial(_member, run), run.config.members)),
         "method": _model(run),
         "expects": f"{run.dataset.modality.images}; {describe_input(run)}",
         "labels": ", ".join(f"{k} {s}" for k, s in enumerate(("background", *labels))),
@@ -42,6 +43,10 @@ def describe_run(folder: Path) -> str:
     if (metrics := _metrics(run)) is not None:
         text += ["", score_table(metrics, run.scored)]
     return "\n".join(text)
+
+
+def _member(run: Run, name: str) -> str:
+    return f"{name} (brings its maps)" if name in run.config.external else name
 
 
 def _stacks(run: Run) -> list[str]:

@@ -1,17 +1,20 @@
 """The members of a run: its networks, where their files lie and how they are loaded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 
 import keras
 
+from cardiac_seg.config.sections import Network
 from cardiac_seg.members.keras_member import KerasMember
 from cardiac_seg.members.locator import NAME, Locator
 from cardiac_seg.members.maps import TrainedOn
-from cardiac_seg.members.member import Member
+from cardiac_seg.members.member import Member, TrainedMember
 from cardiac_seg.members.network_file import read_network
 from cardiac_seg.members.seen import merged
 from cardiac_seg.members.starting import Start
+from cardiac_seg.run.external import external_member
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.provenance import data_name, start_of
 from cardiac_seg.run.start import start_network, start_run
@@ -21,14 +24,28 @@ from cardiac_seg.system.checked_reads import file_sha256
 from cardiac_seg.system.errors import UserError
 
 
-def members_of(run: Run, trained_on: Callable[[str], TrainedOn]) -> list[Member]:
+def members_of(
+    run: Run,
+    trained_on: Callable[[str], TrainedOn],
+    scan_maps: Mapping[str, Path] | None = None,
+) -> list[Member]:
     """The members of a run, in the configuration's order.
 
     Args:
         run: The run.
         trained_on: From a member and a fold to the patients its network is trained on; see
             `run.provenance.trained_on`.
+        scan_maps: For new images, the folder of the maps of each member that brings them.
     """
+    trained = {member.name: member for member in trained_members(run, trained_on)}
+    return [
+        trained[name] if name in trained else external_member(run, name, scan_maps)
+        for name in run.config.members
+    ]
+
+
+def trained_members(run: Run, trained_on: Callable[[str], TrainedOn]) -> list[TrainedMember]:
+    """Those that are networks of the run; see `members_of`."""
     return [
         KerasMember(
             name=name,
@@ -42,7 +59,7 @@ def members_of(run: Run, trained_on: Callable[[str], TrainedOn]) -> list[Member]
             start=partial(_start, run, name),
             data=data_name(run),
         )
-        for name in run.config.members
+        for name in run.config.trained_members
     ]
 
 
@@ -79,7 +96,9 @@ def load_network(run: Run, member: str, fold: str) -> keras.Model:
     run.check_hash(path)
     network = read_network(path)
     size, classes = tuple(network.inputs[0].shape[1:-1]), network.outputs[0].shape[-1]
-    wanted = config.networks[member].input_shape[:-1]
+    settings = config.networks[member]
+    assert isinstance(settings, Network)  # others have no file
+    wanted = settings.input_shape[:-1]
     fits = size == wanted or (len(wanted) == 2 and size == tuple(config.preprocess.size))
     if (network.name, classes) != (member, run.dataset.num_classes) or not fits:
         raise UserError(

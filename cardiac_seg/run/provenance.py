@@ -5,6 +5,7 @@ from pathlib import Path
 from cardiac_seg.data.split import fold_patients, held_out, stacking_folds, trained_folds
 from cardiac_seg.members.maps import FOLD_MEAN, CaseMaps, TrainedOn, read_maps
 from cardiac_seg.members.seen import merged, read_seen
+from cardiac_seg.run.external import found_map
 from cardiac_seg.run.folder import Run
 from cardiac_seg.run.stored import StartRecord
 from cardiac_seg.system.errors import UserError
@@ -36,6 +37,8 @@ def start_of(run: Run, member: str) -> StartRecord | None:
 def trained_on(run: Run, member: str) -> TrainedOn:
     """From a fold of a run to the patients that a member's network is trained on.
 
+    Of a member that brings its maps, no fold says it: it differs from case to case.
+
     The network's file says it; those of earlier versions do not, and the split is taken at its
     word. Those that the network it started from was trained on are among them.
 
@@ -43,6 +46,8 @@ def trained_on(run: Run, member: str) -> TrainedOn:
         UserError: When a fold is asked for whose network was trained on a patient that the split
             holds out from it.
     """
+    if member in run.config.external:
+        return lambda fold: None
     config, start = run.config, start_of(run, member)
     before = frozenset(start.trained_on.get(data_name(run), ())) if start else frozenset[str]()
 
@@ -65,7 +70,8 @@ def check_networks(run: Run) -> None:
         UserError: If one was trained on a patient that the split holds out from it.
     """
     for fold in trained_folds(run.config):
-        for path in (*(_network(run, m, fold) for m in run.config.members), run.locator(fold)):
+        networks = (_network(run, member, fold) for member in run.config.trained_members)
+        for path in (*networks, run.locator(fold)):
             _own_patients(run, path, fold)
 
 
@@ -98,6 +104,13 @@ def _own_patients(run: Run, path: Path, fold: str) -> frozenset[str]:
     return known
 
 
+def _of_case(run: Run, member: str, case: str) -> TrainedOn:
+    if member not in run.config.external:
+        return trained_on(run, member)
+    found = found_map(run, member, case)
+    return lambda fold: found.trained_on
+
+
 def read_case_maps(run: Run, name: str) -> CaseMaps:
     """A case's maps by all members, with whom each was trained on.
 
@@ -106,7 +119,7 @@ def read_case_maps(run: Run, name: str) -> CaseMaps:
             what its network and the run's split do not.
     """
     path = run.map(name)
-    patients = {member: trained_on(run, member) for member in run.config.members}
+    patients = {member: _of_case(run, member, name) for member in run.config.members}
     # A run that has files of format 1 started from nothing: all members have the same patients.
     maps = read_maps(path, run.config.members, patients[run.config.members[0]])
     folds = (*trained_folds(run.config), FOLD_MEAN)

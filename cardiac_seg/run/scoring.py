@@ -90,7 +90,9 @@ def flat_settings(config: Config) -> dict[str, str]:
     """Every key that results depend on with its value as text; nothing of this machine."""
     flat = _flat(shared_settings(config))
     for key, value in flat.items():
-        if key.endswith("start_from") and value != "null":
+        of_machine = ("start_from", *(f"networks.{m}.maps" for m in config.external))
+        of_machine += tuple(f"networks.{m}.trained_on" for m in config.external)
+        if key.endswith(of_machine) and value != "null":
             flat[key] = json.dumps(Path(json.loads(value)).name)
     return flat
 

@@ -18,6 +18,10 @@ def run_yaml(config: Config) -> str:
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
+# Of a member that brings its maps: the run keeps what the files held, wherever they lie.
+SOURCE_KEYS = ("maps", "trained_on", "vouch_for_test")
+
+
 def shared_settings(config: Config) -> dict:
     """The configuration without what belongs to one machine or changes no result."""
     values = yaml.safe_load(run_yaml(config))
@@ -45,6 +49,9 @@ def network_settings(config: Config, grown: bool = False) -> dict:
     if not grown and stacking["scheme"] != "holdout":  # else there are no networks of folds
         values["stacking"]["fold_train"] = stacking["fold_train"]
     del values["predict"]["mirror"]
+    for member in config.external:
+        for key in SOURCE_KEYS:
+            del values["networks"][member][key]
     return values
 
 

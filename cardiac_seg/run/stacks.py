@@ -17,6 +17,7 @@ from typing import Any
 from cardiac_seg.config.registry import RESERVED_NAMES
 from cardiac_seg.config.sections import Config, Stacking
 from cardiac_seg.data.split import trained_folds, with_folds
+from cardiac_seg.run.external import record_path
 from cardiac_seg.run.folder import STACK_PARTS, Run
 from cardiac_seg.run.settings import grows, run_yaml
 from cardiac_seg.run.stored import KeptStack, StackChange, checked
@@ -233,8 +234,12 @@ def _record(run: Run) -> KeptStack:
     used = [
         path.relative_to(run.folder).as_posix()
         for fold in trained_folds(config)
-        for path in (*(run.models(m, fold) / checkpoint for m in config.members), run.locator(fold))
+        for path in (
+            *(run.models(member, fold) / checkpoint for member in config.trained_members),
+            run.locator(fold),
+        )
     ]
+    used += [record_path(run, m).relative_to(run.folder).as_posix() for m in config.external]
     return KeptStack(
         stacking=config.stacking.model_dump(mode="json"),
         mirror=config.predict.mirror,

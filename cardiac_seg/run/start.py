@@ -22,7 +22,7 @@ def record_starts(run: Run) -> None:
         UserError: If a start cannot be used, or was trained on a patient that this run holds out.
     """
     records = {}
-    for member in run.config.members:
+    for member in run.config.trained_members:
         path = run.config.for_member(member).train.start_from
         if path is not None:
             records[member] = record_of(path, member)
@@ -44,9 +44,9 @@ def record_of(path: str, member: str) -> StartRecord:
         UserError: If it has no such network.
     """
     start = start_run(path)
-    if member not in start.config.members:
+    if member not in start.config.trained_members:
         raise UserError(
-            f"{KEY}: {path} has no {member}, it has {', '.join(start.config.members)}; set "
+            f"{KEY}: {path} has no {member}, it has {', '.join(start.config.trained_members)}; set "
             f"networks.{member}.train.start_from=null for random weights"
         )
     if deployed_folds(start.config) != ["full"]:

@@ -81,6 +81,37 @@ class StartRecord(Stored):
     trained_on: dict[str, list[str]]
 
 
+class BroughtMap(Stored):
+    """A file of softmax maps of a case.
+
+    Attributes:
+        file: Its path under the folder of the maps.
+        sha256: Of its content.
+        made_by: See `members.external_folder.FoundMap`.
+    """
+
+    file: str
+    sha256: str
+    made_by: str
+
+
+class BroughtMaps(Stored):
+    """`models/<member>/maps.json`: the maps that a run takes of a member of another program.
+
+    Attributes:
+        maps: Case -> its file.
+        trained_on: What made maps -> the patients that it has seen; None where nobody knows.
+    """
+
+    maps: dict[str, BroughtMap] = {}
+    trained_on: dict[str, list[str] | None] = {}
+
+    def patients(self, case: str) -> frozenset[str] | None:
+        """The patients that the networks behind a case's map have seen."""
+        known = self.trained_on.get(self.maps[case].made_by)
+        return None if known is None else frozenset(known)
+
+
 class Scoring(Stored):
     """An item of `scored` of the manifest: one time that the test patients were scored.
 

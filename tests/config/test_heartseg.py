@@ -79,6 +79,7 @@ def test_prediction_and_split_are_those_of_fold_all(config):
     [
         ["members=[unet_advanced,unet_3d]"],
         ["members=[unet_advanced,unet_3d]", "stacking.learners=[logistic]"],
+        ["members=[theirs]", "networks.theirs={kind: external, maps: m, trained_on: t}"],
         ["stacking.scheme=out_of_fold"],
         ["stacking.scheme=both"],
     ],

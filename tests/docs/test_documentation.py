@@ -6,13 +6,12 @@ import importlib.util
 import io
 import re
 import tokenize
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
 
-from cardiac_seg.commands import COMMANDS
+from cardiac_seg.commands import COMMANDS, command_file
 from cardiac_seg.config.sections import STAGES, Config
 from cardiac_seg.run.formats import FORMAT
 from cardiac_seg.version import __version__
@@ -26,8 +25,8 @@ TOP_FOLDERS = ("cardiac_seg", "configs", "docs", "tests", "benchmarks", "pretrai
 FILE_ENDINGS = (".py", ".yaml", ".md", ".toml", ".cff", ".txt")
 # What docs/architecture.md adds to show how; a word is looked for no further where it names one.
 EXAMPLES = re.compile("small_unet|features/gradient|naive_bayes")
-# Of pip, git and the benchmarks, not of this package's commands.
-OTHER_OPTIONS = {"--only"}
+# Of pip, git, the benchmarks and nnU-Net, not of this package's commands.
+OTHER_OPTIONS = {"--only", "--npz", "--save_probabilities", "--verify_dataset_integrity"}
 # What the code and the documentation said before format 2.
 FORMER_WORDS = (
     r"\bgates?\b|\btempered\b|\bexaminations?\b|\bsurer?\b|\bthe bit about\b|\bis told\b"
@@ -54,7 +53,7 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     made = {}
     for name in COMMANDS:
         made[name] = argparse.ArgumentParser()
-        import_module(f"cardiac_seg.commands.{name}").add_arguments(made[name])
+        command_file(name).add_arguments(made[name])
     return made
 
 

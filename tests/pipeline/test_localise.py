@@ -124,7 +124,7 @@ def test_another_locator_makes_new_maps(heart_run, monkeypatch):
         def files(self, fold):
             return []
 
-    monkeypatch.setattr("cardiac_seg.pipeline.train.members_of", lambda *_: [Trained()])
+    monkeypatch.setattr("cardiac_seg.pipeline.train.trained_members", lambda *_: [Trained()])
     monkeypatch.setattr("cardiac_seg.pipeline.train.training_cases", lambda *_: (None, None))
     train_members(run, data)
     assert run.map("x").is_file()  # the locator is there: nothing is forgotten

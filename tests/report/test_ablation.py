@@ -1,5 +1,8 @@
 """Ablation of the stacking: one thing changed at a time, scored as the run's own learners are."""
 
+import shutil
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -7,13 +10,25 @@ from cardiac_seg.__main__ import main
 from cardiac_seg.config.sections import Stacking
 from cardiac_seg.pipeline.stages import stack
 from cardiac_seg.report import ablation
+from cardiac_seg.run.open import open_run
+from tests.support.stacking_runs import set_up
+
+
+@pytest.fixture(scope="module")
+def forest_once(mri_root, cache_of_small, tmp_path_factory):
+    """The folder of a run stacked with a random forest; read only."""
+    learners = ["weighted_mean", "random_forest"]
+    folder = tmp_path_factory.mktemp("forest_once")
+    with pytest.MonkeyPatch.context() as patch:
+        run, data, _ = set_up(folder, mri_root, cache_of_small, patch, stacking__learners=learners)
+        stack(run, data)
+    return run.folder
 
 
 @pytest.fixture
-def stacked(prepared):
-    run, data, _ = prepared(stacking__learners=["weighted_mean", "random_forest"])
-    stack(run, data)
-    return run
+def stacked(forest_once, tmp_path):
+    """A copy of it, to change."""
+    return open_run(shutil.copytree(forest_once, tmp_path / "stacked"))
 
 
 def test_variants_change_one_thing_each():
@@ -116,3 +131,22 @@ def test_the_learning_curve_fits_on_the_first_patients_of_the_other_quarters(
         assert fewer < more  # each is fitted on those of before and others
     scored = pd.read_csv(stacked.folder / f"ablation/random_forest/{most} fitting patients.csv")
     assert set(scored.patient) == development
+
+
+def test_where_two_kinds_of_networks_have_mapped_those_in_use_have_a_column(stacked):
+    split = stacked.split()
+    half = sorted(set(ablation.development_scores(stacked).patient))[::2]
+    split.loc[split.patient.isin(half), "subset"] = "validation"
+    split.loc[~split.patient.isin(half) & (split.subset == "validation"), "subset"] = "train"
+    split.to_csv(stacked.folder / "split.csv", index=False)
+    both = stacked.config.stacking.model_copy(update={"scheme": "both"})
+    run = replace(stacked, config=stacked.config.model_copy(update={"stacking": both}))
+    scores = ablation.development_scores(stacked)
+    tables = {name: ablation.wide(run, rows) for name, rows in scores.groupby("method")}
+    better = tables["mean"].copy()
+    better.loc[half] = tables["calibrated_mean"].loc[half] + 0.25
+    tables = {"calibrated_mean": tables["calibrated_mean"], "better": better}
+    *_, head, _, control, row = ablation._markdown(run, tables, "calibrated_mean", "").splitlines()
+    title = f"minus calibrated_mean, {len(half)} patients as mapped by the networks in use"
+    assert head.split("|")[-2].strip() == title and control.split("|")[-2].strip() == ""
+    assert row.split("|")[-2].strip().startswith("+0.2500 ")

@@ -15,6 +15,7 @@ from cardiac_seg.config.sections.networks import (
     MEMBERS,
     OVERRIDES,
     DeepUnetImproved,
+    External,
     Network,
     Networks,
     Unet3D,
@@ -63,7 +64,9 @@ class Config(Section):
 
     seed: Whole = Field(42, description="seed of the training and of the stacking")
     members: list[str] = Field(
-        list(MEMBERS), min_length=1, description="networks to train and combine"
+        list(MEMBERS),
+        min_length=1,
+        description="networks to train and combine, and members of `networks` of kind external",
     )
     data: Data
     split: Split = Split()
@@ -76,11 +79,22 @@ class Config(Section):
     report: Report = Report()
 
     @property
+    def external(self) -> dict[str, External]:
+        """The members whose maps another program made."""
+        networks = {name: self.networks[name] for name in self.members}
+        return {name: one for name, one in networks.items() if isinstance(one, External)}
+
+    @property
+    def trained_members(self) -> list[str]:
+        """The members that are networks of a run of this configuration."""
+        return [name for name in self.members if name not in self.external]
+
+    @property
     def chosen_by_validation(self) -> bool:
         """Whether validation patients decide anything about the networks in use."""
         trainings = [
             self.for_member(name).of_fold(fold).train
-            for name in self.members
+            for name in self.trained_members
             for fold in ("full", "fold0")
         ]
         return self.predict.checkpoint == "best" or any(
@@ -91,7 +105,8 @@ class Config(Section):
         """The configuration with what `networks.<name>` says otherwise.
 
         Its grid, augmentation and training are the member's own; all that is common to the members
-        (data, split, stacking, prediction) is the run's.
+        (data, split, stacking, prediction) is the run's. Maps that another program made come to the
+        ensemble's grid as they are, and nothing else of it concerns them.
         """
         return self.model_copy(update=self._own_sections(name))
 
@@ -110,7 +125,10 @@ class Config(Section):
         return self.model_copy(update={"train": own})
 
     def _own_sections(self, name: str) -> dict[str, Section]:
-        sections, network = {}, self.networks[name]
+        sections: dict[str, Section] = {}
+        network = self.networks[name]
+        if isinstance(network, External):
+            return sections
         for key in OVERRIDES:
             section, own = getattr(self, key), getattr(network, key)
             try:
@@ -124,11 +142,12 @@ class Config(Section):
     def _check(self):
         self._check_members()
         scheme, drawn = self.stacking.scheme, self.split.scheme == "random"
-        alone = len(self.members) == 1 and not self.stacking.learners and scheme == "holdout"
-        if self.split.scheme == "all" and not alone:
+        alone = len(self.members) == 1 and not (self.external or self.stacking.learners)
+        if self.split.scheme == "all" and not (alone and scheme == "holdout"):
             raise ValueError(
                 "split.scheme: all trains on every patient and leaves none to combine networks by; "
-                "it takes one of members, stacking.learners: [] and stacking.scheme: holdout"
+                "it takes one network that is trained here, stacking.learners: [] and "
+                "stacking.scheme: holdout"
             )
         if scheme != "out_of_fold" and drawn and not self.split.validation:
             raise ValueError(
