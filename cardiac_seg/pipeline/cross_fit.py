@@ -221,24 +221,6 @@ def _importance(
             losses, labels, means, places[losses.drawn], run.dataset.structures
         )
     return found
-    held_out = {file.name: samples[file.name] for file in files}
-    cases = UnseenMaps(run, files, combiner.features.uses_companions)
-    pixels = collect_pixels(combiner, cases, held_out)
-    places = [
-        place_name(region, files[case].view, files[case].phase)
-        for region, case in zip(pixels.regions.tolist(), pixels.cases.tolist(), strict=True)
-    ]
-    for name, learner in learners.items():
-        losses = permuted_losses(
-            *(learner, combiner.features, pixels.features, pixels.labels, pixels.weights),
-            run.config.seed,
-        )
-        drawn = (values[losses.drawn] for values in (pixels.labels, pixels.means, np.array(places)))
-        found["importance"][name] = losses.importance
-        found["importance_by_place"][name] = importance_by_place(
-            losses, *drawn, run.dataset.structures
-        )
-    return found
 
 
 def _slice_places(reference: np.ndarray, lv: int | None, file: CaseFile) -> np.ndarray:

@@ -39,7 +39,7 @@ def test_training_is_that_of_the_protocol(config):
     train = config.train
     assert (train.epochs, train.steps, train.batch_size) == (250, 250, 4)
     assert (train.optimizer, train.learning_rate, train.schedule) == ("sgd", 0.01, "polynomial")
-    assert (train.weight_decay, train.loss, train.ema) == (3e-5, "dice_ce", 0)
+    assert (train.weight_decay, train.loss, train.ema) == (3e-3, "dice_ce", 0)
     assert (train.early_stopping, train.reduce_lr, train.crop, train.start_from) == (
         0,
         0,

@@ -44,8 +44,8 @@ class Train(Section):
     )
     optimizer: Literal["adamw", "adam", "sgd"] = Field(
         "adamw",
-        description="nnU-Net's recipe: sgd, learning_rate 0.01, schedule polynomial, "
-        "weight_decay 3e-5",
+        description="nnU-Net's recipe: sgd, learning_rate 0.01, schedule polynomial, weight_decay "
+        "3e-3 (here off the weights; its 3e-5 is a part of the gradient, with momentum 0.99)",
     )
     learning_rate: Positive = Field(1e-3, description="highest learning rate")
     weight_decay: Amount = Field(1e-4, description="adamw and sgd")
