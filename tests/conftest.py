@@ -43,8 +43,8 @@ networks:
   deep_unet_improved: {filters: 4}
 stacking:
   pixels_per_case: 500
+  learners: [weighted_mean, logistic, random_forest, boosted_mean]
   random_forest: {trees: 5}
-  gradient_boosting: {iterations: 5}
   boosted_mean: {rounds: 5, leaves: [4], min_samples_leaf: 50}
 train: {precision: float32, batch_size: 32, epochs: 2, warmup: 1, learning_rate: 0.01}
 """

@@ -46,9 +46,8 @@ stacking:
   scheme: %s
   pixels_per_case: 300
   features: [margin, distance]
-  learners: [weighted_mean, logistic, gradient_boosting]
-  gradient_boosting: {iterations: 4}
-  boosted_mean: {rounds: 4, leaves: [4], min_samples_leaf: 50}
+  learners: [weighted_mean, logistic, random_forest]
+  random_forest: {trees: 4}
 train: {epochs: 3, warmup: 1, learning_rate: 0.01}
 """
 SCHEMES = ("holdout", "out_of_fold")

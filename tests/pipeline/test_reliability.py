@@ -24,7 +24,7 @@ def one_network(mri_root, tmp_path):
     """The command of a run of one network without learners; its run and what it said."""
     config = tmp_path / "one.yaml"
     settings = "members: [unet_advanced]\n" + CONFIG % (mri_root, tmp_path / "cache", "holdout")
-    config.write_text(settings.replace("[weighted_mean, logistic, gradient_boosting]", "[]"))
+    config.write_text(settings.replace("[weighted_mean, logistic, random_forest]", "[]"))
     run = tmp_path / "place" / "run"
     return ["train", "--config", str(config), "--run-dir", str(run)], run, tmp_path / "said"
 

@@ -28,7 +28,7 @@ def test_the_run_directory_holds_what_the_interface_promises(finished):
         assert (finished / "models" / member / "full" / "last.keras").is_file()
     manifest = json.loads((finished / "manifest.json").read_text())
     assert manifest["dataset"]["phantom"] is True
-    learners = {"logistic", "random_forest", "gradient_boosting", "boosted_mean"}
+    learners = {"logistic", "random_forest", "boosted_mean"}
     learners |= {f"{name}_core" for name in learners}
     assert {p.stem for p in (finished / "meta").glob("*.skops")} == learners
     assert len([name for name in manifest["models"] if name.endswith(".keras")]) == 4
