@@ -42,12 +42,7 @@ def check_config(config: Config) -> None:
             f"data.views: {unknown[0]!r} is no view of {dataset.name}; use "
             f"{' or '.join(modality.views)}"
         )
-    volumetric = [m for m in config.members if isinstance(config.networks[m], Unet3D)]
-    if volumetric and modality.ndim != 3:
-        raise UserError(
-            f"members: {volumetric[0]} sees stacks of slices, {dataset.name} has single images; "
-            "leave it out"
-        )
+    _check_volumetric(config, dataset)
     for where, settings in _by_member(config).items():
         augment, field = settings.augment, settings.preprocess.field
         if field == "heart" and modality.ndim != 3:
@@ -68,6 +63,28 @@ def check_config(config: Config) -> None:
         if augment.shadow and not modality.acoustic:
             raise UserError(
                 f"{where}augment.shadow: acoustic shadows belong to echo; use 0 for {dataset.name}"
+            )
+
+
+def _check_volumetric(config: Config, dataset: Dataset) -> None:
+    """Refuses networks of volumes for single images, and patches larger than the grid.
+
+    What lies beyond the grid in plane has no value of its own.
+    """
+    for name in config.members:
+        network, (height, width) = config.networks[name], config.for_member(name).preprocess.size
+        if not isinstance(network, Unet3D):
+            continue
+        if dataset.modality.ndim != 3:
+            raise UserError(
+                f"members: {name} sees stacks of slices, {dataset.name} has single images; "
+                "leave it out"
+            )
+        if network.patch[1] > height or network.patch[2] > width:
+            raise UserError(
+                f"networks.{name}.patch: {list(network.patch[1:])} in plane is larger than the "
+                f"grid, preprocess.size {[height, width]}; use a smaller patch or "
+                f"networks.{name}.preprocess.size"
             )
 
 

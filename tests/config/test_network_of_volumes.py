@@ -6,7 +6,11 @@ from cardiac_seg.config.loading import load_config
 from cardiac_seg.data.registry import check_config
 from cardiac_seg.system.errors import UserError
 
-THREE_D = "data: {dataset: acdc, root: somewhere}\nmembers: [unet_advanced, unet_3d]\n"
+THREE_D = """
+data: {dataset: acdc, root: somewhere}
+members: [unet_advanced, unet_3d]
+preprocess: {size: [256, 224]}
+"""
 
 
 def load(folder, text):
@@ -41,6 +45,16 @@ def test_a_network_of_volumes_is_refused_for_single_images(tmp_path):
         check_config(load(tmp_path, echo))
     assert str(caught.value) == (
         "members: unet_3d sees stacks of slices, camus has single images; leave it out"
+    )
+
+
+def test_a_patch_larger_than_the_grid_is_refused(tmp_path):
+    keys = "networks: {unet_3d: {patch: [20, 256, 256]}}\n"
+    with pytest.raises(UserError) as caught:
+        check_config(load(tmp_path, THREE_D + keys))
+    assert str(caught.value) == (
+        "networks.unet_3d.patch: [256, 256] in plane is larger than the grid, preprocess.size "
+        "[256, 224]; use a smaller patch or networks.unet_3d.preprocess.size"
     )
 
 

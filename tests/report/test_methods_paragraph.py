@@ -39,7 +39,8 @@ def test_an_override_that_all_share_is_no_difference(run):
 
 
 def test_a_network_of_volumes_is_told_with_its_patch(run):
-    config = changed(run, "members=[unet_advanced, unet_3d]", "networks.unet_3d.filters=16")
+    grid = "preprocess.size=[256, 224]"
+    config = changed(run, "members=[unet_advanced, unet_3d]", "networks.unet_3d.filters=16", grid)
     assert methods.describe_members(config)[1] == (
         "unet_3d (16 filters; patches of 20 x 256 x 224 voxels, slices brought to 5 mm)"
     )
