@@ -8,6 +8,10 @@ slice and keep its sharpness (Isensee et al. 2021, "anisotropic resampling"). Po
 
 import numpy as np
 
+from cardiac_seg.system.errors import UserError
+
+MAX_TIMES = 8  # more slices than the file has: 40 mm apart and brought to 5, which no stack is
+
 
 def slice_count(slices: int, spacing: float, wanted: float | None) -> int:
     """The number of slices at another distance.
@@ -16,8 +20,18 @@ def slice_count(slices: int, spacing: float, wanted: float | None) -> int:
         slices: Number of slices.
         spacing: Their distance in mm.
         wanted: The distance in mm that is wanted; None keeps the slices as they are.
+
+    Raises:
+        UserError: If they are so far apart that next to nothing of the stack would be seen.
     """
-    return slices if wanted is None else max(1, round(slices * spacing / wanted))
+    if wanted is None:
+        return slices
+    if not spacing <= MAX_TIMES * wanted:
+        raise UserError(
+            f"slices {spacing:g} mm apart: the network sees slices at {wanted:g} mm and takes "
+            f"{MAX_TIMES * wanted:g} mm at most; check the file's spacing"
+        )
+    return max(1, round(slices * spacing / wanted))
 
 
 def nearest_slices(slices: int, count: int) -> np.ndarray:

@@ -19,6 +19,7 @@ def augment(
     settings: Augment,
     size: tuple[int, int] | None = None,
     anisotropy: float = np.inf,
+    acquired: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Changes one slice, or a stack of slices alike.
 
@@ -32,6 +33,8 @@ def augment(
         anisotropy: Distance of a stack's slices in pixels. A stack is also turned out of plane
             where it is at most ANISOTROPIC; coarser ones are changed in plane alone, as nnU-Net
             does.
+        acquired: (slices,) integers, equal for slices of a stack that stand for one slice of the
+            file, which gain and displacement then change alike; each its own by default.
 
     Returns:
         Image and label of that size and the same dtypes; label values are never mixed.
@@ -39,8 +42,10 @@ def augment(
     image, label = _symmetry(image, label, rng, settings.symmetry)
     if image.ndim == 3 and anisotropy <= ANISOTROPIC and settings.rotation:
         image, label = _tilt(image, label, rng, settings.rotation, anisotropy)
-    image, label = _deform(image, label, rng, settings, size or label.shape[-2:])
-    image = _acquisition(image, rng, settings)
+    if acquired is None:
+        acquired = np.arange(len(label)) if label.ndim == 3 else np.zeros(1, int)
+    image, label = _deform(image, label, rng, settings, size or label.shape[-2:], acquired)
+    image = _acquisition(image, rng, settings, acquired)
     image = _intensity(image, rng, settings)
     if settings.shadow and rng.random() < settings.shadow:
         image = acoustic_shadow(image, rng)
@@ -99,7 +104,7 @@ def _tilt(image, label, rng, largest, anisotropy):
     return tuple(turned)
 
 
-def _deform(image, label, rng, settings, size):
+def _deform(image, label, rng, settings, size, acquired):
     """Rotation, scale, shift, elastic displacement and the cut to `size` in one resampling."""
     (height, width), (new_height, new_width) = label.shape[-2:], size
     top, left = (height - new_height) // 2, (width - new_width) // 2
@@ -108,7 +113,9 @@ def _deform(image, label, rng, settings, size):
     shift = rng.uniform(-1, 1, 2) * settings.shift * (new_width, new_height)
     elastic = rng.uniform(0, 1) * settings.elastic
     coarse = rng.uniform(-1, 1, (2, 6, 6)).astype(np.float32)
-    apart = _apart(len(label), rng, settings.slice_shift) if label.ndim == 3 else np.zeros((1, 2))
+    apart = np.zeros((len(acquired), 2))
+    if settings.slice_shift and label.ndim == 3:
+        apart = _apart(acquired, rng, settings.slice_shift)
     if not (angle or elastic or scale != 1 or shift.any() or apart.any()):
         cut = np.s_[..., top : top + new_height, left : left + new_width]
         return image[cut], label[cut]
@@ -139,12 +146,11 @@ def _deform(image, label, rng, settings, size):
     return moved[0].reshape(*image.shape[:-2], *size), moved[1].reshape(*label.shape[:-2], *size)
 
 
-def _apart(slices, rng, largest):
+def _apart(acquired, rng, largest):
     """(slices, 2) pixels by which each slice lies beside the others, most of them by none."""
-    if not largest:
-        return np.zeros((slices, 2))
-    displaced = rng.random(slices) < DISPLACED
-    return displaced[:, None] * rng.uniform(-largest, largest, (slices, 2))
+    slices, of_slice = np.unique(acquired, return_inverse=True)
+    displaced = rng.random(len(slices)) < DISPLACED
+    return (displaced[:, None] * rng.uniform(-largest, largest, (len(slices), 2)))[of_slice]
 
 
 def _by_plane(change: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -> np.ndarray:
@@ -152,7 +158,7 @@ def _by_plane(change: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -> 
     return change(image) if image.ndim == 2 else np.stack([change(plane) for plane in image])
 
 
-def _acquisition(image, rng, settings):
+def _acquisition(image, rng, settings, acquired):
     """What differs between scanners: resolution in plane, coil sensitivity, gain of a slice.
 
     Values stay at or above 0 and padding stays 0; the case's mean and deviation, used afterwards,
@@ -163,9 +169,10 @@ def _acquisition(image, rng, settings):
         image = _by_plane(lambda plane: _lower_resolution(plane, zoom), image)
     if settings.bias_field:
         image = image * np.exp(_smooth_field(image.shape[-2:], rng, settings.bias_field))
-    if settings.gain:  # of each slice its own
-        gain = np.exp(rng.uniform(-1, 1, (*image.shape[:-2], 1, 1)) * settings.gain)
-        image = image * gain.astype(np.float32)
+    if settings.gain:
+        slices, of_slice = np.unique(acquired, return_inverse=True)
+        gain = np.exp(rng.uniform(-1, 1, len(slices)) * settings.gain)[of_slice]
+        image = image * gain.astype(np.float32).reshape(-1, *[1] * (image.ndim - 1))
     return image
 
 

@@ -28,7 +28,14 @@ class Samples(Protocol):
         """
 
     def labels_of_outputs(self, label: np.ndarray) -> tuple[np.ndarray, ...]:
-        """A batch's label as each output of the network wants it."""
+        """A batch's label as each output of the network wants it.
+
+        Args:
+            label: (batch, [slices,] height, width) uint8.
+
+        Returns:
+            One per output: the same array, or every second, fourth, ... voxel of it.
+        """
 
 
 class TrainingBatches(keras.utils.PyDataset):
@@ -48,7 +55,7 @@ class TrainingBatches(keras.utils.PyDataset):
     def __init__(self, samples: Samples, settings: Train, seed: list[int], first_epoch: int = 0):
         super().__init__(workers=settings.workers, max_queue_size=4 * settings.workers)
         self.samples = samples
-        self.batch_size = settings.batch_size
+        self.batch_size, self.longer = settings.batch_size, settings.steps is not None
         self.seed = seed
         self.first_epoch = first_epoch
         # By default the last, smaller batch is dropped: its slices come in another epoch.
@@ -63,21 +70,20 @@ class TrainingBatches(keras.utils.PyDataset):
     def __getitem__(self, number: int):
         epoch, batch = divmod(number, self.steps)
         epoch += self.first_epoch
-        order = self._order(epoch)
-        positions = range(batch * self.batch_size, (batch + 1) * self.batch_size)
+        order, size = self._order(epoch), self.batch_size
+        positions = range(batch * size, min((batch + 1) * size, len(order)))
         drawn = [
             self.samples.draw(order[p], np.random.default_rng([*self.seed, epoch, p]))
-            for p in positions[: len(order)]
+            for p in positions
         ]
         images, labels = zip(*drawn, strict=True)
         wanted = self.samples.labels_of_outputs(np.stack(labels))
         return np.stack(images)[..., None], wanted if len(wanted) > 1 else wanted[0]
 
     def _draw_order(self, epoch: int) -> np.ndarray:
-        """The units of an epoch: each once, by its weight, or over and over where it is longer."""
+        """The units of an epoch: each once by its weight, or over and over for `train.steps`."""
         weights, rng = self.samples.weights, np.random.default_rng([*self.seed, epoch])
-        wanted = self.steps * self.batch_size
-        times = max(1, -(-wanted // len(weights))) if wanted > len(weights) else 1
+        times = -(-self.steps * self.batch_size // len(weights)) if self.longer else 1
         units = np.arange(len(weights))
         return np.concatenate([draw_evenly(units, weights, rng) for _ in range(times)])
 

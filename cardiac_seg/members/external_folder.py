@@ -42,30 +42,35 @@ class TrainingSets:
     Attributes:
         folds: For each fold the patients to train and those to validate on.
         foreign: Cases that are none of the run; they stand for patients of their own.
+        complete: Whether they name every case that nnU-Net had to train on.
     """
 
     folds: tuple[tuple[frozenset[str], frozenset[str]], ...] = ()
     foreign: tuple[str, ...] = ()
+    complete: bool = True
 
     def of(self, made_by: str) -> frozenset[str] | None:
         """The patients that the networks behind a map have seen; None where nobody knows."""
         if not self.folds:
             return None
-        if made_by == TOGETHER:
-            return frozenset().union(*(train for train, _ in self.folds))
-        if made_by == ON_ALL:
-            return frozenset().union(*(patients for fold in self.folds for patients in fold))
+        if made_by in (TOGETHER, ON_ALL):
+            # Fold `all` trains on every case of imagesTr, and maps that lie together may be its.
+            every = frozenset[str]().union(*(patients for fold in self.folds for patients in fold))
+            return every if self.complete else None
         number = int(made_by.removeprefix("fold_"))
         return self.folds[number][0] if number < len(self.folds) else None
 
 
-def read_training_sets(path: Path, patient_of: Mapping[str, str]) -> TrainingSets:
+def read_training_sets(
+    path: Path, patient_of: Mapping[str, str], cases: int | None = None
+) -> TrainingSets:
     """Reads nnU-Net's `splits_final.json`.
 
     Args:
         path: The file: a list with the cases to `train` and to `val`, one entry per fold.
         patient_of: From the names of the run's cases, and from those of their image files, to the
             patient.
+        cases: How many nnU-Net had to train on (`numTraining`), where that is known.
 
     Raises:
         UserError: If it is no such file, or names no case of the run.
@@ -89,7 +94,7 @@ def read_training_sets(path: Path, patient_of: Mapping[str, str]) -> TrainingSet
         )
     patients = {name: patient or name for name, patient in resolved.items()}
     folds = tuple((_patients(train, patients), _patients(val, patients)) for train, val in pairs)
-    return TrainingSets(folds, tuple(foreign))
+    return TrainingSets(folds, tuple(foreign), cases is None or cases <= len(resolved))
 
 
 def find_maps(

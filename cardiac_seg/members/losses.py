@@ -2,7 +2,7 @@
 
 A loss is a function of (label, probabilities) that returns a scalar:
 
-    label: (batch, height, width) or (batch, height, width, depth) integers.
+    label: (batch, [slices,] height, width) integers.
     probabilities: the same shape with a last axis of classes, floats; background is class 0.
 
 To add one: a function here, a line in `LOSSES`, and its name and title in

@@ -9,7 +9,7 @@ from cardiac_seg.grid.cache import CachedCase, CaseSet
 from cardiac_seg.grid.resample import normalize
 from cardiac_seg.grid.slices import nearest_slices, slice_count
 from cardiac_seg.members.augmentation import augment
-from cardiac_seg.members.slice_samples import MARGIN, OFF_CENTRE, heart_centre
+from cardiac_seg.members.slice_samples import ANYWHERE, MARGIN, OFF_CENTRE, heart_centre
 
 MAX_VOXELS = 1000  # of a structure, drawn once: enough places to cut a patch about
 
@@ -20,16 +20,16 @@ class Stack:
 
     Attributes:
         case: The case.
-        rows: Its slices in the cache at the distance that the network sees, some of them twice or
-            left out.
-        centre: (slice, row, column) of the heart's middle, for the last two.
-        voxels: Of each structure that it has, up to MAX_VOXELS (slice, row, column).
+        rows: (slices,) integers: its rows in the cache at the distance that the network sees, some
+            of them twice or left out.
+        centre: (row, column) of the heart's middle.
+        voxels: For each structure that it has (up to MAX_VOXELS, 3) integers: slice, row, column.
         anisotropy: Distance of the slices in pixels.
     """
 
     case: CachedCase
     rows: np.ndarray
-    centre: tuple[float, float, float]
+    centre: tuple[float, float]
     voxels: list[np.ndarray]
     anisotropy: float
 
@@ -38,8 +38,9 @@ class PatchSamples:
     """See `members.batches.Samples`.
 
     A patch lies about a random voxel of a random structure in `foreground` of the draws and
-    anywhere in the others, as nnU-Net cuts them (Isensee et al. 2021); in plane it lies about the
-    heart where the grid does so too (`preprocess.field: heart`).
+    anywhere in the others, as nnU-Net cuts them (Isensee et al. 2021). In plane it lies about the
+    heart where the grid does so too (`preprocess.field: heart`), a share of the smaller ones
+    anywhere.
 
     Args:
         training: The cases.
@@ -51,6 +52,9 @@ class PatchSamples:
         self.training = training
         self.config = config
         self.settings = settings
+        self.about_heart = config.preprocess.field == "heart"
+        # Where several patches show the grid, some of them hold little of the heart.
+        self.smaller = settings.patch[1:] != tuple(config.preprocess.size)
         rng = np.random.default_rng(config.seed)
         self.stacks = [self._stack(case, rng) for case in training.cases]
         self.weights = np.ones(len(self.stacks))
@@ -64,11 +68,9 @@ class PatchSamples:
         for structure in np.unique(label[label > 0]):
             places = np.argwhere(label == structure)
             voxels.append(places[rng.permutation(len(places))[:MAX_VOXELS]])
-        found = np.flatnonzero(label.any(axis=(1, 2)))
-        middle = float(found.mean()) if len(found) else (count - 1) / 2
         spacing = self.settings.slice_spacing or case.slice_spacing
         anisotropy = spacing / min(case.grid.spacing)
-        return Stack(case, chosen + case.start, (middle, *heart_centre(label)), voxels, anisotropy)
+        return Stack(case, chosen + case.start, heart_centre(label), voxels, anisotropy)
 
     def draw(self, unit: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """See `members.batches.Samples`."""
@@ -87,25 +89,30 @@ class PatchSamples:
             for slices in (cache.images, cache.labels)
         )
         image = image.astype(np.float32) / np.float32(255)
-        image, label = augment(image, label, rng, self.config.augment, patch[1:], stack.anisotropy)
+        rows = np.pad(stack.rows[where[0]], missing[0], constant_values=-1)
+        image, label = augment(
+            *(image, label, rng, self.config.augment, patch[1:], stack.anisotropy, rows)
+        )
         image = normalize(image * 255, case.mean, case.std, self.config.preprocess.normalize)
-        # Beyond the stack there is nothing to be changed: zeros, as in prediction.
-        image[: missing[0][0]] = image[patch[0] - missing[0][1] :] = 0
+        # Beyond the stack is nothing to be seen, also where it was turned: zeros, as in prediction.
+        image[rows < 0] = label[rows < 0] = 0
         return image, label
 
     def _middle(
         self, stack: Stack, shape: tuple[int, ...], rng: np.random.Generator
     ) -> list[float]:
         """(slice, row, column) of a patch's middle; it stays inside the image where it can."""
-        where, about = rng.uniform(-1, 1, 3), None
+        where, about, heart = rng.uniform(-1, 1, 3), None, self.about_heart
+        if heart and self.smaller:
+            heart = rng.random() >= ANYWHERE
         if rng.random() < self.settings.foreground and stack.voxels:
             voxels = stack.voxels[rng.integers(len(stack.voxels))]
             about = voxels[rng.integers(len(voxels))]
         middle = []
         for axis, (length, side) in enumerate(zip(shape, self.settings.patch, strict=True)):
             centre, room = (length - 1) / 2, max(0, length - side) / 2
-            if axis and self.config.preprocess.field == "heart":
-                middle.append(stack.centre[axis] + where[axis] * OFF_CENTRE * side)
+            if axis and heart:
+                middle.append(stack.centre[axis - 1] + where[axis] * OFF_CENTRE * side)
             elif about is None:
                 middle.append(centre + where[axis] * room)
             else:

@@ -37,6 +37,20 @@ ADVICE = (
 )
 
 
+def _dataset_file(folder: Path) -> Path | None:
+    """nnU-Net's description of the dataset behind a folder of maps."""
+    above = (folder, *(*folder.absolute().parents,)[:ABOVE])
+    return next((place / DATASET for place in above if (place / DATASET).is_file()), None)
+
+
+def read_case_count(folder: Path) -> int | None:
+    """How many cases nnU-Net had to train on, by its `dataset.json`; None where it does not say."""
+    path = _dataset_file(folder)
+    values = read_json(path) if path else None
+    count = values.get("numTraining") if isinstance(values, dict) else None
+    return count if type(count) is int else None
+
+
 def read_class_order(folder: Path, anatomy: Anatomy) -> tuple[int, ...]:
     """Which channel of a folder's maps is which class.
 
@@ -50,11 +64,7 @@ def read_class_order(folder: Path, anatomy: Anatomy) -> tuple[int, ...]:
     Raises:
         UserError: If there is no such file, or its labels are not these structures.
     """
-    places = [
-        folder / DATASET,
-        *(above / DATASET for above in (*folder.absolute().parents,)[:ABOVE]),
-    ]
-    path = next((place for place in places if place.is_file()), None)
+    path = _dataset_file(folder)
     expected = ", ".join((BACKGROUND, *anatomy.names))
     if path is None:
         raise UserError(

@@ -14,7 +14,12 @@ from cardiac_seg.members.external_folder import (
     read_training_sets,
 )
 from cardiac_seg.members.maps import Provenance, check_provenance
-from cardiac_seg.members.softmax_files import ADVICE, check_softmax, read_class_order
+from cardiac_seg.members.softmax_files import (
+    ADVICE,
+    check_softmax,
+    read_case_count,
+    read_class_order,
+)
 from cardiac_seg.pipeline.development import development_files
 from cardiac_seg.pipeline.prepare import Prepared
 from cardiac_seg.run.external import maps_folder, read_brought, record_path
@@ -91,7 +96,8 @@ def _training_sets(
     path, names = Path(settings.trained_on).expanduser(), _names(files)
     if not needed and not path.is_file():
         return None
-    sets = read_training_sets(path, {n: f.patient for f in files for n in names[f.name]})
+    patient_of = {n: f.patient for f in files for n in names[f.name]}
+    sets = read_training_sets(path, patient_of, read_case_count(maps_folder(run, member)))
     if sets.foreign and needed:
         log.info(
             "%s: %d cases of %s are not of this run and taken for other patients' (%s)",

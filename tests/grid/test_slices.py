@@ -1,10 +1,12 @@
 """Out of the plane: other slice distances, and the way back."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cardiac_seg.grid.slices import maps_of_slices, nearest_slices, slice_count
+from cardiac_seg.system.errors import UserError
 
 counts = st.integers(1, 24)
 
@@ -14,6 +16,12 @@ def test_the_number_of_slices_keeps_the_extent():
     assert slice_count(8, 2.5, 5.0) == 4
     assert slice_count(1, 0.5, 5.0) == 1
     assert slice_count(9, 8.0, None) == 9
+
+
+@pytest.mark.parametrize("spacing", [1000.0, float("nan")])
+def test_a_distance_that_no_stack_has_is_refused(spacing):
+    with pytest.raises(UserError, match="mm apart: the network sees slices at 5 mm"):
+        slice_count(10, spacing, 5.0)
 
 
 def test_nearest_slices_of_twice_and_half_as_many():

@@ -262,6 +262,22 @@ def test_some_slices_are_displaced_with_their_label_and_by_no_more_than_is_wante
     assert abs(displaced / 400 - DISPLACED) < 0.08
 
 
+def test_slices_that_stand_for_one_of_the_file_are_changed_alike():
+    image, label = bright_square()
+    image, label = np.stack([image] * 6), np.stack([label] * 6)
+    settings = Augment(slice_shift=4, gain=0.5)
+    rows, displaced = np.array([0, 0, 1, 1, 2, 2]), 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        moved, labels = augment(image, label, rng, settings, acquired=rows)
+        for k in (0, 2, 4):
+            assert np.array_equal(moved[k], moved[k + 1])
+            assert np.array_equal(labels[k], labels[k + 1])
+        assert moved[0].max() != moved[2].max()
+        displaced += not np.array_equal(labels[0], labels[2])
+    assert displaced > 3
+
+
 def test_a_stack_of_fine_slices_is_turned_out_of_plane_too():
     label = np.zeros((24, 32, 32), np.uint8)
     label[6:18, 8:24, 10:14] = 1  # a plate that stands on the planes

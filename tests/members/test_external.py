@@ -228,8 +228,10 @@ def test_training_sets_are_patients_and_strangers_keep_their_names(tmp_path):
     assert sets.of("all folds") == sets.of("fold_all") == {*CASES.values(), "other_7"}
     assert TrainingSets().of("fold_0") is None
     alone = read_training_sets(write_splits(path, (["patient001_ED"], ["patient002_ED"])), CASES)
-    assert alone.of("all folds") == {"patient001"}
-    assert alone.of("fold_all") == {"patient001", "patient002"}
+    assert alone.of("all folds") == alone.of("fold_all") == {"patient001", "patient002"}
+    more = read_training_sets(path, CASES, cases=3)  # of which the folds name two
+    assert more.of("fold_0") == {"patient001"}
+    assert more.of("all folds") is more.of("fold_all") is None
 
 
 def test_splits_of_other_images_are_refused(tmp_path):

@@ -88,7 +88,9 @@ class Unet3D(Network):
         5.0, description="mm between the slices that the network sees; null: those of the file"
     )
     foreground: Fraction = Field(
-        0.33, description="share of the training patches that lie about a random structure's voxel"
+        0.33,
+        description="share of the training patches that lie about a random structure's voxel; "
+        "along the slices alone where the grid lies about the heart",
     )
     overlap: BelowOne = Field(0.5, description="of neighbouring patches in prediction, as a share")
 

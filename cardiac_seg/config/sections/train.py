@@ -57,10 +57,10 @@ class Train(Section):
     crop: tuple[Count, Count] | None = Field(
         None,
         description="height and width of crops about the heart that training sees; null: the "
-        "whole grid",
+        "whole grid; 3D networks have a `patch`",
     )
     sampling: Literal["uniform", "class_aware"] = Field(
-        "class_aware", description="how the slices of an epoch are drawn"
+        "class_aware", description="how the slices of an epoch are drawn; 3D networks: evenly"
     )
     monitor: Literal["val_dice", "val_accuracy"] = Field(
         "val_dice", description="chooses best.keras"
