@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cardiac_seg.config.sections import LOSS_TITLES, Config, Unet3D
+from cardiac_seg.config.sections import LOSS_TITLES, Config, External, Unet3D
 from cardiac_seg.data.split import TRAINING_CASES
 from cardiac_seg.metrics.boundary import BAND_MM
 from cardiac_seg.metrics.statistics import LEVEL, RESAMPLES
@@ -120,7 +120,7 @@ def describe_members(config: Config) -> list[str]:
     described, shared = [], _shared_settings(config)
     for member in config.members:
         if member in config.external:
-            described.append(f"{member} (softmax maps that another program made)")
+            described.append(f"{member} ({describe_maps(config.external[member])})")
             continue
         filters = getattr(config.networks[member], "filters", None)
         texts = [] if filters is None else [f"{filters} filters"]
@@ -129,6 +129,16 @@ def describe_members(config: Config) -> list[str]:
         texts += [text for key, text in settings.items() if key not in shared]
         described.append(f"{member} ({'; '.join(texts)})" if texts else member)
     return described
+
+
+def describe_maps(member: External) -> str:
+    """Where a member's maps come from, and what is known of whom its networks have seen."""
+    made = "softmax maps that another program made, brought to the ensemble's grid"
+    if member.trained_on is not None:
+        return made
+    if member.vouch_for_test:
+        return f"{made}; training set unknown, that it holds no test patient is the user's word"
+    return f"{made}; training set unknown"
 
 
 def _patches(network: object) -> list[str]:

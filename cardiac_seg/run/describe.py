@@ -46,7 +46,12 @@ def describe_run(folder: Path) -> str:
 
 
 def _member(run: Run, name: str) -> str:
-    return f"{name} (brings its maps)" if name in run.config.external else name
+    if name not in run.config.external:
+        return name
+    member = run.config.external[name]
+    vouched = member.trained_on is None and member.vouch_for_test
+    word = ", that they are of unseen patients is the user's word" if vouched else ""
+    return f"{name} (brings its maps{word})"
 
 
 def _stacks(run: Run) -> list[str]:

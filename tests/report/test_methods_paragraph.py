@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from cardiac_seg.config.loading import load_config
-from cardiac_seg.config.sections import LOSS_TITLES, Section
+from cardiac_seg.config.sections import LOSS_TITLES, External, Section
 from cardiac_seg.config.sections.train import Train
 from cardiac_seg.members.losses import LOSSES
 from cardiac_seg.report import methods
@@ -61,3 +61,13 @@ def test_a_network_need_not_have_filters(run):
 @pytest.mark.parametrize("names", [LOSSES, get_args(Train.model_fields["loss"].annotation)])
 def test_every_loss_has_a_title(names):
     assert set(LOSS_TITLES) == set(names)
+
+
+def test_maps_of_another_program_are_told_with_whose_word_is_taken_for_them():
+    made = "softmax maps that another program made, brought to the ensemble's grid"
+    known = External(kind="external", maps="m", trained_on="splits_final.json")
+    assert methods.describe_maps(known) == made
+    unknown = External(kind="external", maps="m")
+    assert methods.describe_maps(unknown) == f"{made}; training set unknown"
+    vouched = External(kind="external", maps="m", vouch_for_test=True)
+    assert methods.describe_maps(vouched).endswith("is the user's word")
