@@ -283,8 +283,5 @@ def test_a_run_may_have_nothing_to_train(prepared, results):
         name: m["mean_foreground_dice"] for name, m in metrics["subsets"]["test"]["methods"].items()
     }
     assert dice["one"] == dice["other"] == pytest.approx(dice["mean"], abs=1e-3)
-    assert (
-        "one (softmax maps that another program made, brought to the ensemble's grid)"
-        in methods_paragraph(run)
-    )
+    assert "one (softmax maps that another program made, brought to" in methods_paragraph(run)
     assert "epochs" not in methods_paragraph(run)

