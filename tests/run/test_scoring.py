@@ -1,6 +1,7 @@
 """How often the test patients were scored: the manifest counts, and says with what."""
 
 import json
+import shutil
 
 import pytest
 
@@ -17,19 +18,41 @@ from cardiac_seg.run.scoring import (
     describe_scorings,
     scorings_sentence,
 )
+from tests.support.stacking_runs import set_up
 
 MEANS, LOGISTIC = ["weighted_mean"], ["logistic"]
 
 
+@pytest.fixture(scope="module")
+def scored_once(mri_root, cache_of_small, tmp_path_factory):
+    """The folder of a run that was scored once with the means, `stacked` before that beside it."""
+    folder = tmp_path_factory.mktemp("scored_once")
+    with pytest.MonkeyPatch.context() as patch:
+        run, data, _ = set_up(folder, mri_root, cache_of_small, patch, stacking__learners=MEANS)
+        stack(run, data)
+        shutil.copytree(run.folder, folder / "stacked")
+        evaluate(run, data)
+    return run.folder
+
+
 @pytest.fixture
-def scored(prepared):
+def stacked(scored_once, tmp_path):
+    """A run that is stacked, for `scored` to score."""
+    shutil.copytree(scored_once.parent / "stacked", tmp_path / "run")
+
+
+@pytest.fixture
+def scored(prepared, scored_once, tmp_path):
     """Makes a run, stacks and scores it with some settings; again where it is there."""
 
     def scored(**overrides):
+        if not overrides and not (tmp_path / "run").exists():
+            shutil.copytree(scored_once, tmp_path / "run")
         run, data, _ = prepared(**({"stacking__learners": MEANS} | overrides))
         if not run.is_done("stack"):
             stack(run, data)
-        evaluate(run, data)
+        if not run.is_done("evaluate"):
+            evaluate(run, data)
         return run, data
 
     return scored
@@ -81,6 +104,7 @@ def test_scores_that_are_deleted_and_made_again_are_another_scoring(scored):
     assert [one.number for one in run.manifest.scored] == [1, 2]
 
 
+@pytest.mark.usefixtures("stacked")
 @pytest.mark.parametrize("at", ["map_cases", "evaluate_patients", "keep_measures", "_costs"])
 def test_a_scoring_that_is_killed_counts_once(scored, prepared, monkeypatch, at):
     def killed(*_):
@@ -97,6 +121,7 @@ def test_a_scoring_that_is_killed_counts_once(scored, prepared, monkeypatch, at)
     assert again.finished and again.date == record.date
 
 
+@pytest.mark.usefixtures("stacked")
 def test_a_scoring_that_is_killed_and_given_up_for_other_settings_counts(scored, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
