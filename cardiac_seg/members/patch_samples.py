@@ -75,7 +75,7 @@ class PatchSamples:
     def draw(self, unit: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """See `members.batches.Samples`."""
         stack, cache, patch = self.stacks[unit], self.training.cache, self.settings.patch
-        case, shape = stack.case, (len(stack.rows), *self.training.cache.images.shape[1:])
+        case, shape = stack.case, (len(stack.rows), *cache.images.shape[1:])
         # Larger in plane than the patch: turning it then leaves few empty corners.
         first = (patch[0], *(2 * round(MARGIN * side / 2) for side in patch[1:]))
         where, missing = [], []
